@@ -1,0 +1,63 @@
+# Every command of the project. CI (.ci/run) calls the same targets. `make` prints this help.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SECONDS ?=
+PYTEST_ARGS ?=
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types bounds build bench lock generate clean
+
+help: ## print this help
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.installed: requirements-dev.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing dependencies into $(VENV) (a minute or two the first time)"
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements-dev.txt
+	@touch $@
+
+build: $(VENV)/.installed ## create .venv and compile the kernels into the checkout
+	@$(BIN)/cmake -S . -B build/dev -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
+		-DPython_EXECUTABLE=$(abspath $(BIN))/python -DCMAKE_INSTALL_MESSAGE=NEVER > build-configure.log 2>&1 \
+		|| { cat build-configure.log; rm -f build-configure.log; exit 1; }
+	@rm -f build-configure.log
+	@$(BIN)/cmake --build build/dev
+	@$(BIN)/cmake --install build/dev --prefix . > /dev/null
+
+demo: build ## live data on the embedded broker and a view answering; SECONDS=20 ends by itself and checks the answer
+	@$(BIN)/python -m headwater demo $(if $(SECONDS),--seconds $(SECONDS))
+
+test: build ## every test, with the real servers they need
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed ## ruff: lint and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(VENV)/.installed ## rewrite the code in the project's format
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+types: $(VENV)/.installed ## mypy, strict
+	@$(BIN)/mypy
+
+bounds: $(VENV)/.installed ## import-linter: the walls between the rooms
+	@$(BIN)/lint-imports
+
+bench: build ## benchmarks against peers, printed as ratios
+	@$(BIN)/python -m tests.bench
+
+lock: $(VENV)/.installed ## pin every dependency again, with hashes
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile -q pyproject.toml --universal --generate-hashes --no-header --no-annotate -o requirements.txt
+	@$(BIN)/uv pip compile -q pyproject.toml --extra dev --universal --generate-hashes --no-header --no-annotate -o requirements-dev.txt
+
+generate: build ## rewrite the generated files: the JSON Schema and the Grafana dashboard
+	@$(BIN)/python -m headwater schema > config/headwater.schema.json
+	@$(BIN)/python -m deploy.grafana.generate
+
+clean: ## remove what was built (not .venv)
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache
+	@find . -name '*.so' -not -path './$(VENV)/*' -delete

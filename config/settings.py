@@ -1,0 +1,79 @@
+"""The typed form of the YAML file: what each key means, its default and its limits (DESIGN: one YAML file).
+
+Always true: a `Settings` object is complete; nothing else reads the environment or the file. Column types and SQL are kept as
+text: `headwater.check` reads them with the rooms that own them and reports at the marks that `config.load` kept.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=63)]
+
+
+class Strict(BaseModel):
+    """Unknown keys are mistakes; values are immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Strict):
+    """A topic read into a relation."""
+
+    kafka: Name = Field(description="name of a connection under `kafka`")
+    topic: str = Field(min_length=1, max_length=249)
+    format: Literal["json", "avro"] = Field(description="how a message's value is encoded")
+    envelope: Literal["none", "upsert"] = Field("none", description="how a record encodes a change")
+    key: tuple[Name, ...] = Field((), description="with envelope upsert: the columns that the message key holds")
+    key_format: Literal["json", "text", "avro"] = Field("json", description="how a message's key is encoded")
+    columns: dict[Name, str] | None = Field(
+        None,
+        description="column name to PostgreSQL type, optionally with `not null`; with avro the schema names them when absent",
+    )
+
+
+class View(Strict):
+    """A maintained query."""
+
+    sql: str = Field(min_length=1)
+    key: tuple[Name, ...] = Field(
+        (), description="columns that lookups by path name, in this order; the view is indexed by them"
+    )
+
+
+class Sink(Strict):
+    """A view's changes written to a topic, exactly once."""
+
+    view: Name
+    kafka: Name
+    topic: str = Field(min_length=1, max_length=249)
+    format: Literal["json"] = "json"
+    envelope: Literal["upsert"] = "upsert"
+    key: tuple[Name, ...] = Field(min_length=1, description="columns that make the message key; unique in the view")
+    partitions: int = Field(4, ge=1, description="partitions of the topic, when the sink has to create it")
+    replication: int = Field(1, ge=1, description="replication factor of the topic, when the sink has to create it")
+
+
+class Serve(Strict):
+    """Where the service listens."""
+
+    http: str = Field(
+        "127.0.0.1:6876", pattern=r"^\S+:\d+$", description="address:port of the HTTP endpoint; port 0 takes a free one"
+    )
+
+
+class Settings(Strict):
+    """The whole file."""
+
+    name: Name = Field(description="names the service; prefixes transactional ids and consumer groups")
+    state: str = Field("./state", description="folder of the durable state")
+    kafka: dict[Name, dict[str, str]] = Field(
+        description="connections: any librdkafka property; `bootstrap.servers: embedded` starts a broker for trying things out; "
+        "`schema.registry.url` names the registry for avro"
+    )
+    sources: dict[Name, Source]
+    views: dict[Name, View] = Field(default_factory=dict)
+    sinks: dict[Name, Sink] = Field(default_factory=dict)
+    serve: Serve = Field(default_factory=Serve)

@@ -1,0 +1,155 @@
+"""Column types: the one list that every room shares.
+
+A `ColumnType` is what SQL says (`numeric(12,2)`); `ColumnType.arrow` is how its values lie in memory. Always true: one SQL
+type has exactly one Arrow type, and variable-length columns use 64-bit offsets, so that a run may pass 2 GiB.
+Deliberately unknown here: how a type is parsed from a message or printed (doors), and what functions it has (planner).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+import pyarrow as pa
+
+NUMERIC_PRECISION = 38
+"""Digits of a decimal128: what an exact number may have in all."""
+
+UNCONSTRAINED_SCALE = 16
+"""Digits after the point that a `numeric` without a declared scale keeps (also the result of avg and of division)."""
+
+
+class Kind(Enum):
+    """The SQL types that columns can have; the value is PostgreSQL's name of it."""
+
+    BOOLEAN = "boolean"
+    SMALLINT = "smallint"
+    INTEGER = "integer"
+    BIGINT = "bigint"
+    NUMERIC = "numeric"
+    REAL = "real"
+    DOUBLE = "double precision"
+    TEXT = "text"
+    DATE = "date"
+    TIMESTAMP = "timestamp"
+    TIMESTAMPTZ = "timestamptz"
+    JSONB = "jsonb"
+    BYTEA = "bytea"
+
+
+_ARROW: dict[Kind, pa.DataType] = {
+    Kind.BOOLEAN: pa.bool_(),
+    Kind.SMALLINT: pa.int16(),
+    Kind.INTEGER: pa.int32(),
+    Kind.BIGINT: pa.int64(),
+    Kind.REAL: pa.float32(),
+    Kind.DOUBLE: pa.float64(),
+    Kind.TEXT: pa.large_string(),
+    Kind.DATE: pa.date32(),
+    Kind.TIMESTAMP: pa.timestamp("us"),
+    Kind.TIMESTAMPTZ: pa.timestamp("us", tz="UTC"),
+    Kind.JSONB: pa.large_string(),
+    Kind.BYTEA: pa.large_binary(),
+}
+
+_ALIASES = {
+    "bool": "boolean",
+    "int2": "smallint",
+    "int": "integer",
+    "int4": "integer",
+    "int8": "bigint",
+    "decimal": "numeric",
+    "float4": "real",
+    "float8": "double precision",
+    "double": "double precision",
+    "float": "double precision",
+    "varchar": "text",
+    "string": "text",
+    "timestamp without time zone": "timestamp",
+    "timestamp with time zone": "timestamptz",
+}
+
+_NUMERIC = re.compile(r"(?:numeric|decimal)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnType:
+    """One SQL type. `precision` and `scale` are numeric's own.
+
+    Invariant: both are None unless kind is NUMERIC. A NUMERIC with scale and no precision is a derived one, as of
+    sum(numeric(12,2)): exact to `scale` digits, up to 38 digits in all. With neither it is unconstrained: it keeps
+    UNCONSTRAINED_SCALE digits after the point and prints without trailing zeros.
+    JSONB values are canonical JSON text: keys sorted by length, then bytes, and unique; `{"a": 1, "b": [1, 2]}` spacing.
+    """
+
+    kind: Kind
+    precision: int | None = None
+    scale: int | None = None
+
+    @property
+    def arrow(self) -> pa.DataType:
+        """The Arrow type of the values: decimal128(38, scale) for every numeric."""
+        if self.kind is Kind.NUMERIC:
+            return pa.decimal128(NUMERIC_PRECISION, self.decimal_scale)
+        return _ARROW[self.kind]
+
+    @property
+    def decimal_scale(self) -> int:
+        """Digits after the point that a numeric keeps in memory."""
+        return UNCONSTRAINED_SCALE if self.scale is None else self.scale
+
+    @property
+    def trims(self) -> bool:
+        """Whether trailing zeros are left out when printed: only an unconstrained numeric does so."""
+        return self.kind is Kind.NUMERIC and self.scale is None
+
+    def __str__(self) -> str:
+        if self.precision is not None:
+            return f"numeric({self.precision},{self.scale})"
+        return self.kind.value
+
+    @classmethod
+    def parse(cls, text: str) -> ColumnType:
+        """Read PostgreSQL's name of a type; ValueError says which names there are."""
+        name = " ".join(text.strip().lower().split())
+        if found := _NUMERIC.fullmatch(name):
+            precision, scale = int(found[1]), int(found[2] or 0)
+            if not 1 <= precision <= NUMERIC_PRECISION or scale > precision:
+                raise ValueError(
+                    f"numeric({precision},{scale}): precision is 1 to {NUMERIC_PRECISION}, scale 0 to precision"
+                )
+            return cls(Kind.NUMERIC, precision, scale)
+        try:
+            return cls(Kind(_ALIASES.get(name, name)))
+        except ValueError:
+            names = ", ".join(kind.value for kind in Kind)
+            raise ValueError(f"unknown type {text!r}; the types are {names} and numeric(p,s)") from None
+
+
+BOOLEAN = ColumnType(Kind.BOOLEAN)
+SMALLINT = ColumnType(Kind.SMALLINT)
+INTEGER = ColumnType(Kind.INTEGER)
+BIGINT = ColumnType(Kind.BIGINT)
+NUMERIC = ColumnType(Kind.NUMERIC)
+REAL = ColumnType(Kind.REAL)
+DOUBLE = ColumnType(Kind.DOUBLE)
+TEXT = ColumnType(Kind.TEXT)
+DATE = ColumnType(Kind.DATE)
+TIMESTAMP = ColumnType(Kind.TIMESTAMP)
+TIMESTAMPTZ = ColumnType(Kind.TIMESTAMPTZ)
+JSONB = ColumnType(Kind.JSONB)
+BYTEA = ColumnType(Kind.BYTEA)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A named, typed column of a relation."""
+
+    name: str
+    type: ColumnType
+    nullable: bool = True
+
+
+Schema = tuple[Column, ...]
+"""The columns of a relation, in order."""

@@ -1,0 +1,86 @@
+"""Typed scalar expressions: what binding makes of SQL text, what rules rewrite, what `planner.functions` compiles.
+
+Always true: every node carries its type; arguments already have the types that the function takes (casts are explicit);
+column references are positions in the one input relation of the plan node that holds the expression.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dataflow.types import ColumnType
+
+Value = bool | int | float | str | bytes | None
+"""A literal's value. Numerics, dates, timestamps and jsonb are kept as their PostgreSQL text."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRef:
+    """Column `index` of the input relation; `name` is for people."""
+
+    index: int
+    type: ColumnType
+    name: str = ""
+
+    def __str__(self) -> str:
+        return self.name or f"#{self.index}"
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A constant; None is the typed NULL."""
+
+    value: Value
+    type: ColumnType
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"NULL::{self.type}"
+        if isinstance(self.value, str):
+            return "'" + self.value.replace("'", "''") + f"'::{self.type}"
+        return str(self.value).lower() if isinstance(self.value, bool) else str(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function or operator by its registry name: `+`, `=`, `and`, `not`, `is_null`, `coalesce`, `upper` ...
+
+    `and`, `or`, `coalesce` are n-ary and lenient: an error in an argument that cannot change the result is no error.
+    """
+
+    function: str
+    args: tuple[Scalar, ...]
+    type: ColumnType
+
+    def __str__(self) -> str:
+        inner = ", ".join(map(str, self.args))
+        if len(self.args) == 2 and not self.function[0].isalpha():
+            return f"({self.args[0]} {self.function} {self.args[1]})"
+        return f"{self.function}({inner})"
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """`arg::type`, by PostgreSQL's rules: rounding half away from zero, range errors as row errors."""
+
+    arg: Scalar
+    type: ColumnType
+
+    def __str__(self) -> str:
+        return f"({self.arg})::{self.type}"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """CASE WHEN condition THEN value ... ELSE default END: an error in a branch not taken is no error."""
+
+    branches: tuple[tuple[Scalar, Scalar], ...]
+    default: Scalar
+    type: ColumnType
+
+    def __str__(self) -> str:
+        whens = " ".join(f"WHEN {condition} THEN {value}" for condition, value in self.branches)
+        return f"CASE {whens} ELSE {self.default} END"
+
+
+Scalar = ColumnRef | Literal | Call | Cast | Case

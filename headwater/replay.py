@@ -1,0 +1,70 @@
+"""What a restart replays: the remap log's bindings, folded into as few ticks as the sinks allow.
+
+Always true: a fold never crosses the durable frontier of a sink, so that a sink skips or takes each folded tick whole; the
+ranges of a fold are the sums of its bindings' ranges, which start where the last fold ended.
+Deliberately unknown: how ranges are read again. `headwater.ticks` does that and compares count and digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ingest.remap import Binding
+from ingest.source import Range
+
+DIGEST = 2**64
+"""Digests are sums of message hashes modulo this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Consecutive bindings replayed as one tick at the last one's time.
+
+    ranges: for each source, partition to the one range that covers all its bindings.
+    """
+
+    time: int
+    ranges: Mapping[str, Mapping[int, Range]]
+
+
+def join(first: Range | None, second: Range) -> Range:
+    """Two adjacent ranges of one partition as one."""
+    if first is None:
+        return second
+    if first.end != second.start:
+        raise ValueError(
+            f"the remap log has a hole in partition {second.partition}: a range ends at offset {first.end}, the next "
+            f"starts at {second.start}; restore the state folder from a backup"
+        )
+    digest = (first.digest + second.digest) % DIGEST
+    return Range(second.partition, first.start, second.end, first.count + second.count, digest)
+
+
+def fold(bindings: Sequence[Binding], frontiers: Iterable[int]) -> list[Fold]:
+    """Fold bindings at the given frontiers (exclusive times that sinks have made durable).
+
+    ValueError when ranges of one partition are not adjacent.
+    """
+    cuts = sorted(set(frontiers))
+    folds: list[Fold] = []
+    current: dict[str, dict[int, Range]] = {}
+    for position, binding in enumerate(bindings):
+        for source, ranges in binding.ranges.items():
+            bound = current.setdefault(source, {})
+            for piece in ranges:
+                bound[piece.partition] = join(bound.get(piece.partition), piece)
+        following = bindings[position + 1].time if position + 1 < len(bindings) else None
+        if following is None or any(binding.time < cut <= following for cut in cuts):
+            folds.append(Fold(binding.time, current))
+            current = {}
+    return folds
+
+
+def positions(bindings: Iterable[Binding]) -> dict[str, dict[int, int]]:
+    """For each source that ever was bound, partition to the exclusive end offset of its last range."""
+    ends: dict[str, dict[int, int]] = {}
+    for binding in bindings:
+        for source, ranges in binding.ranges.items():
+            ends.setdefault(source, {}).update({piece.partition: piece.end for piece in ranges})
+    return ends

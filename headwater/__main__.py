@@ -1,0 +1,92 @@
+"""The command `headwater`: run, check, schema, demo.
+
+Heavy imports stand inside the commands, so that `--help` answers at once. In an installed wheel the rooms lie in
+`headwater/rooms`; that folder goes first on the path here, before any of them is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+_ROOMS = Path(__file__).resolve().parent / "rooms"
+if _ROOMS.is_dir() and str(_ROOMS) not in sys.path:
+    sys.path.insert(0, str(_ROOMS))
+
+from headwater import __version__  # noqa: E402  (the path comes first)
+
+_FILE = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="headwater")
+def main() -> None:
+    """Kafka in; SQL views that are always right as of one timestamp; changes out."""
+
+
+@main.command()
+@_FILE
+def check(file: Path) -> None:
+    """Validate FILE, its SQL included, without connecting to anything; report every mistake at once."""
+    checked = _checked(file)
+    for note in checked.notes:
+        click.echo(note)
+    settings = checked.settings
+    click.echo(
+        f"{file}: correct: {len(settings.sources)} sources, {len(settings.views)} views, {len(settings.sinks)} sinks"
+    )
+
+
+@main.command()
+@_FILE
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
+@click.option("--log-format", type=click.Choice(["auto", "text", "json"]), default="auto", show_default=True)
+def run(file: Path, log_level: str, log_format: str) -> None:
+    """Run the service that FILE describes until SIGTERM or Ctrl-C."""
+    from headwater.run import run_service
+
+    checked = _checked(file)
+    sys.exit(run_service(checked, log_level, log_format))
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of the file, for editors."""
+    from config.schema import schema_text
+
+    click.echo(schema_text(), nl=False)
+
+
+@main.command()
+@click.option("--seconds", type=click.IntRange(min=1), default=None, help="end by itself after this long, checking the view")
+@click.option("--rate", type=click.IntRange(min=1), default=500, show_default=True, help="changes produced per second")
+def demo(seconds: int | None, rate: int) -> None:
+    """Live data on the embedded broker and a view answering; Ctrl-C ends it."""
+    from headwater.demo import run_demo
+    from headwater.errors import HeadwaterError
+
+    try:
+        run_demo(seconds, rate)
+    except HeadwaterError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _checked(file: Path):  # type: ignore[no-untyped-def]  # the type would import the rooms at start
+    from config.load import ConfigErrors
+    from headwater.check import CheckErrors
+    from headwater.check import check as check_file
+
+    try:
+        return check_file(file, os.environ)
+    except FileNotFoundError:
+        raise click.ClickException(f"{file}: no such file") from None
+    except (ConfigErrors, CheckErrors) as mistakes:
+        click.echo(str(mistakes), err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

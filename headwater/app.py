@@ -1,0 +1,234 @@
+"""The wiring: from a checked file to running rooms, and back to none.
+
+Start: embedded brokers, sources, dataflow, sinks, doors, then the tick loop in its own thread. Stop, in reverse: the tick
+under way is finished, sinks commit what they have, readers leave, doors close; at most `STOP_SECONDS` in all.
+Always true: HTTP answers from the first moment (503 with the reason until the views are hydrated).
+Deliberately unknown: what happens inside a tick (`headwater.ticks`) and what the user sees (`headwater.progress`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+
+from dataflow.step import Dataflow
+from dataflow.types import Schema
+from headwater.check import Checked
+from headwater.errors import StartError
+from headwater.ticks import Rooms, TickLoop
+from ingest.decode import avro_columns, make_decoder
+from ingest.embedded import EmbeddedBroker
+from ingest.registry import Registry, RegistryUnavailable
+from ingest.remap import RemapError, RemapLog
+from ingest.source import Source
+from planner import PlannedViews, build_dataflow, plan_views
+from serve.http import HttpServer, make_app
+from serve.metrics import Metrics
+from serve.reads import Publication
+from serve.status import ServiceStatus
+from sinks.kafka import KafkaSink
+
+log = structlog.get_logger(__name__)
+
+EMBEDDED = "embedded"
+"""The value of `bootstrap.servers` that asks for a broker inside the service."""
+
+REGISTRY = "schema.registry.url"
+"""The one connection property that is not librdkafka's."""
+
+STOP_SECONDS = 4.0
+"""Seconds that the sinks may take to commit their last changes at a stop."""
+
+
+class Service:
+    """One running Headwater. `start`, then `wait`, then `stop`; `failure` is what ended it early, if anything did."""
+
+    def __init__(self, checked: Checked, on_ready: Callable[[], None] = lambda: None) -> None:
+        self.settings = checked.settings
+        self.address: tuple[str, int] | None = None
+        self.connections: dict[str, dict[str, str]] = {}
+        self.sources: dict[str, Source] = {}
+        self.sinks: dict[str, KafkaSink] = {}
+        self.publication = Publication()
+        self.failure: BaseException | None = None
+        self._checked = checked
+        self._on_ready = on_ready
+        self._brokers: list[EmbeddedBroker] = []
+        self._wake, self._stop = threading.Event(), threading.Event()
+        self._remap: RemapLog | None = None
+        self._dataflow: Dataflow | None = None
+        self._loop: TickLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._http: HttpServer | None = None
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+
+    def start(self) -> None:
+        """Build every room and start the tick loop. StartError when something of this machine is in the way."""
+        metrics = Metrics(CollectorRegistry(), self.status)
+        host, _, port = self.settings.serve.http.rpartition(":")
+        self._http = HttpServer(host, int(port), make_app(self.publication, self.status, metrics))
+        try:
+            self.address = self._http.start()
+            log.info("listening", http=f"http://{self.address[0]}:{self.address[1]}")
+            self._remap = self._open_remap()
+            self.connections = self._connect()
+            self._build(metrics)
+        except OSError as error:
+            self.stop()
+            raise StartError(f"cannot listen on {self.settings.serve.http} or write {self.settings.state}: {error}") from error
+        except RemapError as error:
+            self.stop()
+            raise StartError(str(error)) from error
+        assert self._loop is not None
+        self._thread = threading.Thread(target=self._run, name="ticks", daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the loop's end; False when the time passed first."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+        return self._thread is None or not self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Finish the tick, commit the sinks, leave the topics, close the doors. Safe to call twice."""
+        self._stop.set()
+        self._wake.set()
+        deadline = time.monotonic() + STOP_SECONDS
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(STOP_SECONDS)
+        for sink in self.sinks.values():
+            sink.close(max(0.5, deadline - time.monotonic()))
+        for source in self.sources.values():
+            source.stop()
+        if self._remap is not None:
+            self._remap.close()
+        if self._http is not None:
+            self._http.stop()
+        for broker in self._brokers:
+            broker.stop()
+        self._brokers.clear()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    @property
+    def phase(self) -> str:
+        """What the service is doing, in a word or two."""
+        return self._loop.phase if self._loop is not None else "starting"
+
+    def status(self) -> ServiceStatus:
+        """What /readyz and /metrics show; called from the HTTP thread."""
+        loop = self._loop
+        return ServiceStatus(
+            ready=loop is not None and loop.ready and self.failure is None,
+            reason=str(self.failure) if self.failure is not None else self.phase,
+            sources={name: source.status() for name, source in list(self.sources.items())},
+            sinks={name: sink.status() for name, sink in list(self.sinks.items())},
+            operators=self._dataflow.statistics() if self._dataflow is not None else (),
+            last_tick_wall=loop.last_tick_wall if loop is not None else 0.0,
+            ticks=loop.ticks if loop is not None else 0,
+        )
+
+    def _run(self) -> None:
+        assert self._loop is not None
+        try:
+            self._loop.run()
+        except BaseException as failure:  # the loop's thread must not die unseen: the command ends with it
+            self.failure = failure
+            log.exception("the tick loop failed")
+        finally:
+            self._stop.set()
+
+    def _open_remap(self) -> RemapLog:
+        """The durable log; with an embedded broker, which forgets at every stop, a log that is forgotten too."""
+        if any(properties.get("bootstrap.servers") == EMBEDDED for properties in self.settings.kafka.values()):
+            self._scratch = tempfile.TemporaryDirectory(prefix="headwater-")
+            log.warning("the embedded broker keeps nothing after a stop, so the state is temporary too")
+            return RemapLog.open(Path(self._scratch.name))
+        folder = Path(self.settings.state)
+        folder.mkdir(parents=True, exist_ok=True)
+        return RemapLog.open(folder)
+
+    def _connect(self) -> dict[str, dict[str, str]]:
+        connections = {}
+        for name, properties in self.settings.kafka.items():
+            connection = {key: value for key, value in properties.items() if key != REGISTRY}
+            if connection.get("bootstrap.servers") == EMBEDDED:
+                broker = EmbeddedBroker()
+                connection["bootstrap.servers"] = broker.start()
+                connection.setdefault("fetch.wait.max.ms", "10")
+                self._brokers.append(broker)
+                log.info("embedded broker started", kafka=name, bootstrap=connection["bootstrap.servers"])
+            connections[name] = connection
+        return connections
+
+    def _build(self, metrics: Metrics) -> None:
+        assert self._remap is not None
+        registries = {
+            name: Registry(properties[REGISTRY]) for name, properties in self.settings.kafka.items() if REGISTRY in properties
+        }
+        schemas = self._schemas(registries)
+        planned = plan_views(schemas, {name: view.sql for name, view in self.settings.views.items()})
+        self._dataflow = self._plan(planned, schemas)
+        for name, source in self.settings.sources.items():
+            decoder = make_decoder(source, schemas[name], registries.get(source.kafka))
+            group = f"headwater-{self.settings.name}"
+            self.sources[name] = Source(source, name, self.connections[source.kafka], schemas[name], decoder, group, self._wake.set)
+        for name, sink in self.settings.sinks.items():
+            self.sinks[name] = KafkaSink(
+                sink,
+                name,
+                self.connections[sink.kafka],
+                planned.schemas[sink.view],
+                planned.definitions[sink.view],
+                self.settings.name,
+                self._wake.set,
+            )
+        rooms = Rooms(
+            sources=self.sources,
+            dataflow=self._dataflow,
+            sinks=self.sinks,
+            sink_views={name: sink.view for name, sink in self.settings.sinks.items()},
+            remap=self._remap,
+            publication=self.publication,
+            metrics=metrics,
+            dependencies={name: planned.dependencies(name) for name in planned.order},
+            catalog=hashlib.sha256("\n".join(f"{k}={v}" for k, v in sorted(planned.definitions.items())).encode()).hexdigest(),
+        )
+        self._loop = TickLoop(rooms, self._wake, self._stop, on_ready=self._on_ready)
+        for source in self.sources.values():
+            source.start()
+
+    def _schemas(self, registries: Mapping[str, Registry]) -> dict[str, Schema]:
+        """Columns of every source; those that only the registry knows are asked for until it answers."""
+        schemas = dict(self._checked.schemas)
+        for name, source in self.settings.sources.items():
+            while name not in schemas:
+                try:
+                    schemas[name] = avro_columns(registries[source.kafka], source.topic)
+                except RegistryUnavailable as error:
+                    log.warning("waiting for the schema registry", source=name, reason=str(error))
+                    if self._stop.wait(2.0):
+                        raise StartError("stopped while waiting for the schema registry") from error
+        return schemas
+
+    def _plan(self, planned: PlannedViews, schemas: Mapping[str, Schema]) -> Dataflow:
+        upserts = {
+            name: tuple([column.name for column in schemas[name]].index(key) for key in source.key)
+            for name, source in self.settings.sources.items()
+            if source.envelope == "upsert"
+        }
+        indexes = {
+            name: tuple([column.name for column in planned.schemas[name]].index(key) for key in view.key)
+            for name, view in self.settings.views.items()
+        }
+        return build_dataflow(planned, schemas, upserts, indexes, time.perf_counter)
+
+

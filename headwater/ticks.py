@@ -1,0 +1,364 @@
+"""The tick loop: the one thread that moves time.
+
+One tick: take what each source has up to its cut; bind the cut to a time in the remap log, durably; push the deltas through
+the dataflow; publish; hand the changes to the sinks. The disk works while the dataflow computes, but nothing is published
+before both are done. Times strictly rise, also across restarts.
+Always true: what is published at time t is every view over one prefix of the inputs, the prefix that the log binds to t.
+Deliberately unknown: how bytes become rows (ingest), what a view means (planner), who reads (serve).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from dataflow.delta import Delta
+from dataflow.rows import concat, consolidate
+from dataflow.step import Dataflow
+from headwater.replay import Fold, fold, positions
+from ingest.remap import Binding, RemapLog
+from ingest.source import Range, ReplayMismatch, Source, Taken, verify
+from serve.metrics import Metrics
+from serve.reads import Publication, Published, PublishedView
+from sinks.kafka import KafkaSink
+
+log = structlog.get_logger(__name__)
+
+MICROSTEP_ROWS = 65_536
+"""Rows of one source pushed through the dataflow at a time: bounds the memory of hydration and of one tick."""
+
+LOADED_INTERVAL = 0.01
+"""Seconds from the start of one tick to the start of the next while data keeps coming."""
+
+HEARTBEAT = 1.0
+"""Seconds after which an idle service completes a tick all the same, so that time goes on."""
+
+FUEL_PER_ROW = 8
+"""Rows of merge work that a tick does for each row it took in."""
+
+PATIENCE = 10.0
+"""Seconds that hydration waits for a connection of a source that was never read before; its views wait on, others go on."""
+
+LEAST_FUEL = 16_384
+"""Rows of merge work that every tick may do."""
+
+
+class Clock(Protocol):
+    """Where time comes from."""
+
+    def now(self) -> int:
+        """Wall clock, milliseconds since 1970."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def now(self) -> int:
+        """Milliseconds since 1970."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary start."""
+        return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What the loop drives, built by `headwater.app`.
+
+    dependencies: view to the sources it reads, directly or through other views.
+    sink_views: sink to its view.
+    """
+
+    sources: Mapping[str, Source]
+    dataflow: Dataflow
+    sinks: Mapping[str, KafkaSink]
+    sink_views: Mapping[str, str]
+    remap: RemapLog
+    publication: Publication
+    metrics: Metrics
+    dependencies: Mapping[str, frozenset[str]]
+    catalog: str
+
+
+@dataclass(slots=True)
+class Pending:
+    """Changes of one time that is not complete yet: what the sinks will get of it."""
+
+    changes: dict[str, list[Delta]] = field(default_factory=dict)
+    rows: int = 0
+
+    def add(self, changes: Mapping[str, Delta], wanted: Iterable[str]) -> None:
+        """Keep the changes of the views that a sink wants."""
+        for view in wanted:
+            if (delta := changes.get(view)) is not None and len(delta):
+                self.changes.setdefault(view, []).append(delta)
+
+    def of(self, view: str) -> Delta | None:
+        """The whole change of a view at this time, consolidated; None when nothing changed."""
+        parts = self.changes.get(view, [])
+        if len(parts) <= 1:
+            return parts[0] if parts else None
+        return consolidate(concat(parts))
+
+
+class TickLoop:
+    """Replays, hydrates, then ticks until it is told to stop.
+
+    `wake` is set by readers when there is something to take; `stop` ends the loop after the tick under way.
+    """
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        wake: threading.Event,
+        stop: threading.Event,
+        clock: Clock | None = None,
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._rooms = rooms
+        self._wake = wake
+        self._stop = stop
+        self._clock = clock or SystemClock()
+        self._on_ready = on_ready
+        self._disk = ThreadPoolExecutor(1, "remap-log")
+        bindings = rooms.remap.bindings
+        self._last_time = bindings[-1].time if bindings else 0
+        self._epoch = bindings[-1].epoch + 1 if bindings else 1
+        self._bound = positions(bindings)
+        self._unusable: dict[str, str] = {}
+        self._in_views: set[str] = set()
+        self._resume: dict[str, int | None] = {}
+        self.ready = False
+        self.phase = "starting"
+        self.ticks = 0
+        self.last_tick_wall = 0.0
+
+    # Start: sinks say how far they are, the log is replayed, the sources catch up.
+
+    def run(self) -> None:
+        """Run until `stop` is set. OSError when the log cannot be written; nothing of that tick was published."""
+        try:
+            self._open_sinks()
+            self._replay()
+            if self._hydrate(set(self._rooms.sources) - set(self._unusable)):
+                self.ready = True
+                self.phase = "running"
+                self._on_ready()
+                self._loop()
+        finally:
+            self._disk.shutdown()
+
+    def _open_sinks(self) -> None:
+        """Ask every sink for its durable frontier, all at the same time: each fences its predecessor meanwhile."""
+        self.phase = "opening sinks"
+        opening = {}
+        with ThreadPoolExecutor(max(1, len(self._rooms.sinks)), "open-sink") as pool:
+            for name, sink in self._rooms.sinks.items():
+                opening[name] = pool.submit(sink.open)
+        self._resume = {name: future.result() for name, future in opening.items()}
+        times = {binding.time for binding in self._rooms.remap.bindings}
+        for name, frontier in self._resume.items():
+            if frontier is not None and frontier - 1 not in times:
+                self._rooms.sinks[name].halt(
+                    f"its topic is complete up to time {frontier}, which the state folder does not know: it is not the "
+                    "folder this sink was written from; restore that folder, or give the sink a new name and topic"
+                )
+
+    def _replay(self) -> None:
+        self.phase = "replaying"
+        frontiers = [frontier for frontier in self._resume.values() if frontier is not None]
+        for name, resume in self._bound.items():
+            if name in self._rooms.sources:
+                self._rooms.sources[name].replay_to(resume)
+        for part in fold(self._rooms.remap.bindings, frontiers):
+            pending = Pending()
+            for name, ranges in part.ranges.items():
+                if name in self._rooms.sources and name not in self._unusable and not self._stop.is_set():
+                    self._replay_source(name, ranges, pending)
+            if self._stop.is_set():
+                return
+            self._to_sinks(part.time, pending)
+
+    def _replay_source(self, name: str, ranges: Mapping[int, Range], pending: Pending) -> None:
+        """Read one source's ranges again; a difference to what the log says makes the source unusable, never wrong."""
+        source = self._rooms.sources[name]
+        until = {partition: piece.end for partition, piece in ranges.items()}
+        seen: dict[int, Range] = {}
+        while not self._stop.is_set():
+            status = source.status()
+            if status.state == "halted":
+                self._unusable[name] = status.reason
+                return
+            taken = source.take(MICROSTEP_ROWS, until)
+            if taken is None:
+                self._pause(0.2)
+                continue
+            for piece in taken.ranges:
+                before = seen.get(piece.partition)
+                seen[piece.partition] = piece if before is None else before.extended(piece)
+            self._step({name: taken}, pending)
+            if all(seen[p].end >= end if p in seen else ranges[p].start >= end for p, end in until.items()):
+                break
+        if self._stop.is_set():
+            return
+        try:
+            verify(source, ranges, seen)
+        except ReplayMismatch as mismatch:
+            source.halt(str(mismatch))
+            self._unusable[name] = str(mismatch)
+            log.error("source halted", source=name, reason=str(mismatch))
+
+    def _hydrate(self, names: set[str]) -> bool:
+        """Bring the sources up to the offsets probed at their start, all at one time. False when told to stop."""
+        self.phase = "hydrating"
+        pending = Pending()
+        ranges: dict[str, dict[int, Range]] = {}
+        patient_until = self._clock.monotonic() + PATIENCE
+        while not self._stop.is_set():
+            patient = self._clock.monotonic() < patient_until
+            open_sources = [name for name in names if self._catching_up(name, patient)]
+            taken = self._take(names)
+            if taken:
+                self._collect(ranges, taken)
+                self._step(taken, pending)
+                self._rooms.dataflow.maintain(LEAST_FUEL + FUEL_PER_ROW * sum(t.records for t in taken.values()))
+            elif open_sources:
+                self._pause(0.05)
+            else:
+                self._step({}, pending)
+                self._settle(names)
+                self._complete(self._append(ranges), pending)
+                return True
+        return False
+
+    def _catching_up(self, name: str, patient: bool) -> bool:
+        state = self._rooms.sources[name].status().state
+        return state == "hydrating" or (state == "connecting" and (patient or name in self._bound))
+
+    def _settle(self, names: Iterable[str]) -> None:
+        """After catching up: which sources' views may be read. A bound source is a prefix of its topic at any offset."""
+        for name in names:
+            source = self._rooms.sources[name]
+            if source.hydrated or name in self._bound:
+                self._in_views.add(name)
+            elif (status := source.status()).state == "halted":
+                self._unusable[name] = status.reason
+
+    # Steady state.
+
+    def _loop(self) -> None:
+        started = self._clock.monotonic()
+        while not self._stop.is_set():
+            self._wake.wait(max(0.0, started + HEARTBEAT - self._clock.monotonic()))
+            if self._stop.is_set():
+                break
+            rest = started + LOADED_INTERVAL - self._clock.monotonic()
+            if rest > 0:
+                self._stop.wait(rest)
+            self._wake.clear()
+            started = self._clock.monotonic()
+            late = {name for name, source in self._rooms.sources.items() if source.status().state == "hydrating"}
+            if late:
+                self._hydrate(late)
+            else:
+                self._tick(started)
+
+    def _tick(self, started: float) -> None:
+        taken = self._take(self._rooms.sources)
+        ranges: dict[str, dict[int, Range]] = {}
+        self._collect(ranges, taken)
+        pending = Pending()
+        appended = self._append(ranges)
+        self._step(taken, pending)
+        self._complete(appended, pending)
+        rows = sum(part.records for part in taken.values())
+        self._rooms.dataflow.maintain(LEAST_FUEL + FUEL_PER_ROW * rows)
+        self._rooms.metrics.observe_tick(self._clock.monotonic() - started, rows)
+
+    def _take(self, names: Iterable[str]) -> dict[str, Taken]:
+        taken = {}
+        for name in names:
+            if name not in self._unusable and (part := self._rooms.sources[name].take(MICROSTEP_ROWS, None)):
+                taken[name] = part
+        return taken
+
+    @staticmethod
+    def _collect(ranges: dict[str, dict[int, Range]], taken: Mapping[str, Taken]) -> None:
+        for name, part in taken.items():
+            bound = ranges.setdefault(name, {})
+            for piece in part.ranges:
+                before = bound.get(piece.partition)
+                bound[piece.partition] = piece if before is None else before.extended(piece)
+
+    def _append(self, ranges: Mapping[str, Mapping[int, Range]]) -> tuple[int, Future[None]]:
+        """Bind the cut to the next time; the future is done when the binding is durable."""
+        self._last_time = max(self._clock.now(), self._last_time + 1)
+        binding = Binding(
+            time=self._last_time,
+            ranges={name: tuple(pieces.values()) for name, pieces in ranges.items()},
+            topic_ids={},
+            catalog=self._rooms.catalog,
+            epoch=self._epoch,
+        )
+        return self._last_time, self._disk.submit(self._rooms.remap.append, [binding])
+
+    def _step(self, taken: Mapping[str, Taken], pending: Pending) -> None:
+        result = self._rooms.dataflow.step({name: part.delta for name, part in taken.items() if len(part.delta)})
+        pending.add(result.changes, set(self._rooms.sink_views.values()))
+        for part in taken.values():
+            pending.rows += part.records
+
+    def _complete(self, appended: tuple[int, Future[None]], pending: Pending) -> None:
+        """Wait until the binding is durable, then make the time visible and hand its changes to the sinks."""
+        time_, durable = appended
+        durable.result()
+        self._publish(time_)
+        self._to_sinks(time_, pending)
+        self.ticks += 1
+        self.last_tick_wall = time.time()
+
+    def _publish(self, time_: int) -> None:
+        blocked = self._blocked()
+        views = {}
+        for name, sources in self._rooms.dependencies.items():
+            view = self._rooms.dataflow.view(name)
+            reasons = [f"source {source}: {blocked[source]}" for source in sorted(sources & blocked.keys())]
+            views[name] = PublishedView(
+                name=name,
+                schema=view.schema,
+                key=view.key,
+                rows=view.snapshot(),
+                errors=view.errors(),
+                state="hydrating" if reasons else "ready",
+                reason="; ".join(reasons),
+            )
+        self._rooms.publication.publish(Published(time_, views))
+
+    def _blocked(self) -> dict[str, str]:
+        """Sources whose past is not in the views, with the reason: unusable ones, and topics that do not exist yet."""
+        waiting = self._rooms.sources.keys() - self._in_views - self._unusable.keys()
+        return self._unusable | {name: self._rooms.sources[name].status().reason for name in waiting}
+
+    def _to_sinks(self, time_: int, pending: Pending) -> None:
+        for name, sink in self._rooms.sinks.items():
+            view = self._rooms.sink_views[name]
+            if self._rooms.dependencies[view] & self._unusable.keys():
+                sink.halt(f"view {view} reads a source that cannot be replayed")
+            elif (delta := pending.of(view)) is not None:
+                sink.write(time_, delta)
+
+    def _pause(self, seconds: float) -> None:
+        self._wake.wait(seconds)
+        self._wake.clear()

@@ -1,0 +1,62 @@
+"""Rows as JSON objects: the one way in which values leave as JSON, for sinks and for HTTP.
+
+Always true: each output is one valid JSON object with the columns' names in schema order, and reads back to the same values:
+integers are numbers, numerics strings with their scale, floats the shortest text that reads back (NaN and infinities as
+strings), timestamps and dates ISO 8601 strings (years outside 0000 to 9999 in the expanded form, `-000043` for 44 BC),
+jsonb inlined as stored, bytea a base64 string, NULL null. Equal values print alike, except 0.0 and -0.0.
+Deliberately unknown here: keys, envelopes, who reads it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from dataflow.kernels import _json
+from dataflow.types import Kind, Schema
+
+# The order is the contract with Form in kernels/json_rows.cpp.
+_FORMS = (
+    Kind.BOOLEAN,
+    Kind.SMALLINT,
+    Kind.INTEGER,
+    Kind.BIGINT,
+    Kind.REAL,
+    Kind.DOUBLE,
+    Kind.NUMERIC,
+    Kind.DATE,
+    Kind.TIMESTAMP,
+    Kind.TIMESTAMPTZ,
+    Kind.TEXT,
+    Kind.JSONB,
+    Kind.BYTEA,
+)
+_FORM = {kind: number for number, kind in enumerate(_FORMS)}
+
+
+def encode_rows(columns: Sequence[pa.Array], schema: Schema) -> pa.LargeBinaryArray:
+    """One compact JSON object for each row, as UTF-8 bytes; never null.
+
+    columns: arrays of the schema's Arrow types, all of one length. ValueError if they do not fit the schema.
+    """
+    if len(columns) != len(schema) or not schema:
+        raise ValueError(f"{len(columns)} columns do not fit a schema of {len(schema)}, or there are none")
+    for array, column in zip(columns, schema, strict=True):
+        if array.type != column.type.arrow:
+            raise ValueError(
+                f"column {column.name} holds {array.type}, but its type {column.type} is {column.type.arrow}"
+            )
+    specs = [
+        _json.Spec(
+            f"{',' if i else '{'}{json.dumps(column.name, ensure_ascii=False)}:".encode(),
+            _FORM[column.type.kind],
+            column.type.trims,
+        )
+        for i, column in enumerate(schema)
+    ]
+    offsets, data = _json.encode_rows(list(columns), specs)
+    return pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(columns[0]), [None, pa.py_buffer(offsets), pa.py_buffer(data)], null_count=0
+    )

@@ -6,11 +6,30 @@ text: `headwater.check` reads them with the rooms that own them and reports at t
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=63)]
+
+Property = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean"]})]
+"""A librdkafka property: every scalar of the file is taken as it is written."""
+
+_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:\[\]]*)):(?P<port>\d{1,5})")
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read `host:port` or `[ipv6]:port`; an empty host means every interface. ValueError says what is allowed."""
+    found = _ADDRESS.fullmatch(text)
+    if found is None or int(found["port"]) > 65535:
+        raise ValueError("allowed: host:port with a port from 0 to 65535, an IPv6 host in [ ]")
+    return found["six"] or found["host"] or "0.0.0.0", int(found["port"])
+
+
+def _address(text: str) -> str:
+    parse_address(text)
+    return text
 
 
 class Strict(BaseModel):
@@ -23,7 +42,7 @@ class Source(Strict):
     """A topic read into a relation."""
 
     kafka: Name = Field(description="name of a connection under `kafka`")
-    topic: str = Field(min_length=1, max_length=249)
+    topic: str = Field(min_length=1, max_length=249, description="name of the topic to read")
     format: Literal["json", "avro"] = Field(description="how a message's value is encoded")
     envelope: Literal["none", "upsert"] = Field("none", description="how a record encodes a change")
     key: tuple[Name, ...] = Field((), description="with envelope upsert: the columns that the message key holds")
@@ -37,7 +56,7 @@ class Source(Strict):
 class View(Strict):
     """A maintained query."""
 
-    sql: str = Field(min_length=1)
+    sql: str = Field(min_length=1, description="one SELECT over sources and other views, in PostgreSQL's dialect")
     key: tuple[Name, ...] = Field(
         (), description="columns that lookups by path name, in this order; the view is indexed by them"
     )
@@ -46,11 +65,11 @@ class View(Strict):
 class Sink(Strict):
     """A view's changes written to a topic, exactly once."""
 
-    view: Name
-    kafka: Name
-    topic: str = Field(min_length=1, max_length=249)
-    format: Literal["json"] = "json"
-    envelope: Literal["upsert"] = "upsert"
+    view: Name = Field(description="name of the view to write")
+    kafka: Name = Field(description="name of a connection under `kafka`")
+    topic: str = Field(min_length=1, max_length=249, description="name of the topic to write")
+    format: Literal["json"] = Field("json", description="how a message's key and value are encoded")
+    envelope: Literal["upsert"] = Field("upsert", description="how a record encodes a change")
     key: tuple[Name, ...] = Field(min_length=1, description="columns that make the message key; unique in the view")
     partitions: int = Field(4, ge=1, description="partitions of the topic, when the sink has to create it")
     replication: int = Field(1, ge=1, description="replication factor of the topic, when the sink has to create it")
@@ -59,8 +78,8 @@ class Sink(Strict):
 class Serve(Strict):
     """Where the service listens."""
 
-    http: str = Field(
-        "127.0.0.1:6876", pattern=r"^\S+:\d+$", description="address:port of the HTTP endpoint; port 0 takes a free one"
+    http: Annotated[str, AfterValidator(_address)] = Field(
+        default="127.0.0.1:6876", description="address:port of the HTTP endpoint; port 0 takes a free one"
     )
 
 
@@ -68,12 +87,12 @@ class Settings(Strict):
     """The whole file."""
 
     name: Name = Field(description="names the service; prefixes transactional ids and consumer groups")
-    state: str = Field("./state", description="folder of the durable state")
-    kafka: dict[Name, dict[str, str]] = Field(
+    state: str = Field("./state", min_length=1, description="folder of the durable state")
+    kafka: dict[Name, dict[str, Property]] = Field(
         description="connections: any librdkafka property; `bootstrap.servers: embedded` starts a broker for trying things out; "
         "`schema.registry.url` names the registry for avro"
     )
-    sources: dict[Name, Source]
-    views: dict[Name, View] = Field(default_factory=dict)
-    sinks: dict[Name, Sink] = Field(default_factory=dict)
-    serve: Serve = Field(default_factory=Serve)
+    sources: dict[Name, Source] = Field(description="topics to read, each a relation that views can name")
+    views: dict[Name, View] = Field(default_factory=dict, description="maintained queries, each a relation too")
+    sinks: dict[Name, Sink] = Field(default_factory=dict, description="topics to write views to")
+    serve: Serve = Field(default_factory=Serve, description="where the service listens")

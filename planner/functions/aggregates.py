@@ -1,0 +1,36 @@
+"""Typing of the aggregates that `dataflow` maintains: count, sum, avg, min, max. `count` without arguments is count(*).
+
+Result types are PostgreSQL's: sums widen (smallint and integer to bigint, bigint to numeric), averages of exact numbers are
+unconstrained numerics, floats stay floats. Deliberately unknown here: how they are maintained.
+"""
+
+from __future__ import annotations
+
+from dataflow.types import BIGINT, DOUBLE, NUMERIC, ColumnType, Kind
+from planner.functions.registry import Function, Pattern
+from planner.functions.types import FLOATS, NUMBERS, TIMES, derived_numeric
+
+
+def _sum(arguments: tuple[ColumnType, ...], _literals: tuple[object, ...]) -> ColumnType:
+    type_ = arguments[0]
+    if type_.kind in (Kind.SMALLINT, Kind.INTEGER):
+        return BIGINT
+    if type_.kind is Kind.BIGINT:
+        return derived_numeric(0)
+    if type_.kind is Kind.NUMERIC:
+        return NUMERIC if type_.trims else derived_numeric(type_.decimal_scale)
+    return type_
+
+
+def _same(arguments: tuple[ColumnType, ...], _literals: tuple[object, ...]) -> ColumnType:
+    return arguments[0]
+
+
+AGGREGATES: tuple[Function, ...] = (
+    Function("count", (), BIGINT),
+    Function("count", (Pattern.ANYTHING,), BIGINT),
+    *(Function("sum", (kind,), _sum) for kind in NUMBERS),
+    *(Function("avg", (kind,), DOUBLE if kind in FLOATS else NUMERIC) for kind in NUMBERS),
+    *(Function(name, (kind,), _same) for name in ("min", "max") for kind in (*NUMBERS, *TIMES, Kind.TEXT)),
+)
+"""The overloads; the names are unique against the scalar functions."""

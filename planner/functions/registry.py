@@ -1,0 +1,253 @@
+"""What an entry of the function registry is, and the overload resolution over entries.
+
+Always true: entries are frozen; a name may have several (overloads); the resolution follows PostgreSQL 15's chapter 10:
+exact match, then most exact arguments, then preferred types, then the category of untyped literals.
+Deliberately unknown here: which functions there are (one module for each family) and how they are computed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from dataflow.types import BOOLEAN, TEXT, ColumnType, Kind
+from planner.functions.types import (
+    CATEGORIES,
+    NUMBERS,
+    PREFERRED,
+    FunctionError,
+    common_type,
+    implicit_kind,
+    numeric_of,
+    operator_type,
+    type_name,
+)
+
+
+class Pattern(Enum):
+    """Parameters that take more than one kind of type."""
+
+    COMPARED = "any types that can be compared with each other; numerics keep their own scale"
+    UNIFIED = "any types with a common type, to which all are cast; the result rule is given that type"
+    ANYTHING = "any type, left as it is"
+    AS_TEXT = "any type, cast to text"
+
+
+Parameter = Kind | Pattern
+ResultRule = Callable[[tuple[ColumnType, ...], tuple[object, ...]], ColumnType]
+"""(argument types after resolution, literal values of arguments where known, else None) -> type of the result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One overload of a function or operator.
+
+    name: as plans write it: SQL's own spelling for operators (`+`, `<=`, `||`, `like`), lower case otherwise.
+    parameters: a kind or pattern for each argument; with `variadic` the last one repeats, one time or more.
+    result: the type of the result, or a rule that derives it from the arguments' types.
+    optional: how many of the last parameters may be left out.
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    result: ColumnType | ResultRule
+    variadic: bool = False
+    optional: int = 0
+
+    def expand(self, count: int) -> tuple[Parameter, ...] | None:
+        """The parameters for `count` arguments; None when it takes another number of them."""
+        if self.variadic and count >= len(self.parameters):
+            return self.parameters + self.parameters[-1:] * (count - len(self.parameters))
+        if len(self.parameters) - self.optional <= count <= len(self.parameters):
+            return self.parameters[:count]
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A chosen overload: the types its arguments must be cast to, the type of its result, and the entry itself."""
+
+    arguments: tuple[ColumnType, ...]
+    result: ColumnType
+    function: Function
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    function: Function
+    parameters: tuple[Parameter, ...]
+
+    def exact(self, args: Sequence[ColumnType | None]) -> int:
+        return sum(1 for p, a in zip(self.parameters, args, strict=True) if a is not None and p is a.kind)
+
+    def preferred(self, args: Sequence[ColumnType | None]) -> int:
+        """How many arguments match exactly or would be cast to the preferred type of their category."""
+        return sum(
+            1
+            for p, a in zip(self.parameters, args, strict=True)
+            if a is not None and (p is a.kind or (isinstance(p, Kind) and p in PREFERRED))
+        )
+
+
+def _accepts(parameter: Parameter, arg: ColumnType | None) -> bool:
+    return arg is None or isinstance(parameter, Pattern) or implicit_kind(arg.kind, parameter)
+
+
+def _by_unknowns(candidates: list[_Candidate], args: Sequence[ColumnType | None]) -> list[_Candidate]:
+    """Choose by the category that each untyped literal most likely has: text if any candidate takes text there."""
+    for position, arg in enumerate(args):
+        if arg is not None:
+            continue
+        kinds = {c.parameters[position] for c in candidates if isinstance(c.parameters[position], Kind)}
+        categories = {CATEGORIES[kind] for kind in kinds if isinstance(kind, Kind)}
+        category = "string" if "string" in categories else next(iter(categories)) if len(categories) == 1 else None
+        if category is None:
+            continue
+        kept = [c for c in candidates if isinstance(p := c.parameters[position], Pattern) or CATEGORIES[p] == category]
+        preferred = [c for c in kept if c.parameters[position] in PREFERRED]
+        candidates = preferred or kept
+    return candidates
+
+
+def _best(candidates: list[_Candidate], args: Sequence[ColumnType | None]) -> list[_Candidate]:
+    for score in (_Candidate.exact, _Candidate.preferred):
+        if len(candidates) == 1:
+            return candidates
+        top = max(score(c, args) for c in candidates)
+        candidates = [c for c in candidates if score(c, args) == top]
+    if len(candidates) > 1 and None in args:
+        # A literal beside arguments of one type is first tried as that type: `date + '1'` is no date plus date.
+        known = {a.kind for a in args if a is not None}
+        if len(known) == 1:
+            kind = next(iter(known))
+            alike = [c for c in candidates if all(p is kind for p in c.parameters)]
+            if len(alike) == 1:
+                return alike
+        candidates = _by_unknowns(candidates, args)
+    return candidates
+
+
+def _argument(parameter: Parameter, arg: ColumnType | None) -> ColumnType:
+    if parameter is Pattern.AS_TEXT:
+        return TEXT
+    if isinstance(parameter, Pattern):
+        return arg or TEXT
+    if parameter is Kind.NUMERIC and arg is not None:
+        return numeric_of(arg)
+    return arg if arg is not None and arg.kind is parameter else ColumnType(parameter)
+
+
+def _compared(args: Sequence[ColumnType | None]) -> list[ColumnType] | None:
+    """The types in which n values are compared with each other: one kind, numerics each with its own scale."""
+    met: ColumnType | None = None
+    for arg in args:
+        met = arg if met is None else operator_type(met, arg)
+        if met is None and arg is not None:
+            return None
+    met = met or TEXT
+    if met.kind is Kind.NUMERIC:
+        return [numeric_of(arg) if arg is not None else ColumnType(Kind.NUMERIC) for arg in args]
+    return [met] * len(args)
+
+
+def _arguments(candidate: _Candidate, args: Sequence[ColumnType | None]) -> tuple[ColumnType, ...] | None:
+    types = [_argument(p, a) for p, a in zip(candidate.parameters, args, strict=True)]
+    for pattern in (Pattern.COMPARED, Pattern.UNIFIED):
+        places = [i for i, p in enumerate(candidate.parameters) if p is pattern]
+        if not places:
+            continue
+        group = [args[i] for i in places]
+        if pattern is Pattern.COMPARED:
+            met = _compared(group)
+        else:
+            met = [common_type(group, candidate.function.name.upper())] * len(group)
+        if met is None:
+            return None
+        for place, type_ in zip(places, met, strict=True):
+            types[place] = type_
+    return tuple(types)
+
+
+def is_operator(name: str) -> bool:
+    """Whether the name is written between or before its operands."""
+    return not name[0].isalpha() or name in ("like", "ilike", "not_like", "not_ilike")
+
+
+def signature(name: str, args: Sequence[ColumnType | None]) -> str:
+    """The call as PostgreSQL writes it in errors: `upper(integer)`, `text + integer`."""
+    names = [type_name(arg) for arg in args]
+    if is_operator(name) and len(args) <= 2:
+        return " ".join([*names[:-1], name, *names[-1:]])
+    return f"{name}({', '.join(names)})"
+
+
+def missing(name: str, args: Sequence[ColumnType | None], known: Mapping[str, Sequence[Function]]) -> FunctionError:
+    """The error for a call that no entry takes."""
+    if is_operator(name) and name in known:
+        return FunctionError(
+            f"operator does not exist: {signature(name, args)}",
+            "no operator matches the given name and argument types; you might need to add explicit type casts",
+        )
+    message = f"function {signature(name, args)} does not exist"
+    if name in known:
+        forms = sorted({f"{name}({', '.join(_describe(p) for p in f.parameters)})" for f in known[name]})
+        return FunctionError(message, f"there is {', '.join(forms)}; you might need to add explicit type casts")
+    close = difflib.get_close_matches(name, known, n=3)
+    return FunctionError(message, f"did you mean {', '.join(close)}?" if close else "")
+
+
+def _describe(parameter: Parameter) -> str:
+    return parameter.value if isinstance(parameter, Kind) else "any"
+
+
+def _widened(name: str, args: Sequence[ColumnType | None]) -> Sequence[ColumnType | None]:
+    """PostgreSQL has operators of mixed float types: real beside any other number computes in double precision."""
+    kinds = {arg.kind for arg in args if arg is not None}
+    if (
+        len(args) != 2
+        or not is_operator(name)
+        or Kind.REAL not in kinds
+        or len(kinds) == 1
+        or not kinds <= set(NUMBERS)
+    ):
+        return args
+    return [ColumnType(Kind.DOUBLE) if arg is not None and arg.kind is Kind.REAL else arg for arg in args]
+
+
+def choose(
+    known: Mapping[str, Sequence[Function]],
+    name: str,
+    args: Sequence[ColumnType | None],
+    literals: Sequence[object] = (),
+) -> Resolved:
+    """Resolve a call against the registry; FunctionError when nothing, or more than one overload, matches."""
+    given, args = args, _widened(name, args)
+    candidates = [
+        _Candidate(function, parameters)
+        for function in known.get(name, ())
+        if (parameters := function.expand(len(args))) is not None
+        and all(_accepts(p, a) for p, a in zip(parameters, args, strict=True))
+    ]
+    if len(candidates) > 1:
+        candidates = _best(candidates, args)
+    if not candidates:
+        raise missing(name, given, known)
+    if len(candidates) > 1:
+        kind = "operator" if is_operator(name) else "function"
+        raise FunctionError(
+            f"{kind} is not unique: {signature(name, given)}", "add explicit type casts to choose one of the candidates"
+        )
+    arguments = _arguments(candidates[0], args)
+    if arguments is None:
+        raise missing(name, given, known)
+    function = candidates[0].function
+    values = tuple(literals) + (None,) * (len(args) - len(literals))
+    result = function.result if isinstance(function.result, ColumnType) else function.result(arguments, values)
+    return Resolved(arguments, result, function)
+
+
+def predicate(name: str, *parameters: Parameter, variadic: bool = False, optional: int = 0) -> Function:
+    """An entry whose result is boolean."""
+    return Function(name, parameters, BOOLEAN, variadic, optional)

@@ -1,0 +1,148 @@
+"""Which type becomes which: PostgreSQL 15's cast table and its rule for the common type of alternatives.
+
+Always true: an implicit cast never loses a value's magnitude; numerics of every precision and scale are one type here, and
+where several meet, the result keeps the largest scale. The only scalar types without implicit casts are boolean, text,
+jsonb and bytea. Deliberately unknown here: how a cast is computed (`planner.functions.conversion`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dataflow.types import NUMERIC, TEXT, UNCONSTRAINED_SCALE, ColumnType, Kind
+
+
+class FunctionError(Exception):
+    """An expression that has no meaning: no such function, operator or cast for these types.
+
+    message: lower case, as PostgreSQL words it. hint: what to write instead, or empty.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+INTEGERS = (Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT)
+FLOATS = (Kind.REAL, Kind.DOUBLE)
+NUMBERS = (*INTEGERS, Kind.NUMERIC, *FLOATS)
+TIMES = (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
+
+CATEGORIES: dict[Kind, str] = {
+    Kind.BOOLEAN: "boolean",
+    **dict.fromkeys(NUMBERS, "number"),
+    Kind.TEXT: "string",
+    **dict.fromkeys(TIMES, "time"),
+    Kind.JSONB: "jsonb",
+    Kind.BYTEA: "bytea",
+}
+"""PostgreSQL's type categories: alternatives of different categories never have a common type."""
+
+PREFERRED = frozenset({Kind.BOOLEAN, Kind.DOUBLE, Kind.TEXT, Kind.TIMESTAMPTZ})
+"""The type of each category that an ambiguous overload falls back to."""
+
+_EXPLICIT: frozenset[tuple[Kind, Kind]] = frozenset(
+    [(a, b) for a in NUMBERS for b in NUMBERS]
+    + [(a, b) for a in TIMES for b in TIMES]
+    + [(Kind.BOOLEAN, Kind.INTEGER), (Kind.INTEGER, Kind.BOOLEAN), (Kind.JSONB, Kind.BOOLEAN)]
+    + [(Kind.JSONB, number) for number in NUMBERS]
+    + [(kind, Kind.TEXT) for kind in Kind]
+    + [(Kind.TEXT, kind) for kind in Kind]
+)
+
+
+def type_name(type_: ColumnType | None) -> str:
+    """The type as an error message names it: PostgreSQL's full name without precision; None is `unknown`."""
+    if type_ is None:
+        return "unknown"
+    long = {Kind.TIMESTAMP: "timestamp without time zone", Kind.TIMESTAMPTZ: "timestamp with time zone"}
+    return long.get(type_.kind, type_.kind.value)
+
+
+def implicit_kind(source: Kind, target: Kind) -> bool:
+    """Whether a value of kind `source` becomes `target` without being asked: only upwards within numbers and times."""
+    for ladder in (NUMBERS, TIMES):
+        if source in ladder and target in ladder:
+            return ladder.index(source) <= ladder.index(target)
+    return source is target
+
+
+def implicit_cast(source: ColumnType, target: ColumnType) -> bool:
+    """Whether `source` may stand where `target` is asked for; the cast itself must still be written into the plan."""
+    return implicit_kind(source.kind, target.kind)
+
+
+def can_cast(source: ColumnType, target: ColumnType) -> bool:
+    """Whether `value::target` is allowed. Everything has a text form; boolean goes to and from integer only."""
+    return source.kind is target.kind or (source.kind, target.kind) in _EXPLICIT
+
+
+def numeric_of(type_: ColumnType) -> ColumnType:
+    """The exact numeric type that holds `type_`, a number: integers have scale 0, floats become unconstrained."""
+    if type_.kind is Kind.NUMERIC:
+        return type_
+    return derived_numeric(0) if type_.kind in INTEGERS else NUMERIC
+
+
+def derived_numeric(scale: int) -> ColumnType:
+    """A numeric with this scale and no declared precision."""
+    return ColumnType(Kind.NUMERIC, None, scale)
+
+
+def numeric_with_scale(scale: int, types: Sequence[ColumnType]) -> ColumnType:
+    """The numeric of `scale` that results from operands of these types: unconstrained if one of them was and it fits."""
+    if any(type_.trims for type_ in types) and scale <= UNCONSTRAINED_SCALE:
+        return NUMERIC
+    return derived_numeric(scale)
+
+
+def common_numeric(types: Sequence[ColumnType]) -> ColumnType:
+    """The numeric type that holds every value of these numeric types exactly."""
+    if len(set(types)) == 1:
+        return types[0]
+    return numeric_with_scale(max(type_.decimal_scale for type_ in types), types)
+
+
+def common_type(types: Sequence[ColumnType | None], context: str = "CASE") -> ColumnType:
+    """The type of alternatives (CASE, COALESCE, UNION, IN): PostgreSQL's rule, None being an untyped literal or NULL.
+
+    All None gives text. FunctionError when two have no common type; `context` is the word that the message starts with.
+    """
+    known = [type_ for type_ in types if type_ is not None]
+    if not known:
+        return TEXT
+    chosen = known[0]
+    for type_ in known[1:]:
+        if type_.kind is chosen.kind:
+            continue
+        if CATEGORIES[type_.kind] != CATEGORIES[chosen.kind]:
+            raise FunctionError(
+                f"{context} types {type_name(chosen)} and {type_name(type_)} cannot be matched",
+                f"cast one side, such as value::{type_name(chosen)}",
+            )
+        if implicit_kind(chosen.kind, type_.kind):
+            chosen = type_
+    if chosen.kind is Kind.NUMERIC:
+        return common_numeric([numeric_of(type_) for type_ in known])
+    return chosen
+
+
+def operator_type(left: ColumnType | None, right: ColumnType | None) -> ColumnType | None:
+    """The type in which a binary operator meets its operands: as `common_type`, but a float beside another number is double.
+
+    None when they cannot meet. Of two numerics or of an integer and a numeric it is only the kind that counts.
+    """
+    if left is None or right is None:
+        return left or right or TEXT
+    kinds = (left.kind, right.kind)
+    if (
+        left.kind is not right.kind
+        and CATEGORIES[left.kind] == "number" == CATEGORIES[right.kind]
+        and Kind.REAL in kinds
+    ):
+        return ColumnType(Kind.DOUBLE)
+    try:
+        return common_type((left, right))
+    except FunctionError:
+        return None

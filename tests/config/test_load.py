@@ -81,36 +81,92 @@ def test_the_example_of_the_repository_is_correct() -> None:
         ("name: shop", "name: my-shop", "1:7: name: read 'my-shop', allowed: letters, digits and _"),
         ("name: shop", "nam: shop", "1:1: nam: unknown key; did you mean name?"),
         ("name: shop\n", "", "1:1: name: missing: names the service"),
-        ("format: json", "format: jsn", "8:13: sources.orders.format: read 'jsn', allowed: json, avro; did you mean json?"),
+        (
+            "format: json",
+            "format: jsn",
+            "8:13: sources.orders.format: read 'jsn', allowed: json, avro; did you mean json?",
+        ),
         ("format: json", "format: 7", "8:13: sources.orders.format: read 7 (a whole number), allowed: json, avro"),
         ("topic: orders", "topic: 5", "7:12: sources.orders.topic: read 5 (a whole number), allowed: text; write '5'"),
         ("topic: orders", "topic:", "7:5: sources.orders.topic: read nothing, allowed: text"),
         ("topic: orders", "topic: ''", "7:12: sources.orders.topic: read '', allowed: at least 1 character"),
         ("    topic: orders\n", "", "5:3: sources.orders.topic: missing: name of the topic to read"),
-        ("    key: [id]\n    columns", "    key: id\n    columns", "10:10: sources.orders.key: read 'id', allowed: a list; write [id]"),
+        (
+            "    key: [id]\n    columns",
+            "    key: id\n    columns",
+            "10:10: sources.orders.key: read 'id', allowed: a list; write [id]",
+        ),
         ("    key: [id]\n    columns", "    columns", "5:3: sources.orders.key: missing: envelope upsert needs"),
         ("upsert\n", "none\n", "10:5: sources.orders.key: a key means something only with envelope: upsert"),
-        ("    key: [id]\n    columns", "    key: [ids]\n    columns", "10:11: sources.orders.key[0]: read 'ids', no such column; did you mean id?"),
-        ("    key: [id]\n    columns", "    key: [id, id]\n    columns", "10:15: sources.orders.key[1]: 'id' is given twice"),
-        ("kafka: main\n    topic", "kafka: mian\n    topic", "6:12: sources.orders.kafka: read 'mian', no such connection under kafka; did you mean main?"),
-        ('    columns: {id: bigint, amount: "numeric(12,2)"}\n', "", "5:3: sources.orders.columns: missing: format json needs"),
-        ('{id: bigint, amount: "numeric(12,2)"}', "{}", "11:14: sources.orders.columns: read an empty mapping, allowed: at least one column"),
-        ('"numeric(12,2)"', "numeric(12,2)", '11:46: sources.orders.columns.2): the type before it needs quotes inside { }, as "numeric(12,2)"'),
-        ('columns: {id: bigint, amount: "numeric(12,2)"}', "columns: bigint", "11:14: sources.orders.columns: read 'bigint', allowed: a mapping"),
-        ("view: totals", "view: total", "17:15: sinks.out.view: read 'total', no such view under views; did you mean totals?"),
-        ("topic: totals, key: [id]", "topic: totals, key: []", "17:56: sinks.out.key: read an empty list, allowed: a list of at least 1"),
+        (
+            "    key: [id]\n    columns",
+            "    key: [ids]\n    columns",
+            "10:11: sources.orders.key[0]: read 'ids', no such column; did you mean id?",
+        ),
+        (
+            "    key: [id]\n    columns",
+            "    key: [id, id]\n    columns",
+            "10:15: sources.orders.key[1]: 'id' is given twice",
+        ),
+        (
+            "kafka: main\n    topic",
+            "kafka: mian\n    topic",
+            "6:12: sources.orders.kafka: read 'mian', no such connection under kafka; did you mean main?",
+        ),
+        (
+            '    columns: {id: bigint, amount: "numeric(12,2)"}\n',
+            "",
+            "5:3: sources.orders.columns: missing: format json needs",
+        ),
+        (
+            '{id: bigint, amount: "numeric(12,2)"}',
+            "{}",
+            "11:14: sources.orders.columns: read an empty mapping, allowed: at least one column",
+        ),
+        (
+            '"numeric(12,2)"',
+            "numeric(12,2)",
+            '11:46: sources.orders.columns.2): the type before it needs quotes inside { }, as "numeric(12,2)"',
+        ),
+        (
+            'columns: {id: bigint, amount: "numeric(12,2)"}',
+            "columns: bigint",
+            "11:14: sources.orders.columns: read 'bigint', allowed: a mapping",
+        ),
+        (
+            "view: totals",
+            "view: total",
+            "17:15: sinks.out.view: read 'total', no such view under views; did you mean totals?",
+        ),
+        (
+            "topic: totals, key: [id]",
+            "topic: totals, key: []",
+            "17:56: sinks.out.key: read an empty list, allowed: a list of at least 1",
+        ),
         ("topic: totals", "topic: orders", "17:43: sinks.out.topic: sources.orders reads topic 'orders' too"),
-        ("key: [id]}", "key: [id], partitions: 0}", "17:74: sinks.out.partitions: read 0 (a whole number), allowed: 1 or more"),
+        (
+            "key: [id]}",
+            "key: [id], partitions: 0}",
+            "17:74: sinks.out.partitions: read 0 (a whole number), allowed: 1 or more",
+        ),
         ("key: [id]}", "key: [id], partitions: '4'}", "17:74: sinks.out.partitions: read '4', allowed: a whole number"),
         ("  totals:\n", "  orders:\n", "13:3: views.orders: a source has this name too (line 5); rename one"),
         ("127.0.0.1:0", "localhost", "18:15: serve.http: read 'localhost', allowed: host:port"),
         ("127.0.0.1:0", "localhost:99999", "18:15: serve.http: read 'localhost:99999', allowed: host:port"),
         ("serve: {http: 127.0.0.1:0}", "serve: on", "18:8: serve: read 'on', allowed: a mapping"),
-        ("bootstrap.servers", "bootstrap.server", "3:3: kafka.main.bootstrap.servers: missing; rename bootstrap.server"),
+        (
+            "bootstrap.servers",
+            "bootstrap.server",
+            "3:3: kafka.main.bootstrap.servers: missing; rename bootstrap.server",
+        ),
         ("format: json\n", "format: avro\n", "3:3: kafka.main.schema.registry.url: missing: sources.orders reads avro"),
-        ("format: json\n", "format: json\n    key_format: text\n    format: json\n", "10:5: sources.orders.format: the key is given twice; the first is at 8:5"),
+        (
+            "format: json\n",
+            "format: json\n    key_format: text\n    format: json\n",
+            "10:5: sources.orders.format: the key is given twice; the first is at 8:5",
+        ),
     ],
-)  # fmt: skip
+)
 def test_each_mistake(tmp_path: Path, old: str, new: str, said: str) -> None:
     assert old in GOOD
     found = mistakes(tmp_path, GOOD.replace(old, new, 1))
@@ -172,9 +228,12 @@ class TestVariables:
         more = "{bootstrap.servers: b, socket.timeout.ms: 6_000, enable.x: false, sasl.password: '${PW}', empty: ''}"
         found = settings(tmp_path, GOOD.replace('{bootstrap.servers: "localhost:9092"}', more), PW="12")
         assert found.kafka["main"] == {
-            "bootstrap.servers": "b", "socket.timeout.ms": "6_000", "enable.x": "false", "sasl.password": "12",
+            "bootstrap.servers": "b",
+            "socket.timeout.ms": "6_000",
+            "enable.x": "false",
+            "sasl.password": "12",
             "empty": "",
-        }  # fmt: skip
+        }
 
     def test_values_of_the_environment_are_never_printed(self, tmp_path: Path) -> None:
         text = GOOD.replace("topic: orders", "topic: ${A}").replace("format: json", "format: ${A}", 1)
@@ -188,7 +247,10 @@ class TestVariables:
         assert "hunter" not in found
         assert found.count("'${A}'") >= 6, found
 
-    @pytest.mark.parametrize("name", ["sasl.password", "ssl.key.password", "oauth.client.secret", "my.token", "ssl.key.pem", "sasl.jaas.config"])  # fmt: skip
+    @pytest.mark.parametrize(
+        "name",
+        ["sasl.password", "ssl.key.password", "oauth.client.secret", "my.token", "ssl.key.pem", "sasl.jaas.config"],
+    )
     def test_secrets_are_never_printed(self, tmp_path: Path, name: str) -> None:
         text = GOOD.replace('{bootstrap.servers: "localhost:9092"}', f"{{bootstrap.servers: b, {name}: [hunter2]}}")
         assert only(tmp_path, text).endswith(f"kafka.main.{name}: read a hidden value, allowed: text")

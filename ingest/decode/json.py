@@ -1,0 +1,75 @@
+"""JSON: one object for each message, read by the native kernel straight into columns.
+
+Always true: RFC 8259 to the letter (valid UTF-8, no NaN, nothing after the value), at most MAXIMUM_DEPTH nested values, and a
+declared column at most once in an object. Unknown fields are checked as JSON and dropped; a missing field is NULL.
+Deliberately unknown here: envelopes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from dataflow.types import JSONB, Column, Kind, Schema
+from ingest.decode.decoded import Fields, MessageError
+from ingest.kernels import _decode
+
+MAXIMUM_DEPTH: int = _decode.MAXIMUM_DEPTH
+"""How deep objects and arrays may nest, the message's own object included."""
+
+_KINDS = {kind: number for number, kind in enumerate(Kind)}
+
+
+class JsonFields:
+    """Reads a binary column of JSON objects.
+
+    null_reason: the error of a NULL entry; None makes it a row of NULLs, `not null` columns included.
+    scalar: a schema of one column may also stand bare, without an object around it (message keys).
+    """
+
+    def __init__(self, schema: Schema, null_reason: str | None, scalar: bool = False) -> None:
+        if scalar and len(schema) != 1:
+            raise ValueError(f"a bare key is one column, not {len(schema)}")
+        self._spec = _decode.Spec(kernel_columns(schema), null_reason, scalar)
+
+    def decode(self, values: pa.LargeBinaryArray) -> Fields:
+        """Decode every entry."""
+        return kernel_fields(self._spec.json(values))
+
+
+def kernel_columns(schema: Schema) -> list[tuple[str, int, int, int, bool, str]]:
+    """The schema as the kernel takes it: name, number of the kind, precision (0: not limited), scale, nullable, SQL type."""
+    return [
+        (
+            column.name,
+            _KINDS[column.type.kind],
+            column.type.precision or 0,
+            column.type.decimal_scale if column.type.kind is Kind.NUMERIC else 0,
+            column.nullable,
+            str(column.type),
+        )
+        for column in schema
+    ]
+
+
+def kernel_fields(result: _decode.Result) -> Fields:
+    """The kernel's columns as arrays; nothing is copied."""
+    rows, columns, errors = result
+    arrays = tuple(pa.Array._import_from_c_capsule(*capsules) for capsules in columns)
+    return Fields(arrays, rows, [MessageError(row, reason) for row, reason in errors])
+
+
+class JsonTexts:
+    """Brings JSON texts to canonical jsonb. column: named in errors."""
+
+    def __init__(self, column: str) -> None:
+        self._spec = _decode.Spec(kernel_columns((Column(column, JSONB),)), None, True)
+
+    def canonical(self, texts: pa.LargeBinaryArray) -> tuple[pa.LargeStringArray, list[MessageError]]:
+        """One canonical text for each entry, NULL for NULL, for `null` and for the entries that the errors name."""
+        fields = kernel_fields(self._spec.text(texts))
+        if not fields.errors:
+            return fields.columns[0], []
+        places = np.full(len(texts), -1, np.int64)
+        places[fields.rows] = np.arange(len(fields.rows))
+        return fields.columns[0].take(pa.array(places, mask=places < 0)), fields.errors

@@ -1,0 +1,183 @@
+"""The HTTP door: one ASGI app, and the server that runs it in its own thread.
+
+Always true: requests below `/views` go straight to `serve.views`; health, metrics and the index are Starlette's. The server
+has its own event loop and touches no signal handlers, so the process stays the caller's.
+Deliberately unknown: how ticks happen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from serve.errors import NOT_SUPPORTED, UNDEFINED_PATH, error_body
+from serve.metrics import Metrics
+from serve.reads import Publication
+from serve.status import StatusSource
+from serve.views import Scope, Send, Views
+
+log = structlog.get_logger(__name__)
+
+START_SECONDS = 10.0
+STOP_SECONDS = 1.0
+"""How long a stop waits for answers under way; then their connections are cut."""
+
+ENDPOINTS = [
+    "/views",
+    "/views/{view}",
+    "/views/{view}/{key}",
+    "/views/{view}/errors",
+    "/livez",
+    "/readyz",
+    "/metrics",
+]
+
+Receive = Callable[[], Awaitable[Any]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def make_app(publication: Publication, status: StatusSource, metrics: Metrics) -> App:
+    """The ASGI app over what the tick thread publishes. `metrics` shows the same publication and status."""
+    metrics.watch(publication)
+    views = Views(publication, status)
+    rest = _Rest(status, metrics).app()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] == "http" and (path == "/views" or path.startswith("/views/")):
+            await views(scope, send)
+        else:
+            await rest(scope, receive, send)
+
+    return app
+
+
+class _Rest:
+    """Health, metrics, the index."""
+
+    def __init__(self, status: StatusSource, metrics: Metrics) -> None:
+        self._status = status
+        self._metrics = metrics
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/", self.index),
+                Route("/livez", self.live),
+                Route("/readyz", self.ready),
+                Route("/metrics", self.show_metrics),
+            ],
+            exception_handlers={HTTPException: _refuse},
+        )
+
+    async def index(self, _: Request) -> Response:
+        """What there is to ask for."""
+        return JSONResponse({"service": "headwater", "endpoints": ENDPOINTS})
+
+    async def live(self, _: Request) -> Response:
+        """The process answers."""
+        return JSONResponse({"live": True})
+
+    async def ready(self, _: Request) -> Response:
+        """200 when every view answers; else 503 with the reason of each source and sink."""
+        status = self._status()
+        body = {
+            "ready": status.ready,
+            "reason": None if status.ready else status.reason or None,
+            "sources": {n: {"state": s.state, "reason": s.reason or None} for n, s in status.sources.items()},
+            "sinks": {n: {"state": s.state, "reason": s.reason or None} for n, s in status.sinks.items()},
+        }
+        return JSONResponse(body, 200 if status.ready else 503, {"cache-control": "no-store"})
+
+    async def show_metrics(self, request: Request) -> Response:
+        """The exposition, in the form that the scraper accepts."""
+        body, content_type = await run_in_threadpool(self._metrics.exposition, request.headers.get("accept", ""))
+        return Response(body, headers={"content-type": content_type})
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        body = error_body(f"{request.method} is not possible here", NOT_SUPPORTED)
+    else:
+        body = error_body(f"there is nothing at {request.url.path}", UNDEFINED_PATH, hint="views are at /views")
+    return Response(body, error.status_code, error.headers, "application/json")
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its signal handlers: they would end the process before the service has stopped."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class HttpServer:
+    """Runs an ASGI app in a thread of its own. `start`, then `stop`; not to be started twice."""
+
+    def __init__(self, host: str, port: int, app: App) -> None:
+        self._host = host.strip("[]")
+        self._port = port
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=int(STOP_SECONDS),
+        )
+        self._server = _Server(config)
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> tuple[str, int]:
+        """Listen, and return the address that was bound: port 0 takes a free one. OSError when it cannot be."""
+        bound = self._bind()
+        address = bound.getsockname()
+        self._thread = threading.Thread(target=self._run, args=(bound,), name="http", daemon=True)
+        self._thread.start()
+        return str(address[0]), int(address[1])
+
+    def stop(self) -> None:
+        """Take no more requests, finish those under way, at most STOP_SECONDS. Safe to call twice or before start."""
+        self._server.should_exit = True
+        if self._thread is None:
+            return
+        self._thread.join(STOP_SECONDS / 2)
+        self._server.force_exit = True
+        self._thread.join(STOP_SECONDS / 2)
+        if self._thread.is_alive():
+            log.warning("requests under way were cut at the stop")
+
+    def _bind(self) -> socket.socket:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            self._host or None, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+            bound.listen(1024)
+            bound.setblocking(False)
+        except OSError:
+            bound.close()
+            raise
+        return bound
+
+    def _run(self, bound: socket.socket) -> None:
+        with bound:
+            asyncio.run(self._server.serve([bound]))

@@ -1,0 +1,175 @@
+"""Reads of published views: by key through the index, or by equality over the rows, as of the last complete tick.
+
+Always true: a read takes one `Published`, so everything it returns is of one time; it holds no lock, and the tick thread goes
+on meanwhile (snapshots are immutable). A scan holds one window of rows at a time, never the view.
+Deliberately unknown: HTTP, and how values are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dataflow.delta import Delta
+from dataflow.rows import consolidate
+from dataflow.spine import Run, Snapshot
+from dataflow.types import Schema
+
+SMALL_WINDOW = 256
+LARGE_WINDOW = 65_536
+"""Rows of each run that a scan looks at at once: few at first, for a small limit; more while nothing is found."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedView:
+    """A view at a time. `key`: positions of the columns that the index is by; `errors`: rows of one text column.
+
+    state: `hydrating` while a source's past is not in the view yet, for `reason`; its rows are not an answer then.
+    """
+
+    name: str
+    schema: Schema
+    key: tuple[int, ...]
+    rows: Snapshot
+    errors: Snapshot
+    state: Literal["ready", "hydrating"] = "ready"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Every view at one complete time, in milliseconds since 1970."""
+
+    time: int
+    views: Mapping[str, PublishedView]
+
+
+class Publication:
+    """Where the tick thread leaves the last complete time and readers find it: one reference, swapped whole."""
+
+    def __init__(self) -> None:
+        self._current: Published | None = None
+
+    def publish(self, published: Published) -> None:
+        """Make a complete tick visible. Called by the tick thread only."""
+        self._current = published
+
+    def current(self) -> Published | None:
+        """The last complete tick; None before the first. Any thread."""
+        return self._current
+
+
+def lookup(view: PublishedView, key: Sequence[pa.Scalar]) -> Delta:
+    """The rows whose key columns have these values, in the order of `view.key`; consolidated."""
+    probe = view.rows.probe(tuple(pa.array([value.as_py()], value.type) for value in key), False)
+    return consolidate(Delta(probe.columns, probe.diffs))
+
+
+def scan(snapshot: Snapshot, filters: Sequence[tuple[int, pa.Scalar]], limit: int, distinct: bool = False) -> Delta:
+    """Rows that equal every (column, value), enough of them for `limit`; consolidated, in the order of the index.
+
+    The limit counts each copy of a row, with `distinct` each different row. More rows than asked for may come back; when
+    there is none, there are no columns either.
+    """
+    found: list[Delta] = []
+    enough = 0
+    for window in _windows(snapshot.runs):
+        part = consolidate(_select(window, filters))
+        if len(part):
+            found.append(part)
+            enough += len(part) if distinct else int(part.diffs.sum())
+            if enough >= limit:
+                break
+    if len(found) < 2:
+        return found[0] if found else Delta((), np.empty(0, np.int64))
+    return _joined(found)
+
+
+def copies(delta: Delta, limit: int) -> tuple[pa.Array, ...]:
+    """The columns of a consolidated delta with each row as often as its diff says, at most `limit` rows."""
+    if len(delta) <= limit and bool((delta.diffs == 1).all()):
+        return delta.columns
+    # A row counts at most `limit` times, so one row with a huge diff asks for no huge memory.
+    diffs = np.clip(delta.diffs[:limit], 0, limit)
+    indices = pa.array(np.repeat(np.arange(len(diffs)), diffs)[:limit])
+    return tuple(column.take(indices) for column in delta.columns)
+
+
+Window = list[tuple[Run, int, int]]
+
+
+def _windows(runs: Sequence[Run]) -> Iterator[Window]:
+    """The runs in slices of one range of (key hash, second) each: equal rows of different runs meet in one window."""
+    starts = [0] * len(runs)
+    step = SMALL_WINDOW
+    while any(start < len(run) for run, start in zip(runs, starts, strict=True)):
+        ends = [
+            (run.key_hashes[start + step], run.seconds[start + step])
+            for run, start in zip(runs, starts, strict=True)
+            if start + step < len(run)
+        ]
+        bound = min(ends) if ends else None
+        stops = [len(run) if bound is None else _behind(run, *bound) for run in runs]
+        yield [piece for piece in zip(runs, starts, stops, strict=True) if piece[1] < piece[2]]
+        starts = stops
+        step = min(step * 4, LARGE_WINDOW)
+
+
+def _behind(run: Run, key_hash: np.uint64, second: np.uint64) -> int:
+    """How many rows of the run stand at or before this place of the order."""
+    low = int(np.searchsorted(run.key_hashes, key_hash, "left"))
+    high = int(np.searchsorted(run.key_hashes, key_hash, "right"))
+    return low + int(np.searchsorted(run.seconds[low:high], second, "right"))
+
+
+def _select(window: Window, filters: Sequence[tuple[int, pa.Scalar]]) -> Delta:
+    """The rows of a window that pass the filters, not consolidated."""
+    parts = []
+    for run, start, stop in window:
+        columns = tuple(column.slice(start, stop - start) for column in run.columns)
+        parts.append(equal_rows(Delta(columns, run.diffs[start:stop]), filters))
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def _joined(parts: Sequence[Delta]) -> Delta:
+    columns = tuple(pa.concat_arrays(pieces) for pieces in zip(*(part.columns for part in parts), strict=True))
+    return Delta(columns, np.concatenate([part.diffs for part in parts]))
+
+
+def equal_rows(rows: Delta, filters: Sequence[tuple[int, pa.Scalar]]) -> Delta:
+    """The rows in which each (column, value) is equal."""
+    if not filters:
+        return rows
+    mask = None
+    for index, value in filters:
+        # As in PostgreSQL, NaN equals NaN.
+        nan = pa.types.is_floating(value.type) and value.as_py() != value.as_py()
+        column = rows.columns[index]
+        equal = pc.is_nan(column) if nan else pc.equal(column, value)
+        mask = equal if mask is None else pc.and_(mask, equal)
+    mask = pc.fill_null(mask, False)
+    return Delta(tuple(column.filter(mask) for column in rows.columns), rows.diffs[mask.to_numpy(zero_copy_only=False)])
+
+
+class RowCounter:
+    """Counts the rows of snapshots, each with its copies. Runs are immutable, so each is added up once.
+
+    Invariant: remembers the runs of the snapshot that it saw last for each name, and no others.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Any, dict[int, tuple[Run, int]]] = {}
+
+    def count(self, name: Any, snapshot: Snapshot) -> int:
+        """How many rows the snapshot holds. `name` says whose snapshots follow each other."""
+        known = self._known.get(name, {})
+        sums = {}
+        for run in snapshot.runs:
+            sums[id(run)] = known.get(id(run)) or (run, int(run.diffs.sum()))
+        self._known[name] = sums
+        return sum(number for _, number in sums.values())

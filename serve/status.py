@@ -1,0 +1,101 @@
+"""What the doors show of a running service, as shapes: health, metrics, the list of views.
+
+Always true: reading a status never waits for the tick thread. The rooms' own status classes have these shapes without
+knowing them; `serve` imports none of them. Deliberately unknown: how a status comes about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class PartitionStatus(Protocol):
+    """One partition: the next offset to read, and the offsets that the broker has from `low` up to, without, `high`."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def low(self) -> int: ...
+    @property
+    def high(self) -> int: ...
+
+
+class SourceStatus(Protocol):
+    """A source: state is connecting, waiting, hydrating, running, halted or stopped; the counts are since the start."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def partitions(self) -> Mapping[int, PartitionStatus]: ...
+    @property
+    def records(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def errors(self) -> int: ...
+
+
+class SinkStatus(Protocol):
+    """A sink: `frontier` is the exclusive time up to which its topic is complete, None before anything was written."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def frontier(self) -> int | None: ...
+    @property
+    def transactions(self) -> int: ...
+    @property
+    def records(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def aborted(self) -> int: ...
+    @property
+    def queued_rows(self) -> int: ...
+
+
+class OperatorStatus(Protocol):
+    """One operator of the dataflow: what went through it since the start, and what it holds."""
+
+    @property
+    def node(self) -> int: ...
+    @property
+    def operator(self) -> str: ...
+    @property
+    def view(self) -> str | None: ...
+    @property
+    def rows_in(self) -> int: ...
+    @property
+    def rows_out(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def state_rows(self) -> int: ...
+    @property
+    def state_bytes(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """The whole service. `ready`: every view answers; `reason`: why not, or what it is doing.
+
+    last_tick_wall: wall clock of the last complete tick, in seconds since 1970; 0 before the first. ticks: how many so far.
+    """
+
+    ready: bool
+    reason: str
+    sources: Mapping[str, SourceStatus]
+    sinks: Mapping[str, SinkStatus]
+    operators: Sequence[OperatorStatus]
+    last_tick_wall: float
+    ticks: int
+
+
+StatusSource = Callable[[], ServiceStatus]
+"""Gives the status of now; called from the HTTP thread at any time."""

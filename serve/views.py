@@ -1,0 +1,242 @@
+"""The view endpoints, straight on ASGI: `/views`, `/views/{view}`, `/views/{view}/{key...}`, `/views/{view}/errors`.
+
+Always true: an answer is of one complete tick and says which; a key may be any text, because paths are split before they are
+decoded. Lookups by key run on the event loop (microseconds); everything that may touch many rows runs in a thread.
+Deliberately unknown: sockets, and what the other endpoints are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+import pyarrow as pa
+import structlog
+
+from dataflow.delta import Delta
+from dataflow.json import encode_rows
+from serve.errors import (
+    INTERNAL,
+    INVALID_PARAMETER,
+    NOT_READY,
+    NOT_SUPPORTED,
+    UNDEFINED_COLUMN,
+    UNDEFINED_VIEW,
+    Refused,
+    did_you_mean,
+    error_body,
+)
+from serve.reads import Publication, Published, PublishedView, RowCounter, copies, equal_rows, lookup, scan
+from serve.status import StatusSource
+from serve.values import BadValue, parse_value
+
+log = structlog.get_logger(__name__)
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 10_000
+SCAN_THREADS = 2
+"""Scans at a time; more wait their turn, so that lookups keep a core."""
+
+ERRORS = "errors"
+"""`/views/{view}/errors`; a key that reads so is found by `?column=errors`."""
+
+JSON = b"application/json"
+
+
+class Views:
+    """Answers the requests below `/views`."""
+
+    def __init__(self, publication: Publication, status: StatusSource) -> None:
+        self._publication = publication
+        self._status = status
+        self._counter = RowCounter()
+        self._threads = ThreadPoolExecutor(SCAN_THREADS, "reads")
+
+    async def __call__(self, scope: Scope, send: Send) -> None:
+        """Answer one request whose path is `/views` or below it."""
+        method = scope["method"]
+        allow: list[tuple[bytes, bytes]] = []
+        try:
+            if method not in ("GET", "HEAD"):
+                allow = [(b"allow", b"GET, HEAD")]
+                raise Refused(405, f"{method} is not possible here", NOT_SUPPORTED, hint="views are read with GET")
+            status, body = await self._answer(scope["raw_path"], scope["query_string"])
+        except Refused as refused:
+            status, body = refused.status, refused.body
+        except Exception:
+            log.exception("a read failed", view=scope["path"].split("/")[2:3])
+            status, body = 500, error_body("the read failed; the log says why", INTERNAL)
+        await respond(send, status, body, head=method == "HEAD", headers=allow)
+
+    async def _answer(self, raw_path: bytes, raw_query: bytes) -> tuple[int, bytes]:
+        segments = [_decoded(segment) for segment in raw_path.split(b"/")[2:]]
+        published = self._publication.current()
+        if published is None:
+            raise Refused(503, "no view can be read yet", NOT_READY, detail=self._status().reason or None)
+        if not segments or segments == [""]:
+            return 200, await self._in_thread(self._list, published)
+        view = published.views.get(segments[0])
+        if view is None:
+            hint = did_you_mean(segments[0], published.views)
+            raise Refused(404, f'view "{segments[0]}" does not exist', UNDEFINED_VIEW, hint=hint)
+        if segments[1:] == [ERRORS]:
+            limit, _ = _query(view, raw_query, filters=False)
+            return 200, await self._in_thread(self._errors, published, view, limit)
+        if view.state != "ready":
+            raise Refused(503, f"view {view.name} is {view.state}", NOT_READY, detail=view.reason or None)
+        if len(segments) > 1:
+            if raw_query:
+                raise Refused(
+                    400, "a lookup by path takes no parameters", INVALID_PARAMETER, hint=f"use /views/{view.name}?..."
+                )
+            return self._lookup(published, view, segments[1:])
+        return 200, await self._in_thread(self._scan, published, view, raw_query)
+
+    async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+    def _lookup(self, published: Published, view: PublishedView, segments: list[str]) -> tuple[int, bytes]:
+        names = [view.schema[index].name for index in view.key]
+        if len(segments) != len(names):
+            key = ", ".join(names) if names else "no columns"
+            raise Refused(
+                400,
+                f"the key of view {view.name} has {len(names)} columns, the path {len(segments)} segments",
+                INVALID_PARAMETER,
+                detail=f"the key is: {key}",
+                hint=f"use /views/{view.name}?column=value for other columns; a / inside a value is written %2F",
+            )
+        values = [_value(view, index, text) for index, text in zip(view.key, segments, strict=True)]
+        known = [value for value in values if value is not None]
+        rows = lookup(view, known) if len(known) == len(values) else Delta((), _NO_DIFFS)
+        return (200 if len(rows) else 404), self._rows(published, view, rows, MAX_LIMIT)
+
+    def _scan(self, published: Published, view: PublishedView, raw_query: bytes) -> bytes:
+        limit, texts = _query(view, raw_query)
+        values = {index: _value(view, index, text) for index, text in texts.items()}
+        filters = [(index, value) for index, value in values.items() if value is not None]
+        if len(filters) < len(values) or limit == 0:
+            rows = Delta((), _NO_DIFFS)
+        elif view.key and set(view.key) <= values.keys():
+            rows = _filtered(lookup(view, [values[index] for index in view.key]), filters, view)
+        else:
+            rows = scan(view.rows, filters, limit)
+        return self._rows(published, view, rows, limit)
+
+    def _rows(self, published: Published, view: PublishedView, rows: Delta, limit: int) -> bytes:
+        """The JSON of an answer. `errors` says how many rows of the view could not be computed, when there are any."""
+        encoded = encode_rows(copies(rows, limit), view.schema).to_pylist() if len(rows) else []
+        errors = self._counter.count((view.name, ERRORS), view.errors)
+        return b'{"view":%b,"timestamp":%d,%b"rows":[%b]}' % (
+            json.dumps(view.name).encode(),
+            published.time,
+            b'"errors":%d,' % errors if errors else b"",
+            b",".join(encoded),
+        )
+
+    def _errors(self, published: Published, view: PublishedView, limit: int) -> bytes:
+        found = scan(view.errors, [], limit, distinct=True)
+        pairs = zip(found.columns[0].to_pylist(), found.diffs.tolist(), strict=True) if len(found) else ()
+        errors = [{"message": message, "count": count} for message, count in pairs][:limit]
+        body = {"view": view.name, "timestamp": published.time, "errors": errors}
+        return json.dumps(body, ensure_ascii=False).encode()
+
+    def _list(self, published: Published) -> bytes:
+        last_tick = self._status().last_tick_wall
+        views = [
+            {
+                "name": view.name,
+                "state": view.state,
+                "reason": view.reason or None,
+                "columns": [
+                    {"name": column.name, "type": str(column.type), "nullable": column.nullable}
+                    for column in view.schema
+                ],
+                "key": [view.schema[index].name for index in view.key],
+                "rows": self._counter.count(view.name, view.rows),
+                "bytes": view.rows.nbytes,
+                "errors": self._counter.count((view.name, ERRORS), view.errors),
+            }
+            for view in published.views.values()
+        ]
+        freshness = max(0.0, time.time() - last_tick) if last_tick else None
+        body = {"timestamp": published.time, "freshness_seconds": freshness, "views": views}
+        return json.dumps(body, ensure_ascii=False).encode()
+
+
+_NO_DIFFS = Delta.empty(()).diffs
+
+
+async def respond(
+    send: Send,
+    status: int,
+    body: bytes,
+    head: bool = False,
+    headers: list[tuple[bytes, bytes]] | None = None,
+    content_type: bytes = JSON,
+) -> None:
+    """Send one whole answer. To HEAD it sends what GET would say, without the body."""
+    start = [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": start + (headers or [])})
+    await send({"type": "http.response.body", "body": b"" if head else body})
+
+
+def _decoded(segment: bytes) -> str:
+    try:
+        return unquote_to_bytes(segment).decode()
+    except UnicodeDecodeError:
+        raise Refused(400, "the path is not UTF-8", "22021") from None
+
+
+def _query(view: PublishedView, raw: bytes, filters: bool = True) -> tuple[int, dict[int, str]]:
+    """The limit and the text of each column to compare. Refused when a name or the limit is wrong."""
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=1000)
+    except UnicodeDecodeError:
+        raise Refused(400, "the query is not UTF-8", "22021") from None
+    except ValueError as error:
+        raise Refused(400, str(error).lower(), INVALID_PARAMETER) from None
+    positions = {column.name: index for index, column in enumerate(view.schema)} if filters else {}
+    limit, texts = DEFAULT_LIMIT, dict[int, str]()
+    for name, text in pairs:
+        if name == "limit":
+            limit = _limit(text)
+        elif (index := positions.get(name)) is None:
+            message = (
+                f'column "{name}" of view {view.name} does not exist' if filters else f'unknown parameter "{name}"'
+            )
+            raise Refused(400, message, UNDEFINED_COLUMN, hint=did_you_mean(name, [*positions, "limit"]))
+        elif index in texts:
+            raise Refused(400, f'column "{name}" is given twice', INVALID_PARAMETER)
+        else:
+            texts[index] = text
+    return limit, texts
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) <= MAX_LIMIT):
+        raise Refused(400, f'limit "{text}" is not a number from 0 to {MAX_LIMIT}', INVALID_PARAMETER)
+    return int(text)
+
+
+def _value(view: PublishedView, index: int, text: str) -> pa.Scalar | None:
+    column = view.schema[index]
+    try:
+        return parse_value(text, column.type)
+    except BadValue as error:
+        detail = f"column {column.name} of view {view.name} is {column.type}"
+        raise Refused(400, str(error), error.code, detail=detail, hint=error.hint) from None
+
+
+def _filtered(rows: Delta, filters: list[tuple[int, pa.Scalar]], view: PublishedView) -> Delta:
+    """The rows of a lookup that pass the filters on other columns too."""
+    others = [(index, value) for index, value in filters if index not in view.key]
+    return equal_rows(rows, others) if others and len(rows) else rows

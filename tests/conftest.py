@@ -1,0 +1,3 @@
+"""What every test shares: the fixtures of the servers."""
+
+pytest_plugins = ["tests.servers.fixtures"]

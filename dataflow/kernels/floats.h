@@ -1,0 +1,25 @@
+// Exact sums of floating-point numbers: order never matters and taking a number away undoes adding it.
+//
+// An accumulator is a signed fixed-point number wide enough for every double times every diff, with its lowest bit worth
+// 2^-1074, and counts of NaN, +infinity and -infinity. Accumulators form a commutative group under `float_add`.
+#pragma once
+
+#include "dataflow/kernels/values.h"
+
+namespace headwater::rows {
+
+// 2,098 bits of doubles, 63 of a diff, a sign, and 14 left for the number of additions at the largest double.
+inline constexpr int kLimbs = 34;
+
+struct Accumulator {
+  uint64_t limbs[kLimbs] = {};  // two's complement, lowest first
+  int64_t nans = 0, infinities = 0, minus_infinities = 0;
+
+  void add(double value, int64_t diff);
+  void add(const Accumulator& other);
+  // The sum, rounded once to the nearest double, ties to even; NaN and infinities as PostgreSQL's sum. A finite sum
+  // beyond the largest double gives an infinity.
+  double round() const;
+};
+
+}  // namespace headwater::rows

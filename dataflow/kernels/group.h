@@ -1,0 +1,41 @@
+// Groups of equal rows, and exact sums per group.
+#pragma once
+
+#include "dataflow/kernels/hash.h"
+
+namespace headwater::rows {
+
+struct Groups {
+  std::vector<int64_t> ids;              // group of each row, numbered as first seen
+  std::vector<int64_t> representatives;  // first row of each group
+};
+
+Groups group_rows(const std::vector<Column>& columns, int64_t rows);
+
+// A signed 192-bit integer: a 128-bit value times a 64-bit diff fits, so sums are exact however they are ordered.
+struct Wide {
+  uint64_t words[3] = {0, 0, 0};
+
+  void add(const Wide& other);
+  static Wide product(int128 value, int64_t diff);
+  // Whether it fits a decimal of 38 digits.
+  bool fits() const;
+  int128 low() const { return static_cast<int128>(static_cast<uint128>(words[1]) << 64 | words[0]); }
+};
+
+struct Sums {
+  std::vector<int128> values;  // modulo 2^128 where they overflow
+  std::vector<uint8_t> overflow;
+  bool any_overflow = false;
+};
+
+// Sum of value times diff per group; NULLs are skipped. Values are boolean, integer or decimal columns.
+Sums sum_values(const int64_t* ids, int64_t groups, const Column& values, const int64_t* diffs);
+
+// Sum of the diffs per group, modulo 2^64.
+std::vector<int64_t> sum_diffs(const int64_t* ids, int64_t rows, int64_t groups, const int64_t* diffs);
+
+// Raises std::invalid_argument when an id is outside [0, groups).
+void check_ids(const int64_t* ids, int64_t rows, int64_t groups);
+
+}  // namespace headwater::rows

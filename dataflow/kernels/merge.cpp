@@ -1,0 +1,132 @@
+#include "dataflow/kernels/run.h"
+
+namespace headwater::rows {
+
+namespace {
+// Rows whose order is decided before their columns are copied: small enough for the first level of cache.
+constexpr int64_t kChunk = 4096;
+}  // namespace
+
+Merge::Merge(std::vector<RunPtr> inputs) : inputs_(std::move(inputs)), out_(std::make_shared<Run>()) {
+  if (inputs_.empty()) throw std::invalid_argument("a merge needs a run");
+  out_->shape = inputs_.front()->shape;
+  const Shape& shape = *out_->shape;
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    const Run& run = *inputs_[i];
+    if (run.shape != out_->shape) throw std::invalid_argument("runs of different layouts cannot be merged");
+    remaining_ += run.rows();
+    if (run.rows()) heads_.push_back({run.hashes[0], run.seconds[0], 0, run.rows(), static_cast<uint32_t>(i)});
+  }
+  if (remaining_ > kMaxRows) throw std::invalid_argument("a run of " + std::to_string(remaining_) + " rows is too large");
+  for (size_t c = 0; c < shape.formats.size(); ++c) {
+    int64_t bytes = 0;
+    for (const RunPtr& run : inputs_) {
+      const Column& column = run->columns[c];
+      if (column.offsets) bytes += column.offsets[column.offset + column.length] - column.offsets[column.offset];
+    }
+    gathers_.emplace_back(shape.formats[c]);
+    gathers_.back().reserve(remaining_, bytes);
+  }
+  for (Buffer* memory : {&out_->diffs.memory, &out_->hashes.memory, &out_->seconds.memory})
+    memory->reserve(8 * remaining_);
+}
+
+int Merge::compare(const Head& a, const Head& b) const {
+  if (a.hash != b.hash) return a.hash < b.hash ? -1 : 1;
+  if (a.second != b.second) return a.second < b.second ? -1 : 1;
+  return compare_rows(out_->shape->ties, inputs_[a.source]->columns, a.row, inputs_[b.source]->columns, b.row);
+}
+
+void Merge::emit(const Head& head, int64_t diff) {
+  if (!diff) return;
+  out_->diffs.push(diff);
+  out_->hashes.push(head.hash);
+  out_->seconds.push(head.second);
+  out_->negatives += diff < 0;
+  refs_.push_back({head.source, static_cast<uint32_t>(head.row)});
+}
+
+// Go to the head's next row; false at its end.
+bool Merge::advance(Head& head) const {
+  if (++head.row == head.end) return false;
+  const Run& run = *inputs_[head.source];
+  head.hash = run.hashes[head.row];
+  head.second = run.seconds[head.row];
+  return true;
+}
+
+// Copy rows of one head for as long as their hashes are below every other head's; returns how many.
+int64_t Merge::copy_ahead(size_t best, int64_t fuel) {
+  Head& head = heads_[best];
+  uint64_t bound = ~uint64_t{0};
+  for (size_t i = 0; i < heads_.size(); ++i)
+    if (i != best) bound = std::min(bound, heads_[i].hash);
+  const Run& run = *inputs_[head.source];
+  int64_t copied = 0;
+  bool more = true;
+  while (more && copied < fuel && (head.hash < bound || heads_.size() == 1)) {
+    emit(head, run.diffs[head.row]);
+    ++copied;
+    more = advance(head);
+  }
+  if (!more) heads_.erase(heads_.begin() + static_cast<std::ptrdiff_t>(best));
+  return copied;
+}
+
+// Write the smallest row of the heads with its diffs added up; returns how many input rows that took.
+int64_t Merge::pick() {
+  size_t best = 0;
+  same_.assign(1, 0);
+  for (size_t i = 1; i < heads_.size(); ++i) {
+    int sign = compare(heads_[i], heads_[best]);
+    if (sign > 0) continue;
+    if (sign < 0) {
+      best = i;
+      same_.clear();
+    }
+    same_.push_back(i);
+  }
+  uint64_t sum = 0;
+  for (size_t i : same_) sum += static_cast<uint64_t>(inputs_[heads_[i].source]->diffs[heads_[i].row]);
+  emit(heads_[best], static_cast<int64_t>(sum));
+  auto count = static_cast<int64_t>(same_.size());
+  while (!same_.empty()) {
+    if (!advance(heads_[same_.back()])) heads_.erase(heads_.begin() + static_cast<std::ptrdiff_t>(same_.back()));
+    same_.pop_back();
+  }
+  return count;
+}
+
+int64_t Merge::step(int64_t fuel) {
+  const Shape& shape = *out_->shape;
+  for (fuel = std::max<int64_t>(fuel, 1); fuel > 0 && remaining_ > 0;) {
+    int64_t used = 0, limit = std::min(fuel, kChunk);
+    refs_.clear();
+    while (used < limit && !heads_.empty()) {
+      size_t best = 0;
+      for (size_t i = 1; i < heads_.size(); ++i)
+        if (heads_[i].hash < heads_[best].hash) best = i;
+      int64_t copied = copy_ahead(best, limit - used);
+      used += copied ? copied : pick();
+    }
+    for (size_t c = 0; c < shape.formats.size(); ++c) {
+      std::vector<const Column*> sources;
+      for (const RunPtr& run : inputs_) sources.push_back(&run->columns[c]);
+      gathers_[c].append(sources, refs_.data(), static_cast<int64_t>(refs_.size()));
+    }
+    remaining_ -= used;
+    fuel -= used;
+  }
+  return remaining_;
+}
+
+RunPtr Merge::finish() {
+  if (remaining_ || !out_) throw std::logic_error("the merge is not at its end");
+  for (Buffer* memory : {&out_->diffs.memory, &out_->hashes.memory, &out_->seconds.memory}) memory->shrink();
+  for (Gather& column : gathers_) out_->columns.push_back(column.finish());
+  gathers_.clear();
+  inputs_.clear();
+  return std::move(out_);
+}
+
+}  // namespace headwater::rows

@@ -1,0 +1,240 @@
+#include "dataflow/kernels/probe.h"
+
+namespace headwater::rows {
+
+namespace {
+
+// First row of [from, run.rows()) whose hash is not below `hash`. Hashes spread evenly, so the guess is nearly right
+// for runs of many keys; doubling steps find the place where it is not.
+int64_t lower_bound(const Run& run, int64_t from, uint64_t hash) {
+  int64_t rows = run.rows();
+  if (from >= rows || run.hashes[from] >= hash) return from;
+  auto guess = static_cast<int64_t>((static_cast<uint128>(hash) * static_cast<uint128>(rows)) >> 64);
+  int64_t low = from, high = rows, at = std::max(guess, from + 1), step = 8;  // hashes[low] < hash
+  if (at < rows && run.hashes[at] < hash) {
+    for (low = at; low + step < rows && run.hashes[low + step] < hash; step *= 2) low += step;
+    high = std::min(rows, low + step);
+  } else {
+    for (high = std::min(at, rows); high - step > from && run.hashes[high - step] >= hash; step *= 2) high -= step;
+    low = std::max(from, high - step);
+  }
+  const uint64_t* found = std::lower_bound(run.hashes.begin() + low, run.hashes.begin() + high, hash);
+  return found - run.hashes.begin();
+}
+
+// One past the last row with the hash at `begin`.
+int64_t equal_end(const Run& run, int64_t begin, uint64_t hash) {
+  int64_t rows = run.rows(), low = begin, step = 1;
+  while (low + step < rows && run.hashes[low + step] == hash) {
+    low += step;
+    step *= 2;
+  }
+  const uint64_t* end = run.hashes.begin() + std::min(rows, low + step);
+  return std::upper_bound(run.hashes.begin() + low, end, hash) - run.hashes.begin();
+}
+
+// The probe's rows by hash; those with a NULL are left out when a NULL matches nothing.
+std::vector<Entry> sorted_keys(const std::vector<Column>& keys, int64_t rows, bool nulls_match) {
+  std::vector<uint64_t> hashes(static_cast<size_t>(rows));
+  hash_rows(keys, rows, kKeySeed, hashes.data());
+  std::vector<Entry> entries;
+  entries.reserve(static_cast<size_t>(rows));
+  for (int64_t i = 0; i < rows; ++i) {
+    bool whole = true;
+    if (!nulls_match)
+      for (const Column& key : keys) whole = whole && key.valid(i);
+    if (whole) entries.push_back({hashes[static_cast<size_t>(i)], 0, static_cast<uint32_t>(i)});
+  }
+  sort_entries(entries);
+  return entries;
+}
+
+void check_keys(const Shape& shape, const std::vector<Column>& keys, int64_t rows) {
+  if (keys.size() != shape.key.size())
+    throw std::invalid_argument("got " + std::to_string(keys.size()) + " key columns, the layout has " +
+                                std::to_string(shape.key.size()));
+  if (rows > kMaxRows) throw std::invalid_argument("a probe of " + std::to_string(rows) + " rows is too large");
+  for (size_t c = 0; c < keys.size(); ++c) {
+    const Format& format = shape.formats[static_cast<size_t>(shape.key[c])];
+    if (!(keys[c].format == format))
+      throw std::invalid_argument("key column " + std::to_string(c) + " has arrow format '" + keys[c].format.text +
+                                  "', the layout says '" + format.text + "'");
+  }
+}
+
+struct Found {
+  std::vector<uint32_t> probes, rows;
+};
+
+// Keep the pairs whose values in this column are equal.
+void verify(const Column& key, const Column& column, Found& found) {
+  size_t kept = 0;
+  visit(key.format, [&](auto type) {
+    for (size_t i = 0; i < found.rows.size(); ++i) {
+      int64_t a = found.probes[i], b = found.rows[i];
+      bool left = key.valid(a), right = column.valid(b);
+      bool same = left && right ? type.equal(type.get(key, a), type.get(column, b)) : left == right;
+      found.probes[kept] = found.probes[i];
+      found.rows[kept] = found.rows[i];
+      kept += same;
+    }
+  });
+  found.probes.resize(kept);
+  found.rows.resize(kept);
+}
+
+constexpr size_t kAhead = 16;  // memory reads in flight while searching
+
+void search(const Run& run, const std::vector<Entry>& keys, Found& found) {
+  auto rows = static_cast<uint128>(run.rows());
+  int64_t begin = 0, end = 0;
+  for (size_t k = 0; k < keys.size(); ++k) {
+    if (k + kAhead < keys.size())
+      __builtin_prefetch(run.hashes.begin() + static_cast<int64_t>((keys[k + kAhead].hash * rows) >> 64));
+    if (k == 0 || keys[k].hash != keys[k - 1].hash) {
+      begin = lower_bound(run, end, keys[k].hash);
+      if (begin == run.rows()) return;
+      end = run.hashes[begin] == keys[k].hash ? equal_end(run, begin, keys[k].hash) : begin;
+    }
+    for (int64_t row = begin; row < end; ++row) {
+      found.probes.push_back(keys[k].index);
+      found.rows.push_back(static_cast<uint32_t>(row));
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Column> Matches::take(const Shape& shape, const std::vector<int64_t>& columns, int64_t begin,
+                                  int64_t end) const {
+  std::vector<Column> out;
+  for (int64_t c : columns) {
+    std::vector<const Column*> sources;
+    for (const RunPtr& run : runs) sources.push_back(&run->columns[static_cast<size_t>(c)]);
+    Gather column(shape.formats[static_cast<size_t>(c)]);
+    column.reserve(end - begin, 0);
+    column.append(sources, refs.data() + begin, end - begin);
+    out.push_back(column.finish());
+  }
+  return out;
+}
+
+Matches probe(const Shape& shape, std::vector<RunPtr> runs, const std::vector<Column>& keys, int64_t rows,
+              bool nulls_match) {
+  check_keys(shape, keys, rows);
+  Matches matches;
+  matches.runs = std::move(runs);
+  std::vector<Entry> sorted = sorted_keys(keys, rows, nulls_match);
+  Found found;
+  for (size_t r = 0; r < matches.runs.size(); ++r) {
+    const Run& run = *matches.runs[r];
+    found.probes.clear();
+    found.rows.clear();
+    if (run.rows()) search(run, sorted, found);
+    for (size_t c = 0; c < keys.size(); ++c) verify(keys[c], run.columns[static_cast<size_t>(shape.key[c])], found);
+    for (size_t i = 0; i < found.rows.size(); ++i) {
+      matches.probe_rows.push_back(found.probes[i]);
+      matches.refs.push_back({static_cast<uint32_t>(r), found.rows[i]});
+      matches.diffs.push_back(run.diffs[found.rows[i]]);
+    }
+  }
+  return matches;
+}
+
+namespace {
+
+// The rows of one run that share a probe key's hash.
+struct Range {
+  uint32_t run, begin, end;
+};
+
+// Walks the ranges of one key in the runs' common order and collects live rows.
+class Walk {
+ public:
+  Walk(const Shape& shape, const std::vector<Column>& keys, Matches& matches)
+      : shape_(shape), keys_(keys), matches_(matches) {}
+
+  void key(uint32_t probe, std::vector<Range>& ranges, int64_t limit) {
+    while (limit > 0 && !ranges.empty()) {
+      find_smallest(ranges);
+      const Range& first = ranges[same_.front()];
+      Ref ref{first.run, first.begin};
+      uint64_t sum = 0;
+      for (size_t i : same_) sum += static_cast<uint64_t>(run(ranges[i]).diffs[ranges[i].begin]);
+      if (static_cast<int64_t>(sum) > 0 && matches_key(probe, ref)) {
+        matches_.probe_rows.push_back(probe);
+        matches_.refs.push_back(ref);
+        matches_.diffs.push_back(static_cast<int64_t>(sum));
+        --limit;
+      }
+      for (size_t i = same_.size(); i-- > 0;) {
+        Range& range = ranges[same_[i]];
+        if (++range.begin == range.end) ranges.erase(ranges.begin() + static_cast<std::ptrdiff_t>(same_[i]));
+      }
+    }
+  }
+
+ private:
+  const Run& run(const Range& range) const { return *matches_.runs[range.run]; }
+
+  void find_smallest(const std::vector<Range>& ranges) {
+    same_.assign(1, 0);
+    for (size_t i = 1; i < ranges.size(); ++i) {
+      int sign = compare(ranges[i], ranges[same_.front()]);
+      if (sign < 0) same_.clear();
+      if (sign <= 0) same_.push_back(i);
+    }
+  }
+
+  int compare(const Range& a, const Range& b) const {
+    const Run &left = run(a), &right = run(b);
+    uint64_t x = left.seconds[a.begin], y = right.seconds[b.begin];
+    if (x != y) return x < y ? -1 : 1;
+    return compare_rows(shape_.ties, left.columns, a.begin, right.columns, b.begin);
+  }
+
+  bool matches_key(uint32_t probe, Ref ref) const {
+    const auto& columns = matches_.runs[ref.source]->columns;
+    for (size_t c = 0; c < keys_.size(); ++c)
+      if (!equal_value(keys_[c], probe, columns[static_cast<size_t>(shape_.key[c])], ref.row)) return false;
+    return true;
+  }
+
+  const Shape& shape_;
+  const std::vector<Column>& keys_;
+  Matches& matches_;
+  std::vector<size_t> same_;
+};
+
+}  // namespace
+
+Matches first(const Shape& shape, std::vector<RunPtr> runs, const std::vector<Column>& keys, int64_t rows,
+              int64_t limit) {
+  check_keys(shape, keys, rows);
+  Matches matches;
+  matches.runs = std::move(runs);
+  std::vector<Entry> sorted = sorted_keys(keys, rows, true);
+  std::vector<std::vector<Range>> ranges(static_cast<size_t>(rows));
+  for (size_t r = 0; r < matches.runs.size(); ++r) {
+    const Run& run = *matches.runs[r];
+    int64_t end = 0;
+    for (size_t k = 0; k < sorted.size() && end < run.rows(); ++k) {
+      if (k > 0 && sorted[k].hash == sorted[k - 1].hash) {
+        if (!ranges[sorted[k - 1].index].empty() && ranges[sorted[k - 1].index].back().run == r)
+          ranges[sorted[k].index].push_back(ranges[sorted[k - 1].index].back());
+        continue;
+      }
+      int64_t begin = lower_bound(run, end, sorted[k].hash);
+      end = begin;
+      if (begin == run.rows() || run.hashes[begin] != sorted[k].hash) continue;
+      end = equal_end(run, begin, sorted[k].hash);
+      ranges[sorted[k].index].push_back(
+          {static_cast<uint32_t>(r), static_cast<uint32_t>(begin), static_cast<uint32_t>(end)});
+    }
+  }
+  Walk walk(shape, keys, matches);
+  for (int64_t i = 0; i < rows; ++i) walk.key(static_cast<uint32_t>(i), ranges[static_cast<size_t>(i)], limit);
+  return matches;
+}
+
+}  // namespace headwater::rows

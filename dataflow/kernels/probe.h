@@ -1,0 +1,30 @@
+// Finding rows by key in the runs of a snapshot.
+#pragma once
+
+#include "dataflow/kernels/run.h"
+
+namespace headwater::rows {
+
+// What a probe found: for match i, the row of the probe and where the match lies.
+struct Matches {
+  std::vector<RunPtr> runs;
+  std::vector<uint32_t> probe_rows;
+  std::vector<Ref> refs;
+  std::vector<int64_t> diffs;
+
+  int64_t size() const { return static_cast<int64_t>(refs.size()); }
+  // The chosen columns of matches [begin, end), in the formats of the shape.
+  std::vector<Column> take(const Shape& shape, const std::vector<int64_t>& columns, int64_t begin, int64_t end) const;
+};
+
+// Every row of every run whose key equals a row of `keys`, by run, then by hash; diffs are not added up across runs.
+// With nulls_match a NULL equals a NULL, else a key with a NULL matches nothing.
+Matches probe(const Shape& shape, std::vector<RunPtr> runs, const std::vector<Column>& keys, int64_t rows,
+              bool nulls_match);
+
+// For each row of `keys`, in order: its first `limit` rows, in the runs' order, whose diffs add up to more than 0.
+// The diffs are those sums. NULL equals NULL.
+Matches first(const Shape& shape, std::vector<RunPtr> runs, const std::vector<Column>& keys, int64_t rows,
+              int64_t limit);
+
+}  // namespace headwater::rows

@@ -1,0 +1,320 @@
+// The Python module `_rows`. Columns come in as anything with `__arrow_c_array__` and go out as pairs of capsules;
+// numbers are numpy arrays. Loops run without the GIL.
+#include "dataflow/kernels/floats.h"
+#include "dataflow/kernels/group.h"
+#include "dataflow/kernels/probe.h"
+
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace headwater::rows {
+
+namespace {
+
+using Int64s = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+template <class T>
+using Numpy = nb::ndarray<nb::numpy, T, nb::ndim<1>>;
+using arrow::read_column;
+using arrow::read_columns;
+using arrow::write_column;
+
+// A numpy array that owns the vector.
+template <class T>
+Numpy<T> to_numpy(std::vector<T>&& values) {
+  auto* held = new std::vector<T>(std::move(values));
+  nb::capsule owner(held, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+  return Numpy<T>(held->data(), {held->size()}, owner);
+}
+
+// A read-only numpy view of a run's numbers; it keeps the run alive.
+template <class T>
+Numpy<const T> view(const RunPtr& run, const Numbers<T>& numbers) {
+  auto* held = new RunPtr(run);
+  nb::capsule owner(held, [](void* p) noexcept { delete static_cast<RunPtr*>(p); });
+  return Numpy<const T>(numbers.begin(), {static_cast<size_t>(numbers.size())}, owner);
+}
+
+nb::list write_columns(const std::vector<Column>& columns) {
+  nb::list out;
+  for (const Column& column : columns) out.append(write_column(column));
+  return out;
+}
+
+void same_rows(const char* what, int64_t rows, int64_t expected) {
+  if (rows != expected)
+    throw std::invalid_argument(std::string(what) + " has " + std::to_string(rows) + " rows, expected " +
+                                std::to_string(expected));
+}
+
+void check_rows(const std::vector<Column>& columns, int64_t rows) {
+  if (rows < 0) throw std::invalid_argument("rows is negative: " + std::to_string(rows));
+  for (const Column& column : columns) same_rows("a column", column.length, rows);
+}
+
+int64_t size(const Int64s& numbers) { return static_cast<int64_t>(numbers.shape(0)); }
+
+std::vector<Format> formats_of(const std::vector<Column>& columns) {
+  std::vector<Format> formats;
+  for (const Column& column : columns) formats.push_back(column.format);
+  return formats;
+}
+
+Numpy<uint64_t> hash_columns(nb::handle columns_, int64_t rows) {
+  std::vector<Column> columns = read_columns(columns_);
+  check_rows(columns, rows);
+  std::vector<uint64_t> out(static_cast<size_t>(rows));
+  {
+    nb::gil_scoped_release unlocked;
+    hash_rows(columns, rows, kKeySeed, out.data());
+  }
+  return to_numpy(std::move(out));
+}
+
+nb::list take(nb::handle columns_, Int64s indices) {
+  std::vector<Column> columns = read_columns(columns_), out;
+  {
+    nb::gil_scoped_release unlocked;
+    int64_t rows = columns.empty() ? 0 : columns.front().length;
+    if (rows > kMaxRows) throw std::invalid_argument("cannot take from " + std::to_string(rows) + " rows at once");
+    std::vector<Ref> refs(columns.empty() ? 0 : static_cast<size_t>(size(indices)));
+    for (size_t i = 0; i < refs.size(); ++i) {
+      int64_t row = indices.data()[i];
+      if (row < 0 || row >= rows)
+        throw std::out_of_range("row " + std::to_string(row) + " of " + std::to_string(rows) + " does not exist");
+      refs[i] = {0, static_cast<uint32_t>(row)};
+    }
+    out = gather({&columns}, formats_of(columns), refs.data(), static_cast<int64_t>(refs.size()));
+  }
+  return write_columns(out);
+}
+
+nb::tuple group(nb::handle columns_, int64_t rows) {
+  std::vector<Column> columns = read_columns(columns_);
+  check_rows(columns, rows);
+  Groups groups;
+  {
+    nb::gil_scoped_release unlocked;
+    groups = group_rows(columns, rows);
+  }
+  return nb::make_tuple(to_numpy(std::move(groups.ids)), to_numpy(std::move(groups.representatives)));
+}
+
+nb::tuple consolidate(nb::handle columns_, Int64s diffs) {
+  std::vector<Column> columns = read_columns(columns_), out;
+  check_rows(columns, size(diffs));
+  std::vector<int64_t> sums;
+  {
+    nb::gil_scoped_release unlocked;
+    Groups groups = group_rows(columns, size(diffs));
+    auto count = static_cast<int64_t>(groups.representatives.size());
+    std::vector<int64_t> all = sum_diffs(groups.ids.data(), size(diffs), count, diffs.data());
+    if (size(diffs) > kMaxRows) throw std::invalid_argument("a delta of " + std::to_string(size(diffs)) + " rows is too large");
+    std::vector<Ref> refs;
+    for (size_t g = 0; g < all.size(); ++g) {
+      if (!all[g]) continue;
+      sums.push_back(all[g]);
+      refs.push_back({0, static_cast<uint32_t>(groups.representatives[g])});
+    }
+    out = gather({&columns}, formats_of(columns), refs.data(), static_cast<int64_t>(refs.size()));
+  }
+  return nb::make_tuple(write_columns(out), to_numpy(std::move(sums)));
+}
+
+Numpy<int64_t> sum_diffs_by(Int64s ids, int64_t groups, Int64s diffs) {
+  same_rows("diffs", size(diffs), size(ids));
+  std::vector<int64_t> sums;
+  {
+    nb::gil_scoped_release unlocked;
+    sums = sum_diffs(ids.data(), size(ids), groups, diffs.data());
+  }
+  return to_numpy(std::move(sums));
+}
+
+nb::tuple sum_values_by(Int64s ids, int64_t groups, nb::handle values_, Int64s diffs) {
+  Column values = read_column(values_), out;
+  same_rows("values", values.length, size(ids));
+  same_rows("diffs", size(diffs), size(ids));
+  Sums sums;
+  {
+    nb::gil_scoped_release unlocked;
+    sums = sum_values(ids.data(), groups, values, diffs.data());
+    arrow::Builder builder(("d:38," + std::to_string(values.format.scale())).c_str());
+    builder.reserve(groups);
+    for (int128 sum : sums.values) builder.append(sum);
+    out = builder.finish();
+  }
+  nb::object overflow = nb::none();
+  if (sums.any_overflow) overflow = nb::cast(to_numpy(std::move(sums.overflow)));
+  return nb::make_tuple(write_column(out), overflow);
+}
+
+const std::string& accumulator_format() {
+  static const std::string format = "w:" + std::to_string(sizeof(Accumulator));
+  return format;
+}
+
+Column write_accumulators(const std::vector<Accumulator>& accumulators) {
+  arrow::Builder builder(accumulator_format().c_str());
+  builder.reserve(static_cast<int64_t>(accumulators.size()));
+  for (const Accumulator& accumulator : accumulators) builder.append(accumulator);
+  return builder.finish();
+}
+
+Column read_accumulators(nb::handle object) {
+  Column column = read_column(object);
+  if (column.format.text != accumulator_format())
+    throw std::invalid_argument("arrow format '" + column.format.text + "' is not that of float sums");
+  return column;
+}
+
+nb::tuple float_sums(Int64s ids, int64_t groups, nb::handle values_, Int64s diffs) {
+  Column values = read_column(values_), out;
+  same_rows("values", values.length, size(ids));
+  same_rows("diffs", size(diffs), size(ids));
+  if (values.format.meaning != arrow::Meaning::real)
+    throw std::invalid_argument("values of arrow format '" + values.format.text + "' are not floating-point");
+  {
+    nb::gil_scoped_release unlocked;
+    check_ids(ids.data(), size(ids), groups);
+    std::vector<Accumulator> sums(static_cast<size_t>(groups));
+    for (int64_t i = 0; i < values.length; ++i) {
+      if (!values.valid(i)) continue;
+      double value = values.format.width == 4 ? static_cast<double>(values.value<float>(i)) : values.value<double>(i);
+      sums[static_cast<size_t>(ids.data()[i])].add(value, diffs.data()[i]);
+    }
+    out = write_accumulators(sums);
+  }
+  return write_column(out);
+}
+
+nb::tuple float_add(nb::handle a_, nb::handle b_) {
+  Column a = read_accumulators(a_), b = read_accumulators(b_), out;
+  same_rows("the second array", b.length, a.length);
+  {
+    nb::gil_scoped_release unlocked;
+    std::vector<Accumulator> sums(static_cast<size_t>(a.length));
+    for (int64_t i = 0; i < a.length; ++i) {
+      if (a.valid(i)) sums[static_cast<size_t>(i)] = a.value<Accumulator>(i);
+      if (b.valid(i)) sums[static_cast<size_t>(i)].add(b.value<Accumulator>(i));
+    }
+    out = write_accumulators(sums);
+  }
+  return write_column(out);
+}
+
+nb::tuple float_round(nb::handle sums_) {
+  Column sums = read_accumulators(sums_), out;
+  {
+    nb::gil_scoped_release unlocked;
+    arrow::Builder builder("g");
+    builder.reserve(sums.length);
+    for (int64_t i = 0; i < sums.length; ++i) {
+      if (sums.valid(i)) builder.append(sums.value<Accumulator>(i).round());
+      else builder.append_null();
+    }
+    out = builder.finish();
+  }
+  return write_column(out);
+}
+
+std::shared_ptr<Shape> make_shape(nb::handle empty_columns, std::vector<int64_t> key,
+                                  const std::vector<std::tuple<int64_t, bool, bool>>& order) {
+  std::vector<Order> orders;
+  for (const auto& [column, descending, nulls_first] : order) orders.push_back({column, descending, nulls_first});
+  return std::make_shared<Shape>(formats_of(read_columns(empty_columns)), std::move(key), orders);
+}
+
+std::shared_ptr<Run> build_run(std::shared_ptr<Shape> shape, nb::handle columns_, Int64s diffs) {
+  std::vector<Column> columns = read_columns(columns_);
+  check_rows(columns, size(diffs));
+  nb::gil_scoped_release unlocked;
+  return std::const_pointer_cast<Run>(make_run(shape, columns, diffs.data(), size(diffs)));
+}
+
+std::vector<RunPtr> constant(const std::vector<std::shared_ptr<Run>>& runs) { return {runs.begin(), runs.end()}; }
+
+Matches probe_runs(std::shared_ptr<Shape> shape, const std::vector<std::shared_ptr<Run>>& runs, nb::handle keys_,
+                   int64_t rows, bool nulls_match) {
+  std::vector<Column> keys = read_columns(keys_);
+  check_rows(keys, rows);
+  nb::gil_scoped_release unlocked;
+  return probe(*shape, constant(runs), keys, rows, nulls_match);
+}
+
+Matches first_of_runs(std::shared_ptr<Shape> shape, const std::vector<std::shared_ptr<Run>>& runs, nb::handle keys_,
+                      int64_t rows, int64_t limit) {
+  std::vector<Column> keys = read_columns(keys_);
+  check_rows(keys, rows);
+  nb::gil_scoped_release unlocked;
+  return first(*shape, constant(runs), keys, rows, limit);
+}
+
+nb::tuple take_matches(const Matches& matches, std::shared_ptr<Shape> shape, const std::vector<int64_t>& columns,
+                       int64_t begin, int64_t end) {
+  if (begin < 0 || end < begin || end > matches.size())
+    throw std::out_of_range("matches " + std::to_string(begin) + " to " + std::to_string(end) + " of " +
+                            std::to_string(matches.size()) + " do not exist");
+  for (int64_t column : columns)
+    if (column < 0 || column >= static_cast<int64_t>(shape->formats.size()))
+      throw std::out_of_range("column " + std::to_string(column) + " does not exist");
+  std::vector<int64_t> probe_rows, diffs;
+  std::vector<Column> out;
+  {
+    nb::gil_scoped_release unlocked;
+    probe_rows.assign(matches.probe_rows.begin() + begin, matches.probe_rows.begin() + end);
+    diffs.assign(matches.diffs.begin() + begin, matches.diffs.begin() + end);
+    out = matches.take(*shape, columns, begin, end);
+  }
+  return nb::make_tuple(to_numpy(std::move(probe_rows)), write_columns(out), to_numpy(std::move(diffs)));
+}
+
+void bind_state(nb::module_& m) {
+  nb::class_<Shape>(m, "Shape").def_static("make", &make_shape, "empty_columns"_a, "key"_a, "order"_a);
+  nb::class_<Run>(m, "Run")
+      .def_static("make", &build_run, "shape"_a, "columns"_a, "diffs"_a)
+      .def_prop_ro("rows", &Run::rows)
+      .def_prop_ro("bytes", &Run::bytes)
+      .def_ro("negatives", &Run::negatives)
+      .def("columns", [](const std::shared_ptr<Run>& run) { return write_columns(run->columns); })
+      .def("diffs", [](const std::shared_ptr<Run>& run) { return view(run, run->diffs); })
+      .def("hashes", [](const std::shared_ptr<Run>& run) { return view(run, run->hashes); })
+      .def("seconds", [](const std::shared_ptr<Run>& run) { return view(run, run->seconds); });
+  nb::class_<Merge>(m, "Merge")
+      .def("__init__",
+           [](Merge* self, const std::vector<std::shared_ptr<Run>>& runs) { new (self) Merge(constant(runs)); }, "runs"_a)
+      .def("step", &Merge::step, "fuel"_a, nb::call_guard<nb::gil_scoped_release>())
+      .def("finish", [](Merge& merge) {
+        nb::gil_scoped_release unlocked;
+        return std::const_pointer_cast<Run>(merge.finish());
+      });
+  nb::class_<Matches>(m, "Matches")
+      .def("__len__", &Matches::size)
+      .def("take", &take_matches, "shape"_a, "columns"_a, "begin"_a, "end"_a);
+  m.def("probe", &probe_runs, "shape"_a, "runs"_a, "keys"_a, "rows"_a, "nulls_match"_a);
+  m.def("first", &first_of_runs, "shape"_a, "runs"_a, "keys"_a, "rows"_a, "limit"_a);
+}
+
+}  // namespace
+
+NB_MODULE(_rows, m) {
+  m.def("hash_rows", &hash_columns, "columns"_a, "rows"_a);
+  m.def("take", &take, "columns"_a, "indices"_a);
+  m.def("group", &group, "columns"_a, "rows"_a);
+  m.def("consolidate", &consolidate, "columns"_a, "diffs"_a);
+  m.def("sum_diffs", &sum_diffs_by, "ids"_a, "groups"_a, "diffs"_a);
+  m.def("sum_values", &sum_values_by, "ids"_a, "groups"_a, "values"_a, "diffs"_a);
+  m.def("float_sums", &float_sums, "ids"_a, "groups"_a, "values"_a, "diffs"_a);
+  m.def("float_add", &float_add, "a"_a, "b"_a);
+  m.def("float_round", &float_round, "sums"_a);
+  m.def("set_hash_mask", &set_hash_mask, "mask"_a);
+  bind_state(m);
+}
+
+}  // namespace headwater::rows

@@ -1,0 +1,102 @@
+// Runs: immutable, sorted, consolidated pieces of a collection, and how they are made and merged.
+//
+// A run is sorted by (hash of the key, second, tie order), each ascending; no two of its rows are equal and no diff is 0.
+// `second` is the row's own hash, or, in an ordered shape, the prefix of the first order column. Hashes only place rows:
+// whether two rows are equal is always decided by comparing them.
+#pragma once
+
+#include "dataflow/kernels/gather.h"
+#include "dataflow/kernels/hash.h"
+
+namespace headwater::rows {
+
+// The fixed part of every run of a spine.
+struct Shape {
+  std::vector<Format> formats;
+  std::vector<int64_t> key;
+  bool ordered = false;
+  std::vector<Order> ties;  // total: the order columns first, then every other column, ascending
+
+  // Raises std::invalid_argument when a key or order column does not exist.
+  Shape(std::vector<Format> formats, std::vector<int64_t> key, const std::vector<Order>& order);
+
+  // Raises std::invalid_argument unless the columns have the shape's formats.
+  void check(const std::vector<Column>& columns) const;
+  std::vector<Column> key_of(const std::vector<Column>& columns) const;
+};
+
+// A sorted array of u64 or int64, shared with numpy views of it.
+template <class T>
+struct Numbers {
+  Buffer memory;
+  int64_t size() const { return memory.size() / 8; }
+  const T* begin() const { return memory.as<const T>(); }
+  const T& operator[](int64_t i) const { return memory.as<const T>()[i]; }
+  void push(T value) { std::memcpy(memory.extend(8), &value, 8); }
+};
+
+struct Run {
+  std::shared_ptr<const Shape> shape;
+  std::vector<Column> columns;
+  Numbers<int64_t> diffs;
+  Numbers<uint64_t> hashes, seconds;
+  int64_t negatives = 0;  // rows with a negative diff
+
+  int64_t rows() const { return diffs.size(); }
+  int64_t bytes() const;
+};
+
+using RunPtr = std::shared_ptr<const Run>;
+
+// Sort and consolidate rows into a run; it may have no rows.
+RunPtr make_run(const std::shared_ptr<const Shape>& shape, const std::vector<Column>& columns, const int64_t* diffs,
+                int64_t rows);
+
+// Merges runs of one shape a slice at a time; the inputs stay readable.
+class Merge {
+ public:
+  // Raises std::invalid_argument without inputs or when their shapes differ.
+  explicit Merge(std::vector<RunPtr> inputs);
+  Merge(const Merge&) = delete;
+  Merge& operator=(const Merge&) = delete;
+
+  // Consume up to `fuel` input rows (and one at least); returns the rows still to consume.
+  int64_t step(int64_t fuel);
+  // The merged run, once nothing remains; may be called once. Raises std::logic_error otherwise.
+  RunPtr finish();
+
+ private:
+  struct Head {
+    uint64_t hash, second;
+    int64_t row, end;
+    uint32_t source;
+  };
+  int64_t pick();
+  int64_t copy_ahead(size_t best, int64_t fuel);
+  void emit(const Head& head, int64_t diff);
+  bool advance(Head& head) const;
+  int compare(const Head& a, const Head& b) const;
+
+  std::vector<RunPtr> inputs_;
+  std::vector<Head> heads_;   // those with rows left
+  std::vector<size_t> same_;  // heads at the smallest row
+  std::vector<Ref> refs_;     // rows decided and not yet copied
+  std::vector<Gather> gathers_;
+  std::shared_ptr<Run> out_;
+  int64_t remaining_ = 0;
+};
+
+// One entry of a sort by (hash, second), stable by index.
+struct Entry {
+  uint64_t hash, second;
+  uint32_t index;
+  bool operator<(const Entry& other) const {
+    if (hash != other.hash) return hash < other.hash;
+    if (second != other.second) return second < other.second;
+    return index < other.index;
+  }
+};
+
+void sort_entries(std::vector<Entry>& entries);
+
+}  // namespace headwater::rows

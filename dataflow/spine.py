@@ -1,0 +1,315 @@
+"""The spine: a collection as levels of immutable, sorted runs.
+
+A run is sorted by (hash of the key, second, full comparison), where `second` is the row's hash, or, in an ordered layout,
+an order-preserving prefix of the first order column. The collection is the sum of the runs, so runs may be merged in any
+grouping. Runs of about the same size are merged `FAN_IN` at a time, in slices, so that a row moves about log(n) times and
+no call pays for a big merge. Always true: a snapshot never changes, and reading it needs no lock; runs with no rows are
+dropped. Deliberately unknown: time, who reads, and where runs are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from dataflow.delta import Delta, Diffs
+from dataflow.kernels import _rows
+from dataflow.rows import Columns, Int64s, _columns
+from dataflow.types import ColumnType
+
+FAN_IN = 4
+"""Runs of one tier that are merged together. Measured best between sorting cost and the number of runs to probe."""
+
+TINY_ROWS = 1024
+"""Runs below this many rows are tier 0: merging them costs less than keeping many of them apart."""
+
+TINY_RUNS = 8
+"""Runs of tier 0 that are merged together."""
+
+LOOSE_RUNS = 48
+"""With more runs than this an insert merges along, even when nobody calls `maintain`."""
+
+FUEL_PER_ROW = 8
+"""Rows of merging that each inserted row pays for: at least the number of tiers that it will pass through."""
+
+WHOLE = 1 << 62
+"""Fuel that suffices for any merge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One term of an order. Values ascend (PostgreSQL's order: NaN is greatest, text bytewise) unless `descending`."""
+
+    column: int
+    descending: bool = False
+    nulls_first: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the rows of a spine are and how they are sorted.
+
+    key: columns that probes look up, in the order of a probe's key columns; empty: every row has the same key.
+    order: how rows of one key are sorted; ties are broken by the other columns, ascending. Without it: by row hash.
+    """
+
+    types: tuple[ColumnType, ...]
+    key: tuple[int, ...]
+    order: tuple[Order, ...] = ()
+
+    @cached_property
+    def shape(self) -> _rows.Shape:
+        """The kernels' form of it; ValueError when a column does not exist."""
+        empty = [pa.array([], type=t.arrow) for t in self.types]
+        return _rows.Shape.make(empty, self.key, [(o.column, o.descending, o.nulls_first) for o in self.order])
+
+    @cached_property
+    def all_columns(self) -> tuple[int, ...]:
+        """The indices of every column."""
+        return tuple(range(len(self.types)))
+
+
+class Run:
+    """An immutable, sorted, consolidated piece of a collection."""
+
+    __slots__ = ("_run",)
+
+    def __init__(self, run: _rows.Run) -> None:
+        self._run = run
+
+    def __len__(self) -> int:
+        return self._run.rows
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its columns and of the 24 per row beside them."""
+        return self._run.bytes
+
+    @property
+    def columns(self) -> Columns:
+        """The columns, in sorted order; they share the run's memory."""
+        return _columns(self._run.columns())
+
+    @property
+    def diffs(self) -> Diffs:
+        """int64, shape (n,), none of them 0."""
+        return self._run.diffs()
+
+    @property
+    def key_hashes(self) -> npt.NDArray[np.uint64]:
+        """uint64, shape (n,), ascending: the hash of each row's key."""
+        return self._run.hashes()
+
+    @property
+    def seconds(self) -> npt.NDArray[np.uint64]:
+        """uint64, shape (n,), ascending within equal key hashes."""
+        return self._run.seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Rows that were found: match i belongs to row probe_rows[i] of the probe."""
+
+    probe_rows: Int64s
+    columns: Columns
+    diffs: Diffs
+
+    def __len__(self) -> int:
+        return len(self.diffs)
+
+
+class Snapshot:
+    """A collection as it was at one moment: an immutable tuple of runs. Any thread may read it, without locks."""
+
+    __slots__ = ("_runs", "layout")
+
+    def __init__(self, layout: Layout, runs: tuple[_rows.Run, ...]) -> None:
+        self.layout = layout
+        self._runs = runs
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs, in no particular order."""
+        return tuple(Run(run) for run in self._runs)
+
+    @property
+    def count(self) -> int:
+        """At least the number of distinct rows; equal to it when there is one run."""
+        return sum(run.rows for run in self._runs)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the runs."""
+        return sum(run.bytes for run in self._runs)
+
+    def probe(self, keys: Sequence[pa.Array], nulls_match: bool, rows: int | None = None) -> Probe:
+        """Every match of each key over all runs; equal rows of different runs are not added up.
+
+        keys: one column for each key column of the layout; `rows` is needed only where the layout's key is empty.
+        nulls_match: whether NULL equals NULL (grouping), or a key with a NULL matches nothing (joins).
+        """
+        matches = self._match(keys, nulls_match, rows)
+        return self._take(matches, 0, len(matches))
+
+    def probe_pieces(
+        self, keys: Sequence[pa.Array], nulls_match: bool, limit: int = 65_536, rows: int | None = None
+    ) -> Iterator[Probe]:
+        """As `probe`, in pieces of at most `limit` matches: what a hot key costs at a time stays bounded."""
+        matches = self._match(keys, nulls_match, rows)
+        for begin in range(0, len(matches), limit):
+            yield self._take(matches, begin, min(begin + limit, len(matches)))
+
+    def first(self, keys: Sequence[pa.Array], limit: int, rows: int | None = None) -> Probe:
+        """The first `limit` distinct live rows of each key, by the layout's order; NULL equals NULL.
+
+        A row is live when its diffs add up to more than 0; the result's diffs are those sums. The result is sorted by the
+        probe's row, then by the order. ValueError when the layout has no order.
+        """
+        if not self.layout.order:
+            raise ValueError("the layout has no order; build the spine with one to ask for first rows")
+        count = len(keys[0]) if keys else 1 if rows is None else rows
+        matches = _rows.first(self.layout.shape, self._runs, keys, count, limit)
+        return self._take(matches, 0, len(matches))
+
+    def rows(self) -> Delta:
+        """All rows, consolidated."""
+        if not self._runs:
+            return Delta.empty(self.layout.types)
+        run = self._runs[0]
+        if len(self._runs) > 1:
+            merge = _rows.Merge(self._runs)
+            merge.step(WHOLE)
+            run = merge.finish()
+        return Delta(_columns(run.columns()), run.diffs())
+
+    def _match(self, keys: Sequence[pa.Array], nulls_match: bool, rows: int | None) -> _rows.Matches:
+        count = len(keys[0]) if keys else 1 if rows is None else rows
+        return _rows.probe(self.layout.shape, self._runs, keys, count, nulls_match)
+
+    def _take(self, matches: _rows.Matches, begin: int, end: int) -> Probe:
+        rows, pairs, diffs = matches.take(self.layout.shape, self.layout.all_columns, begin, end)
+        return Probe(rows, _columns(pairs), diffs)
+
+
+def _tier(rows: int) -> int:
+    """0 for tiny runs, then one tier for each factor of FAN_IN."""
+    return 0 if rows < TINY_ROWS else 1 + ((rows // TINY_ROWS).bit_length() - 1) // (FAN_IN.bit_length() - 1)
+
+
+@dataclass(slots=True)
+class _Merging:
+    """A merge under way; its inputs stay among the spine's runs until it ends."""
+
+    inputs: tuple[_rows.Run, ...]
+    merge: _rows.Merge = field(init=False)
+    remaining: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.merge = _rows.Merge(self.inputs)
+        self.remaining = sum(run.rows for run in self.inputs)
+
+
+class Spine:
+    """A collection that is inserted into by one thread and read through snapshots by any.
+
+    Invariant: the sum of the runs is the sum of all inserted deltas. Invariant: no run is empty.
+    """
+
+    __slots__ = ("_debt", "_merging", "_runs", "_snapshot", "layout")
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self._runs: tuple[_rows.Run, ...] = ()
+        self._merging: list[_Merging] = []
+        self._debt = 0
+        self._snapshot = Snapshot(layout, ())
+
+    @property
+    def rows(self) -> int:
+        """Rows of all runs: at least the number of distinct rows."""
+        return sum(run.rows for run in self._runs)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all runs."""
+        return sum(run.bytes for run in self._runs)
+
+    @property
+    def run_count(self) -> int:
+        """Runs that a probe must look at."""
+        return len(self._runs)
+
+    def snapshot(self) -> Snapshot:
+        """The collection as it is now; later inserts and merges leave it as it is."""
+        return self._snapshot
+
+    def insert(self, delta: Delta) -> None:
+        """Add a delta; ValueError when its columns are not of the layout's types."""
+        if not len(delta):
+            return
+        run = _rows.Run.make(self.layout.shape, delta.columns, delta.diffs)
+        if not run.rows:
+            return
+        self._debt += FUEL_PER_ROW * run.rows
+        self._set((*self._runs, run))
+        if len(self._runs) > LOOSE_RUNS:
+            self.maintain(0)
+
+    def maintain(self, fuel_rows: int) -> bool:
+        """Merge up to `fuel_rows` rows, or what the inserted rows owe if that is more; True while work is left.
+
+        Call it after ticks and while idle, until it returns False: only then is what was deleted out of memory.
+        """
+        fuel = max(fuel_rows, self._debt)
+        self._debt = 0
+        self._plan()
+        while self._merging and fuel > 0:
+            smallest = min(self._merging, key=lambda merging: merging.remaining)
+            before = smallest.remaining
+            smallest.remaining = smallest.merge.step(fuel)
+            fuel -= before - smallest.remaining
+            if smallest.remaining == 0:
+                self._finish(smallest)
+                self._plan()
+        return bool(self._merging)
+
+    def _set(self, runs: tuple[_rows.Run, ...]) -> None:
+        self._runs = runs
+        self._snapshot = Snapshot(self.layout, runs)
+
+    def _finish(self, merging: _Merging) -> None:
+        self._merging.remove(merging)
+        merged = merging.merge.finish()
+        kept = tuple(run for run in self._runs if not any(run is old for old in merging.inputs))
+        self._set((*kept, merged) if merged.rows else kept)
+
+    def _plan(self) -> None:
+        """Start the merges that are due: one for each tier that is full, or one of everything full of retractions."""
+        busy = {id(run) for merging in self._merging for run in merging.inputs}
+        free = [run for run in self._runs if id(run) not in busy]
+        tiers: dict[int, list[_rows.Run]] = {}
+        for run in free:
+            tiers.setdefault(_tier(run.rows), []).append(run)
+        for tier, runs in tiers.items():
+            if len(runs) >= (TINY_RUNS if tier == 0 else FAN_IN):
+                self._merging.append(_Merging(tuple(runs)))
+        if not self._merging and self._cancelling():
+            self._merging.append(_Merging(self._runs))
+
+    def _cancelling(self) -> bool:
+        """Whether a quarter of the rows may be dead: the others would cancel rows of the largest run."""
+        if len(self._runs) < 2:
+            return False
+        base = max(self._runs, key=lambda run: run.rows)
+        negated = base.negatives * 2 > base.rows
+        rows = opposing = 0
+        for run in self._runs:
+            rows += run.rows
+            if run is not base:
+                opposing += run.rows - run.negatives if negated else run.negatives
+        return opposing * 4 >= rows

@@ -1,0 +1,181 @@
+"""The graph: what a dataflow is made of, as nodes with specs, and the builder that puts them together and checks them.
+
+Always true: nodes are made after their inputs, so their numbers are a topological order; equal specs over the same inputs are
+one node, so that arrangements are shared by (collection, key); a graph is pure description, and `build` may be called again
+for a second dataflow with its own state. Mistakes of the planner are ValueErrors here, and never show up in a step.
+Deliberately unknown here: SQL, names of columns (but for exports), and how anything runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from dataflow.delta import Delta, Diffs
+from dataflow.expression import Expression
+from dataflow.nodes import Export, Node
+from dataflow.operators.aggregates import EXTREMES, Aggregate, check_aggregate
+from dataflow.operators.arrange import ArrangeSpec
+from dataflow.operators.base import Spec, Stopwatch, Types, names
+from dataflow.operators.constant import ConstantSpec, InputSpec
+from dataflow.operators.distinct import DistinctSpec
+from dataflow.operators.join import JoinSpec
+from dataflow.operators.linear import LinearSpec
+from dataflow.operators.reduce import ReduceSpec
+from dataflow.operators.union import NegateSpec, UnionSpec
+from dataflow.operators.upsert import UpsertSpec
+from dataflow.spine import Order
+from dataflow.step import Dataflow
+from dataflow.types import ColumnType, Schema
+
+__all__ = ["Aggregate", "Export", "GraphBuilder", "Node"]
+
+
+class GraphBuilder:
+    """Makes nodes, shares the equal ones, and builds the dataflow."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[tuple[Spec, tuple[int, ...], Types], Node] = {}
+        self._inputs: dict[str, Node] = {}
+        self._exports: dict[str, Export] = {}
+
+    def input(self, name: str, types: Sequence[ColumnType]) -> Node:
+        """Where the caller's deltas of this name enter. Asking again gives the same node; the types must be the same."""
+        node = self._inputs.get(name)
+        if node is None:
+            node = self._inputs[name] = self._add(InputSpec(name), (), tuple(types))
+        elif node.types != tuple(types):
+            raise ValueError(f"input {name} has the types {_list(node.types)}, and cannot also have {_list(types)}")
+        return node
+
+    def constant(self, columns: Sequence[pa.Array], diffs: Diffs, types: Sequence[ColumnType]) -> Node:
+        """Rows that appear at the first step and stay."""
+        delta = Delta(tuple(columns), np.asarray(diffs, np.int64))
+        actual, expected = [column.type for column in columns], [kind.arrow for kind in types]
+        if actual != expected or any(len(column) != len(delta) for column in columns):
+            raise ValueError(f"a constant of {_list(types)} and {len(delta)} diffs has the columns {_list(actual)}")
+        return self._add(ConstantSpec(delta), (), tuple(types))
+
+    def upsert(self, node: Node, key: Sequence[int]) -> Node:
+        """The rows by key after a stream of new values (+1) and tombstones (-1), which `node` must give in arrival order."""
+        _check(node, key, "upsert key")
+        return self._add(UpsertSpec(tuple(key)), (node,), node.types)
+
+    def linear(
+        self,
+        node: Node,
+        predicates: Sequence[Expression],
+        outputs: Sequence[int | Expression],
+        types: Sequence[ColumnType],
+    ) -> Node:
+        """Rows for which every predicate is TRUE, each mapped to the outputs: input columns by position, or expressions.
+
+        `types` are the outputs' types. A row that fails goes to the error collection. Expressions should compare and hash
+        by what they compute; those that do so by identity work, but are not shared.
+        """
+        positions = [output for output in outputs if isinstance(output, int)]
+        _check(node, positions, "output")
+        if len(outputs) != len(types):
+            raise ValueError(f"linear has {len(outputs)} outputs, but {len(types)} types")
+        for output, kind in zip(outputs, types, strict=True):
+            if isinstance(output, int) and node.types[output].arrow != kind.arrow:
+                raise ValueError(f"output #{output} is {node.types[output]}, and cannot be passed on as {kind}")
+        if not predicates and tuple(outputs) == tuple(range(len(node.types))) and tuple(types) == node.types:
+            return node
+        return self._add(LinearSpec(tuple(predicates), tuple(outputs)), (node,), tuple(types))
+
+    def join(self, left: Node, right: Node, left_key: Sequence[int], right_key: Sequence[int]) -> Node:
+        """Pairs of rows with equal keys, left columns first. NULL keys never match; empty keys make the cross join."""
+        _check(left, left_key, "left join key")
+        _check(right, right_key, "right join key")
+        kinds = [left.types[c].arrow for c in left_key], [right.types[c].arrow for c in right_key]
+        if kinds[0] != kinds[1]:
+            raise ValueError(f"join keys have the types {_list(kinds[0])} and {_list(kinds[1])}; cast one side")
+        inputs = (self.arrange(left, left_key), self.arrange(right, right_key))
+        return self._add(JoinSpec(tuple(left_key), tuple(right_key)), inputs, left.types + right.types)
+
+    def reduce(self, node: Node, key: Sequence[int], aggregates: Sequence[Aggregate], default_row: bool) -> Node:
+        """One row for each key: the key columns, then one column for each aggregate. NULL keys are equal.
+
+        With `default_row` (no GROUP BY, so an empty key) there is one row also over no rows, from the first step on.
+        """
+        _check(node, key, "group key")
+        if default_row and key:
+            raise ValueError(f"a default row has no value for the group key ({names(key)})")
+        for aggregate in aggregates:
+            if aggregate.column is not None:
+                _check(node, [aggregate.column], f"column of {aggregate.function}")
+            check_aggregate(aggregate, None if aggregate.column is None else node.types[aggregate.column])
+        ordered = [
+            self._ordered(node, key, aggregate.column, aggregate.function == "max")
+            for aggregate in aggregates
+            if aggregate.column is not None and aggregate.function in EXTREMES
+        ]
+        types = tuple(node.types[column] for column in key) + tuple(a.type for a in aggregates)
+        return self._add(ReduceSpec(tuple(key), tuple(aggregates), default_row), (node, *ordered), types)
+
+    def _ordered(self, node: Node, key: Sequence[int], column: int, descending: bool) -> Node:
+        """(key, column) of a collection, each key's values in order; NULLs last, so that any value comes before them."""
+        columns = (*key, column)
+        pairs = self.linear(node, (), columns, [node.types[c] for c in columns])
+        order = (Order(len(key), descending=descending, nulls_first=False),)
+        return self._add(ArrangeSpec(tuple(range(len(key))), order), (pairs,), pairs.types)
+
+    def distinct(self, node: Node) -> Node:
+        """Each row that is there at all, once."""
+        return self._add(DistinctSpec(), (self.arrange(node, range(len(node.types))),), node.types)
+
+    def union(self, nodes: Sequence[Node]) -> Node:
+        """The sum of collections of the same types."""
+        if not nodes:
+            raise ValueError("a union needs an input; for no rows at all use a constant without rows")
+        for node in nodes[1:]:
+            if [kind.arrow for kind in node.types] != [kind.arrow for kind in nodes[0].types]:
+                raise ValueError(f"union of {_list(nodes[0].types)} with {_list(node.types)}; cast one side")
+        return nodes[0] if len(nodes) == 1 else self._add(UnionSpec(), tuple(nodes), nodes[0].types)
+
+    def negate(self, node: Node) -> Node:
+        """The collection with every diff's sign turned."""
+        return self._add(NegateSpec(), (node,), node.types)
+
+    def arrange(self, node: Node, key: Sequence[int]) -> Node:
+        """The collection indexed by `key`: one node, and one state, however many ask for it."""
+        _check(node, key, "arrangement key")
+        if isinstance(node.spec, ArrangeSpec):
+            node = node.inputs[0]
+        if isinstance(node.spec, UpsertSpec) and node.spec.key == tuple(key):
+            return node
+        return self._add(ArrangeSpec(tuple(key)), (node,), node.types)
+
+    def export(self, name: str, node: Node, schema: Schema, key: Sequence[int]) -> None:
+        """Make the node a view of this name, indexed by `key`."""
+        if name in self._exports:
+            raise ValueError(f"view {name} is exported twice")
+        if [column.type.arrow for column in schema] != [kind.arrow for kind in node.types]:
+            raise ValueError(f"view {name} has the columns {_list([c.type for c in schema])}, but {_list(node.types)}")
+        self._exports[name] = Export(name, self.arrange(node, key), tuple(schema), tuple(key))
+
+    def build(self, stopwatch: Stopwatch) -> Dataflow:
+        """A dataflow with empty state that keeps the exported views; nodes that no view needs are left out."""
+        return Dataflow(
+            tuple(self._exports.values()), {name: node.types for name, node in self._inputs.items()}, stopwatch
+        )
+
+    def _add(self, spec: Spec, inputs: tuple[Node, ...], types: Types) -> Node:
+        same = (spec, tuple(node.number for node in inputs), types)
+        node = self._nodes.get(same)
+        if node is None:
+            node = self._nodes[same] = Node(len(self._nodes), spec, inputs, types)
+        return node
+
+
+def _check(node: Node, columns: Sequence[int], what: str) -> None:
+    for column in columns:
+        if not 0 <= column < len(node.types):
+            raise ValueError(f"{what} #{column} is not one of the {len(node.types)} columns of {node.spec}")
+
+
+def _list(types: Sequence[object]) -> str:
+    return f"({', '.join(map(str, types))})"

@@ -1,0 +1,119 @@
+"""Exact integers wider than 64 bits, in numpy: what sums are made of between the kernel that adds rows and the result.
+
+Always true: nothing here rounds or wraps unnoticed. A `Wide` is an array of 128-bit two's complement integers as uint64
+pairs (low, high), which is also how Arrow lays out decimal128, so that the two convert without work per row.
+Deliberately unknown here: groups, NULL rules and SQL types beyond the scale of a decimal.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Wide = npt.NDArray[np.uint64]
+"""uint64, shape (n, 2)."""
+
+Mask = npt.NDArray[np.bool_]
+Longs = npt.NDArray[np.int64]
+
+_COUNT = pa.decimal256(19, 0)
+
+
+def limbs(values: pa.Array) -> Wide:
+    """The unscaled integers of a decimal128 array; where the value is NULL they mean nothing."""
+    width = values.type.bit_width // 64
+    flat = np.frombuffer(values.buffers()[1], np.uint64) if len(values) else np.empty(0, np.uint64)
+    return flat[values.offset * width : (values.offset + len(values)) * width].reshape(-1, width)
+
+
+def decimals(values: Wide, scale: int, nulls: Mask | None = None) -> pa.Array:
+    """A decimal128(38, scale) array of these unscaled integers."""
+    return _array(pa.decimal128(38, scale), values, nulls)
+
+
+def _array(kind: pa.DataType, values: Wide, nulls: Mask | None) -> pa.Array:
+    validity = None if nulls is None else pa.array(~nulls).buffers()[1]
+    return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def add(left: Wide, right: Wide) -> Wide:
+    """left + right, modulo 2^128."""
+    total = np.empty_like(left)
+    low = np.add(left[:, 0], right[:, 0], out=total[:, 0])
+    np.add(left[:, 1], right[:, 1], out=total[:, 1])
+    total[:, 1] += low < left[:, 0]
+    return total
+
+
+def split(values: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """A decimal128 array as low + high * 2^64: (decimal128(38, 0) in [0, 2^64), int64), with the same NULLs.
+
+    Each part can be added 5 * 10^18 times within 38 digits, which the values themselves cannot.
+    """
+    whole = limbs(values)
+    low = np.zeros_like(whole)
+    low[:, 0] = whole[:, 0]
+    nulls = values.is_null().to_numpy(zero_copy_only=False) if values.null_count else None
+    return decimals(low, 0, nulls), pa.array(whole[:, 1].view(np.int64), mask=nulls)
+
+
+def unsplit(low: Wide, high: Wide) -> tuple[Wide, Mask]:
+    """low + high * 2^64 of two sums of parts, and where that is beyond 128 bits (the number then means nothing)."""
+    upper = add(np.stack([low[:, 1], _sign(low)], axis=1), high)
+    total = np.stack([low[:, 0], upper[:, 0]], axis=1)
+    return total, upper[:, 1] != _sign(total)
+
+
+def _sign(values: Wide) -> npt.NDArray[np.uint64]:
+    """All ones where negative, else zero: the limb that extends a number without changing it."""
+    return (values[:, -1].view(np.int64) >> np.int64(63)).view(np.uint64)
+
+
+def fits_decimal(values: Wide, digits: int) -> Mask:
+    """Where the number has at most `digits` decimal digits (1 to 38)."""
+    bound = 10**digits
+    low, high = np.uint64(bound & (2**64 - 1)), np.uint64(bound >> 64)
+    sign = _sign(values)
+    # The absolute value: two's complement negation is the complement plus one.
+    negative = (sign & np.uint64(1)).astype(np.uint64)
+    size = add(values ^ sign[:, None], np.stack([negative, np.zeros_like(negative)], axis=1))
+    fits: Mask = (size[:, 1] < high) | ((size[:, 1] == high) & (size[:, 0] < low))
+    return fits
+
+
+def fits_long(values: Wide) -> Mask:
+    """Where the number fits into an int64."""
+    low = values[:, 0].view(np.int64) >> np.int64(63)
+    fits: Mask = low == values[:, 1].view(np.int64)
+    return fits
+
+
+def longs(values: Wide) -> Longs:
+    """The numbers as int64; right where `fits_long`."""
+    return np.ascontiguousarray(values[:, 0]).view(np.int64)
+
+
+def quotients(totals: Wide, scale: int, counts: Longs, digits: int) -> tuple[pa.Array, Mask]:
+    """totals / 10^scale / counts, rounded half away from zero to `digits` digits after the point.
+
+    totals: within 38 digits; counts: at least 1. Returns decimal128(38, digits), and where it has more than 38 digits
+    (the number then means nothing).
+    """
+    wide = np.concatenate([totals, np.repeat(_sign(totals)[:, None], 2, axis=1)], axis=1)
+    divisors = np.zeros((len(counts), 4), np.uint64)
+    divisors[:, 0] = counts.view(np.uint64)
+    # Arrow truncates a quotient at scale + 20 digits. One half of the last kept digit has fewer, so that rounding half away
+    # from zero after the truncation gives what rounding the exact quotient would. Its own `round` misses ties that carry.
+    truncated = pc.divide(_array(pa.decimal256(38, scale), wide, None), _array(_COUNT, divisors, None))
+    half = Decimal(5).scaleb(-digits - 1)
+    halves = pa.array([half, -half], pa.decimal256(digits + 2, digits + 1)).take(pa.array(_sign(totals) & np.uint64(1)))
+    raised = pc.add(truncated, halves)
+    rounded = raised.cast(pa.decimal256(raised.type.precision, digits), safe=False)
+    result = limbs(rounded)
+    narrow = np.ascontiguousarray(result[:, :2])
+    fits = fits_decimal(narrow, 38) & (result[:, 2] == _sign(narrow)) & (result[:, 3] == result[:, 2])
+    return decimals(narrow, digits), ~fits

@@ -1,0 +1,168 @@
+"""Reduce: GROUP BY and its aggregates.
+
+    SELECT k, count(*), sum(x), min(x) FROM t GROUP BY k
+
+count, sum and avg are kept as accumulators, one row for each group in a spine, and the input is not stored. min and max read
+the first row of the group in an arrangement ordered by (key, value), which only they need.
+Always true: after each step the output is what the accumulators and arrangements say now. The old and the new result of
+each touched group are both computed from state (`before` and `after`), so that rows and errors retract exactly, and what did
+not change is not emitted. A group is there if and only if its rows number more than zero; fewer than zero is a row error.
+NULL keys are equal. `default_row` (no GROUP BY) has its one row also when there are no rows, from the first step on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from dataflow import rows
+from dataflow.delta import Delta
+from dataflow.operators.accumulators import Accumulators, State
+from dataflow.operators.aggregates import EXTREMES, NEGATIVE_COUNT, Aggregate, Finisher, finisher, sums_for
+from dataflow.operators.base import Arrangement, Operator, Types, arrangement_of, names
+from dataflow.operators.exact import Mask
+from dataflow.rows import Columns, Int64s
+from dataflow.spine import Layout, Spine
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceSpec:
+    """Inputs: the rows, then for each min and max, in order, the arrangement of (key, value) ordered by value."""
+
+    key: tuple[int, ...]
+    aggregates: tuple[Aggregate, ...]
+    default_row: bool
+
+    def build(self, types: Types, inputs: tuple[Operator, ...]) -> Operator:
+        return Reduce(self, types, inputs)
+
+    def __str__(self) -> str:
+        what = ", ".join(map(str, self.aggregates)) or "keys"
+        return f"reduce {what}" + (f" by ({names(self.key)})" if self.key else "")
+
+
+class Reduce(Operator):
+    """State: the accumulators by key."""
+
+    def __init__(self, spec: ReduceSpec, types: Types, inputs: tuple[Operator, ...]) -> None:
+        super().__init__(spec, types, inputs)
+        self._spec = spec
+        source = inputs[0].types
+        self._ordered = [arrangement_of(operator) for operator in inputs[1:]]
+        summed = {a.column: sums_for(source[a.column]) for a in spec.aggregates if a.column is not None and _adds(a)}
+        counted = dict.fromkeys(
+            a.column for a in spec.aggregates if a.column is not None and a.function not in EXTREMES
+        )
+        self._accumulators = Accumulators(list(counted), list(summed.items()))
+        self._counted = {column: position for position, column in enumerate(counted)}
+        self._summed = {column: position for position, column in enumerate(summed)}
+        self._finishers: dict[Aggregate, Finisher] = {
+            a: finisher(a, summed[a.column]) for a in spec.aggregates if a.column is not None and _adds(a)
+        }
+        self._messages = pa.array([NEGATIVE_COUNT, *(f.message for f in self._finishers.values())], pa.large_string())
+        self._codes = {aggregate: 2 + position for position, aggregate in enumerate(self._finishers)}
+        keys = tuple(source[column] for column in spec.key)
+        self._spine = Spine(Layout(keys + self._accumulators.stored, tuple(range(len(keys)))))
+        self._started = not spec.default_row
+        self.due = spec.default_row
+
+    def spines(self) -> tuple[Spine, ...]:
+        return (self._spine,)
+
+    def step(self, *deltas: Delta) -> Delta:
+        delta = deltas[0]
+        if len(delta):
+            keys = tuple(delta.columns[column] for column in self._spec.key)
+            ids, first = rows.group(keys, len(delta))
+            touched = rows.take(keys, first)
+            groups = len(first)
+        elif self._started:
+            return delta
+        else:
+            ids, touched, groups = np.empty(0, np.int64), (), 1
+        old = self._read(touched, groups)
+        new = self._accumulators.add(old, self._accumulators.of(delta, ids, groups))
+        both = self._accumulators.stack(old, new)
+        self._store(touched, groups, both)
+        return self._difference(touched, groups, both)
+
+    def _read(self, touched: Columns, groups: int) -> State:
+        """The accumulators of the touched groups before this step."""
+        probe = self._spine.snapshot().probe(touched, nulls_match=True, rows=groups)
+        found, stored = probe.probe_rows, probe.columns[len(touched) :]
+        if (probe.diffs != 1).any():
+            # Old versions and their retractions have not been merged away yet; what is left is one row for each group.
+            live = rows.consolidate(Delta((pa.array(found), *stored), probe.diffs))
+            found, stored = live.columns[0].to_numpy(), live.columns[1:]
+        return self._accumulators.read(found, stored, groups)
+
+    def _store(self, touched: Columns, groups: int, both: State) -> None:
+        """Replace the accumulators of the touched groups; `both` has the old ones, then the new ones."""
+        kept = np.flatnonzero(self._accumulators.nonzero(both))
+        if not len(kept):
+            return
+        columns = rows.take(touched, kept % groups)
+        columns += rows.take(self._accumulators.columns(both), kept)
+        self._spine.insert(Delta(columns, np.where(kept < groups, -1, 1)))
+
+    def _difference(self, touched: Columns, groups: int, both: State) -> Delta:
+        """New results minus old results: rows as the output, errors reported."""
+        failed = np.where(_faulty(both), 1, 0)
+        columns: list[pa.Array] = []
+        ordered = iter(self._ordered)
+        for aggregate in self._spec.aggregates:
+            if aggregate.column is None:
+                columns.append(pa.array(both.total))
+            elif aggregate.function == "count":
+                columns.append(pa.array(both.counts[self._counted[aggregate.column]]))
+            elif aggregate in self._finishers:
+                counts, sums = both.counts[self._counted[aggregate.column]], both.sums[self._summed[aggregate.column]]
+                values, bad = self._finishers[aggregate].finish(sums, counts)
+                columns.append(values)
+                if bad is not None:
+                    failed[bad & (counts > 0) & (failed == 0)] = self._codes[aggregate]
+            else:
+                columns.append(_extremes(next(ordered), touched, groups))
+        shown = (both.total > 0) | (both.total == 0) & self._spec.default_row
+        if not self._started:
+            self._started = True
+            shown[:groups] = False
+        return self._emit(touched, groups, tuple(columns), shown & (failed == 0), failed)
+
+    def _emit(self, touched: Columns, groups: int, columns: Columns, shown: Mask, failed: Int64s) -> Delta:
+        errors = np.flatnonzero(failed)
+        if len(errors):
+            messages = self._messages.take(pa.array(failed[errors] - 1))
+            change = rows.consolidate(Delta((messages,), np.where(errors < groups, -1, 1)))
+            self.report(change.columns[0], change.diffs)
+        kept = np.flatnonzero(shown)
+        keys = rows.take(touched, kept % groups)
+        values = rows.take(columns, kept)
+        return rows.consolidate(Delta(keys + values, np.where(kept < groups, -1, 1)))
+
+
+def _adds(aggregate: Aggregate) -> bool:
+    return aggregate.function in ("sum", "avg")
+
+
+def _faulty(state: State) -> Mask:
+    """Groups that no collection without negative diffs could have."""
+    faulty: Mask = state.total < 0
+    for count in state.counts:
+        faulty = faulty | (count < 0) | (count > state.total)
+    return faulty
+
+
+def _extremes(arrangement: Arrangement, touched: Columns, groups: int) -> pa.Array:
+    """The first value of each touched group before this step, then after it; NULL where there is none."""
+    parts = []
+    for trace in (arrangement.before, arrangement.after):
+        probe = trace.first(touched, 1, rows=groups)
+        slots = np.zeros(groups, np.int64)
+        missing = np.ones(groups, np.bool_)
+        slots[probe.probe_rows] = np.arange(len(probe.diffs), dtype=np.int64)
+        missing[probe.probe_rows] = False
+        parts.append((probe.columns[-1].take(pa.array(slots, mask=missing)),))
+    return rows.concat(parts)[0]

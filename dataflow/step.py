@@ -1,0 +1,199 @@
+"""One step of a dataflow: a delta for each input goes in, a delta and the row errors of each view come out.
+
+Always true: after a step, and only then, every view's snapshot is the query over the sum of all inputs so far; the sum of a
+view's changes is its snapshot; operators whose inputs did not change are not run, so an idle step costs microseconds.
+Row errors of an operator reach every view downstream of it, once, whatever number of paths lead there.
+Deliberately unknown here: time (one step is one time), names of columns, where deltas come from and go to. No threads: one
+thread steps, and what `View` hands out may be read by any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dataflow import rows
+from dataflow.delta import Delta
+from dataflow.nodes import Export, explain, upstream
+from dataflow.operators.base import NO_ERRORS, Arrangement, Operator, Stopwatch, Types, arrangement_of, combine
+from dataflow.operators.constant import Input
+from dataflow.spine import Layout, Snapshot, Spine
+from dataflow.types import TEXT, Schema
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What a step changed; every view has an entry in both, most of them empty.
+
+    changes: consolidated rows by view. errors: consolidated row errors by view, one text column.
+    """
+
+    changes: dict[str, Delta]
+    errors: dict[str, Delta]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorStatistics:
+    """Totals of one operator since the dataflow was built. `view` is the first view that needs it; seconds are the stopwatch's."""
+
+    node: int
+    operator: str
+    view: str
+    rows_in: int
+    rows_out: int
+    seconds: float
+    state_rows: int
+    state_bytes: int
+
+
+class View:
+    """The index of an exported view and its row errors."""
+
+    def __init__(self, export: Export, index: Operator, sources: frozenset[int]) -> None:
+        self.name = export.name
+        self.schema: Schema = export.schema
+        self.key = export.key
+        self.sources = sources
+        """The numbers of all nodes upstream: their row errors are this view's."""
+        self.index = index
+        self._rows: Arrangement = arrangement_of(index)
+        self.failed = Spine(Layout((TEXT,), (0,)))
+
+    def snapshot(self) -> Snapshot:
+        """The rows as of the last step, indexed by `key`; stays valid, and may be read by any thread."""
+        return self._rows.after
+
+    def errors(self) -> Snapshot:
+        """The row errors as of the last step: one text column, indexed by it."""
+        return self.failed.snapshot()
+
+    def fail(self, reported: Sequence[tuple[int, Delta]]) -> Delta:
+        """Add those of a step's errors, given with the number of the node they come from, that belong to this view."""
+        errors = combine([delta for number, delta in reported if number in self.sources], (TEXT,))
+        if len(errors):
+            errors = rows.consolidate(errors)
+            self.failed.insert(errors)
+        return errors
+
+
+class Dataflow:
+    """The running operators of a graph. Made by `GraphBuilder.build`; used by one thread."""
+
+    def __init__(self, exports: Sequence[Export], inputs: Mapping[str, Types], stopwatch: Stopwatch) -> None:
+        """inputs: every input that a step may name, also those that no view needs."""
+        self._exports = tuple(exports)
+        self._stopwatch = stopwatch
+        self._operators: dict[int, Operator] = {}
+        for node in upstream(export.node for export in exports):
+            operator = node.spec.build(node.types, tuple(self._operators[source.number] for source in node.inputs))
+            self._operators[node.number] = operator
+        self._order = tuple(self._operators.items())
+        found = {op.name: op for op in self._operators.values() if isinstance(op, Input)}
+        self._inputs: dict[str, Input | None] = {name: found.get(name) for name in inputs}
+        self._views = {
+            export.name: View(
+                export,
+                self._operators[export.node.number],
+                frozenset(node.number for node in upstream((export.node,))),
+            )
+            for export in exports
+        }
+        self._unchanged = {export.name: Delta.empty(export.node.types) for export in exports}
+        self._no_errors = dict.fromkeys(self._views, NO_ERRORS)
+        self._restless: dict[Spine, None] = {}
+        self._broken: str | None = None
+        self.steps = 0
+        """How many steps are complete: the frontier of every operator."""
+
+    def step(self, inputs: Mapping[str, Delta], errors: Mapping[str, Delta] | None = None) -> StepResult:
+        """Push one delta for each named input (none: empty) through the graph.
+
+        errors: by input, errors of the source itself (one text column), for every view downstream.
+        KeyError or TypeError, with nothing changed, if an input does not exist or has other types. Any other exception
+        leaves the state half way: the dataflow then refuses further steps, and is to be built anew.
+        """
+        if self._broken is not None:
+            raise RuntimeError(f"an earlier step failed ({self._broken}); build the dataflow anew and replay")
+        self._put(inputs, errors or {})
+        ran: list[tuple[int, Operator]] = []
+        try:
+            for number, operator in self._order:
+                if operator.due:
+                    operator.run(self._stopwatch)
+                    ran.append((number, operator))
+            result = self._collect(ran)
+        except BaseException as failure:
+            self._broken = f"{type(failure).__name__}: {failure}"
+            raise
+        for _, operator in ran:
+            operator.finish()
+            self._restless.update(dict.fromkeys(operator.spines()))
+        self.steps += 1
+        return result
+
+    def view(self, name: str) -> View:
+        """The exported view; KeyError if there is none of this name."""
+        return self._views[name]
+
+    def maintain(self, fuel_rows: int) -> bool:
+        """Merge runs of the state that has changed, moving about `fuel_rows` rows in all; True while there is work left.
+
+        Called between steps, and while idle until it returns False: only then is what was deleted out of memory.
+        Answers never need it.
+        """
+        share = fuel_rows // max(len(self._restless), 1)
+        self._restless = {spine: None for spine in self._restless if spine.maintain(share)}
+        return bool(self._restless)
+
+    def statistics(self) -> list[OperatorStatistics]:
+        """Totals of each operator, in topological order."""
+        first: dict[int, str] = {}
+        for view in self._views.values():
+            for number in view.sources:
+                first.setdefault(number, view.name)
+        return [
+            OperatorStatistics(
+                node=number,
+                operator=str(operator.spec),
+                view=first[number],
+                rows_in=operator.rows_in,
+                rows_out=operator.rows_out,
+                seconds=operator.seconds,
+                state_rows=sum(spine.rows for spine in operator.spines()),
+                state_bytes=sum(spine.nbytes for spine in operator.spines()),
+            )
+            for number, operator in self._order
+        ]
+
+    def explain(self) -> str:
+        """The graph as text, a tree for each view."""
+        return explain(self._exports)
+
+    def _put(self, inputs: Mapping[str, Delta], errors: Mapping[str, Delta]) -> None:
+        """Hand each input its delta, after all of them have been checked."""
+        for name in (*inputs, *errors):
+            if name not in self._inputs:
+                raise KeyError(f"no input {name}; the inputs are {', '.join(self._inputs) or 'none'}")
+        wanted = [
+            (operator, delta) for name, delta in inputs.items() if (operator := self._inputs[name]) and len(delta)
+        ]
+        for operator, delta in wanted:
+            operator.check(delta)
+        for operator, delta in wanted:
+            operator.put(delta)
+        for name, delta in errors.items():
+            if (source := self._inputs[name]) is not None and len(delta):
+                source.put_errors(delta)
+
+    def _collect(self, ran: Sequence[tuple[int, Operator]]) -> StepResult:
+        changes = self._unchanged.copy()
+        failures = self._no_errors.copy()
+        if ran:
+            reported = [(number, operator.errors) for number, operator in ran if len(operator.errors)]
+            for name, view in self._views.items():
+                if len(view.index.delta):
+                    changes[name] = view.index.consolidated()
+                if reported:
+                    failures[name] = view.fail(reported)
+                    self._restless[view.failed] = None
+        return StepResult(changes, failures)

@@ -52,6 +52,7 @@ COUNTERS = {
 """Families that a scrape reads from the status: name without prefix to help and labels. Counters end with `_total`."""
 
 SOURCE_STATES = ("connecting", "waiting", "hydrating", "running", "halted", "stopped")
+SINK_STATES = ("connecting", "running", "waiting", "halted", "stopped")
 
 
 class Metrics(Collector):
@@ -142,7 +143,8 @@ class Metrics(Collector):
     def _sinks(self, status: ServiceStatus, families: dict[str, GaugeMetricFamily | CounterMetricFamily]) -> None:
         published = self._publication.current()
         for name, sink in status.sinks.items():
-            families["sink_state"].add_metric([name, sink.state], 1.0)
+            for state in SINK_STATES:
+                families["sink_state"].add_metric([name, state], float(state == sink.state))
             families["sink_transactions"].add_metric([name], sink.transactions)
             families["sink_records"].add_metric([name], sink.records)
             families["sink_bytes"].add_metric([name], sink.bytes)

@@ -1,0 +1,1 @@
+"""How the service is run elsewhere: container image, Kubernetes manifests, Prometheus rules, Grafana dashboard."""

@@ -1,0 +1,1 @@
+"""Rows as message keys and values, one module per format."""

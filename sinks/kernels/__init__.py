@@ -1,0 +1,1 @@
+"""Native code of the sinks; each module has a typed wrapper one folder up."""

@@ -1,0 +1,87 @@
+"""Topics of sinks: made if missing, with the settings that a sink needs, or found to be gone.
+
+Always true: that a topic is missing is believed only of the controller, or of a broker that cannot create topics at all (the
+embedded one, where topics appear by producing). Deliberately unknown here: what is written to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._metadata import ClusterMetadata
+from confluent_kafka.cimpl import NewTopic
+
+log = structlog.get_logger(__name__)
+
+Found = Literal["existing", "created", "missing"]
+
+_FORBIDDEN = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
+_EMBEDDED = "mockCluster"  # how the cluster ids of librdkafka's own mock cluster begin
+
+
+class TopicsUnavailableError(Exception):
+    """The broker does not answer, or refuses; the text says why. Try again later."""
+
+
+class Topics:
+    """What a sink asks of a cluster's topics."""
+
+    def __init__(self, connection: Mapping[str, str], timeout: float) -> None:
+        self._admin = AdminClient({**connection, "log_level": 2})
+        self._timeout = timeout
+
+    def ensure(self, topic: str, partitions: int, replication: int) -> Found:
+        """Create the topic, compacted, if it is missing. "missing" means: this broker creates it when it is produced to."""
+        found = self._create(topic, partitions, replication, validate_only=False)
+        if found == "created":
+            log.info("topic created", topic=topic, partitions=partitions, replication=replication)
+        return found
+
+    def find(self, topic: str) -> Found:
+        """Whether the topic exists: "existing" or "missing"."""
+        found = self._create(topic, 1, 1, validate_only=True)
+        return "existing" if found == "existing" else "missing"
+
+    def identity(self, topic: str) -> str:
+        """Kafka's own id of an existing topic, another one after it was deleted and made again; empty if unknown."""
+        if self._embedded():
+            return ""
+        try:
+            description = self._admin.describe_topics(TopicCollection([topic]), request_timeout=self._timeout)[
+                topic
+            ].result()
+        except KafkaException as failure:
+            raise TopicsUnavailableError(f"cannot describe topic {topic}: {failure.args[0].str()}") from failure
+        return str(description.topic_id)
+
+    def _create(self, topic: str, partitions: int, replication: int, validate_only: bool) -> Found:
+        if self._embedded():
+            return "existing" if topic in self._cluster().topics else "missing"
+        new = NewTopic(topic, partitions, replication, config={"cleanup.policy": "compact"})
+        request = self._admin.create_topics(
+            [new], operation_timeout=self._timeout, request_timeout=self._timeout, validate_only=validate_only
+        )
+        try:
+            request[topic].result()
+        except KafkaException as failure:
+            error = failure.args[0]
+            if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                return "existing"
+            # A user may be allowed to write to a topic and not to create it.
+            if error.code() in _FORBIDDEN and topic in self._cluster().topics:
+                return "existing"
+            raise TopicsUnavailableError(f"cannot create topic {topic}: {error.str()}") from failure
+        return "created"
+
+    def _embedded(self) -> bool:
+        return str(self._cluster().cluster_id).startswith(_EMBEDDED)
+
+    def _cluster(self) -> ClusterMetadata:
+        try:
+            return self._admin.list_topics(timeout=self._timeout)
+        except KafkaException as failure:
+            raise TopicsUnavailableError(f"cannot reach the broker: {failure.args[0].str()}") from failure

@@ -143,6 +143,11 @@ class Snapshot:
         return sum(run.rows for run in self._runs)
 
     @property
+    def total(self) -> int:
+        """The sum of all diffs: how many rows there are, each counted with its copies. Costs nothing per row."""
+        return sum(run.total for run in self._runs)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the runs."""
         return sum(run.bytes for run in self._runs)

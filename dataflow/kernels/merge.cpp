@@ -43,6 +43,7 @@ void Merge::emit(const Head& head, int64_t diff) {
   out_->hashes.push(head.hash);
   out_->seconds.push(head.second);
   out_->negatives += diff < 0;
+  out_->total += static_cast<uint64_t>(diff);
   refs_.push_back({head.source, static_cast<uint32_t>(head.row)});
 }
 

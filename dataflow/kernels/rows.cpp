@@ -282,6 +282,7 @@ void bind_state(nb::module_& m) {
       .def_prop_ro("rows", &Run::rows)
       .def_prop_ro("bytes", &Run::bytes)
       .def_ro("negatives", &Run::negatives)
+      .def_prop_ro("total", [](const Run& run) { return static_cast<int64_t>(run.total); })
       .def("columns", [](const std::shared_ptr<Run>& run) { return write_columns(run->columns); })
       .def("diffs", [](const std::shared_ptr<Run>& run) { return view(run, run->diffs); })
       .def("hashes", [](const std::shared_ptr<Run>& run) { return view(run, run->hashes); })

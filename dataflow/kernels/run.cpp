@@ -110,6 +110,7 @@ RunPtr make_run(const std::shared_ptr<const Shape>& shape, const std::vector<Col
     run->hashes.push(entries[begin].hash);
     run->seconds.push(entries[begin].second);
     run->negatives += diff < 0;
+    run->total += sum;
     refs.push_back({0, entries[begin].index});
   };
   for (size_t begin = 0, end; begin < entries.size(); begin = end) {

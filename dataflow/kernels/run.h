@@ -41,6 +41,7 @@ struct Run {
   Numbers<int64_t> diffs;
   Numbers<uint64_t> hashes, seconds;
   int64_t negatives = 0;  // rows with a negative diff
+  uint64_t total = 0;     // sum of the diffs, modulo 2^64
 
   int64_t rows() const { return diffs.size(); }
   int64_t bytes() const;

@@ -1,0 +1,333 @@
+"""Expressions: from sqlglot's tree to typed scalars, by PostgreSQL's rules.
+
+Always true: a scalar made here has explicit casts wherever types differ, and every argument of every syntax node was read
+(`Text.only`). An untyped literal or NULL stays `Untyped` until something gives it a type. Inside an aggregating query,
+column references at or beyond the scope's width stand for aggregates (`Aggregates`).
+Deliberately unknown: which functions there are (`planner.functions`) and how they are computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from dataflow.types import BOOLEAN, TEXT, ColumnType
+from planner import functions
+from planner.aggregates import Aggregates, aggregate_of
+from planner.functions import FunctionError
+from planner.literals import Untyped, number, string, typed_literal
+from planner.names import TRIMS, written_type
+from planner.parse import Text
+from planner.refusals import CLOCKS
+from planner.scalar import Call, Case, Cast, ColumnRef, Literal, Scalar
+from planner.scope import Field, Scope
+
+Bound = Scalar | Untyped
+
+_BINARY: dict[type[exp.Expr], str] = {
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+    exp.Add: "+",
+    exp.Sub: "-",
+    exp.Mul: "*",
+    exp.Div: "/",
+    exp.Mod: "%",
+    exp.Pow: "^",
+    exp.DPipe: "||",
+    exp.JSONExtract: "->",
+    exp.JSONExtractScalar: "->>",
+    exp.JSONBExtract: "#>",
+    exp.JSONBExtractScalar: "#>>",
+    exp.JSONBContainsTopKey: "?",
+    exp.ArrayContainsAll: "@>",
+    exp.ArrayContainedBy: "<@",
+    exp.RegexpLike: "~",
+    exp.RegexpILike: "~*",
+    exp.BitwiseAnd: "&",
+    exp.BitwiseOr: "|",
+    exp.BitwiseXor: "#",
+    exp.BitwiseLeftShift: "<<",
+    exp.BitwiseRightShift: ">>",
+    exp.NullSafeEQ: "is_not_distinct_from",
+    exp.NullSafeNEQ: "is_distinct_from",
+}
+
+_QUIET: dict[type[exp.Expr], tuple[str, ...]] = {exp.Div: ("typed", "safe"), exp.DPipe: ("safe",)}
+"""Arguments that sqlglot sets of itself on these nodes."""
+
+
+@dataclass
+class Binder:
+    """Binds the expressions of one clause list over one scope.
+
+    clause: the clause being bound, as PostgreSQL names it in errors. aggregates: where aggregates are collected, or None
+    where they are not allowed. places: the syntax node of each column reference made, for errors found later.
+    """
+
+    text: Text
+    scope: Scope
+    aggregates: Aggregates | None = None
+    clause: str = "SELECT"
+    places: dict[int, tuple[ColumnRef, exp.Expr]] = field(default_factory=dict)
+
+    def bind(self, node: exp.Expr) -> Bound:
+        """Bind an expression. Raises SqlError at the node that is wrong."""
+        handler = _HANDLERS.get(type(node))
+        if handler is not None:
+            return handler(self, node)
+        if type(node) in _BINARY:
+            self.text.only(node, "this", "expression", *_QUIET.get(type(node), ()))
+            return self.call(node, _BINARY[type(node)], [self.bind(node.this), self.bind(node.expression)])
+        raise self.text.unsupported(node)
+
+    def typed(self, node: exp.Expr) -> Scalar:
+        """Bind an expression whose literals, if nothing gives them a type, are text."""
+        return self.settle(self.bind(node), node)
+
+    def condition(self, node: exp.Expr, what: str) -> Scalar:
+        """Bind an expression that must be boolean; `what` is its place in PostgreSQL's error text."""
+        bound = self.bind(node)
+        if not isinstance(bound, Untyped) and bound.type != BOOLEAN:
+            raise self.text.error(node, f"argument of {what} must be type boolean, not type {bound.type}")
+        return self.cast(bound, BOOLEAN, node)
+
+    def reference(self, field_: Field, node: exp.Expr) -> ColumnRef:
+        """A column reference that remembers where it was written."""
+        made = ColumnRef(field_.index, field_.type, field_.label)
+        self.places[id(made)] = (made, node)
+        return made
+
+    def settle(self, bound: Bound, node: exp.Expr) -> Scalar:
+        """Text for what has no type yet."""
+        return self.cast(bound, TEXT, node) if isinstance(bound, Untyped) else bound
+
+    def cast(self, bound: Bound, target: ColumnType, node: exp.Expr) -> Scalar:
+        """The value as `target`: literals are read at once, so that a bad one is an error now."""
+        if isinstance(bound, Untyped):
+            return typed_literal(bound, target, node, self.text)
+        return bound if bound.type == target else Cast(bound, target)
+
+    def call(self, node: exp.Expr, name: str, args: Sequence[Bound]) -> Scalar:
+        """A call of a registry function, its arguments cast as the registry says."""
+        types = [None if isinstance(arg, Untyped) else arg.type for arg in args]
+        literals = [arg.value if isinstance(arg, Untyped | Literal) else None for arg in args]
+        try:
+            resolved = functions.resolve(name, types, literals)
+        except FunctionError as error:
+            raise self.text.error(node, error.message, error.hint or None) from None
+        cast = tuple(self.cast(arg, t, node) for arg, t in zip(args, resolved.arguments, strict=True))
+        return Call(name, cast, resolved.result)
+
+    def alike(self, nodes: Sequence[exp.Expr], bound: Sequence[Bound], what: str) -> tuple[list[Scalar], ColumnType]:
+        """Alternatives cast to their common type."""
+        types = [None if isinstance(b, Untyped) else b.type for b in bound]
+        try:
+            common = functions.common_type(types, what)
+        except FunctionError as error:
+            raise self.text.error(nodes[0], error.message, error.hint or None) from None
+        return [self.cast(b, common, n) for b, n in zip(bound, nodes, strict=True)], common
+
+
+def _column(binder: Binder, node: exp.Expr) -> Bound:
+    assert isinstance(node, exp.Column)
+    if isinstance(node.this, exp.Star):
+        raise binder.text.unsupported(node, "* inside an expression")
+    return binder.reference(binder.scope.column(node, binder.text), node)
+
+
+def _paren(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this")
+    return binder.bind(node.this)
+
+
+def _literal(binder: Binder, node: exp.Expr) -> Bound:
+    if node.args.get("is_string"):
+        return Untyped(node.name)
+    return number(node.name, node, binder.text)
+
+
+def _negation(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this")
+    inner = node.this
+    if isinstance(inner, exp.Literal) and not inner.args.get("is_string"):
+        return number(inner.name, node, binder.text, negative=True)
+    return binder.call(node, "-", [binder.bind(inner)])
+
+
+def _connective(binder: Binder, node: exp.Expr) -> Bound:
+    word = "and" if isinstance(node, exp.And) else "or"
+    parts = list(node.flatten(unnest=False))
+    return Call(word, tuple(binder.condition(part, word.upper()) for part in parts), BOOLEAN)
+
+
+def _not(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this")
+    return Call("not", (binder.condition(node.this, "NOT"),), BOOLEAN)
+
+
+def _is(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this", "expression")
+    if isinstance(node.expression, exp.Null):
+        return Call("is_null", (binder.typed(node.this),), BOOLEAN)
+    if isinstance(node.expression, exp.Boolean):
+        word = "TRUE" if node.expression.this else "FALSE"
+        return Call(f"is_{word.lower()}", (binder.condition(node.this, f"IS {word}"),), BOOLEAN)
+    raise binder.text.unsupported(
+        node, f"IS {node.expression.sql(dialect='postgres')}", "use IS NOT DISTINCT FROM to compare"
+    )
+
+
+def _like(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this", "expression", "negate")
+    return _match(binder, node, [node.this, node.expression])
+
+
+def _escape(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this", "expression")
+    if not isinstance(node.this, exp.Like | exp.ILike):
+        raise binder.text.unsupported(node, "ESCAPE here")
+    binder.text.only(node.this, "this", "expression", "negate")
+    return _match(binder, node.this, [node.this.this, node.this.expression, node.expression])
+
+
+def _match(binder: Binder, node: exp.Expr, operands: list[exp.Expr]) -> Bound:
+    name = "like" if isinstance(node, exp.Like) else "ilike"
+    found = binder.call(node, name, [binder.bind(operand) for operand in operands])
+    return Call("not", (found,), BOOLEAN) if node.args.get("negate") else found
+
+
+def _between(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this", "low", "high", "symmetric")
+    value, low, high = (binder.bind(node.args[part]) for part in ("this", "low", "high"))
+
+    def within(least: Bound, most: Bound) -> Scalar:
+        bounds = binder.call(node, ">=", [value, least]), binder.call(node, "<=", [value, most])
+        return Call("and", bounds, BOOLEAN)
+
+    if node.args.get("symmetric"):
+        return Call("or", (within(low, high), within(high, low)), BOOLEAN)
+    return within(low, high)
+
+
+def _in(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this", "expressions")
+    value = binder.bind(node.this)
+    if not node.expressions:
+        raise binder.text.error(node, "syntax error: IN needs at least one value")
+    return binder.call(node, "in", [value, *map(binder.bind, node.expressions)])
+
+
+def _case(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this", "ifs", "default")
+    subject = binder.bind(node.this) if node.args.get("this") is not None else None
+    conditions: list[Scalar] = []
+    for branch in node.args["ifs"]:
+        binder.text.only(branch, "this", "true")
+        if subject is None:
+            conditions.append(binder.condition(branch.this, "CASE/WHEN"))
+        else:
+            conditions.append(binder.call(branch.this, "=", [subject, binder.bind(branch.this)]))
+    values = [branch.args["true"] for branch in node.args["ifs"]]
+    default = node.args.get("default")
+    nodes = [*values, default if default is not None else node]
+    bound = [*map(binder.bind, values), binder.bind(default) if default is not None else Untyped(None)]
+    alike, common = binder.alike(nodes, bound, "CASE")
+    return Case(tuple(zip(conditions, alike[:-1], strict=True)), alike[-1], common)
+
+
+def _cast(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this", "to")
+    target = written_type(node.args["to"], binder.text)
+    bound = binder.bind(node.this)
+    if not isinstance(bound, Untyped) and not functions.can_cast(bound.type, target):
+        raise binder.text.error(node, f"cannot cast type {bound.type} to {target}")
+    return binder.cast(bound, target, node)
+
+
+def _extract(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this", "expression")
+    return binder.call(node, "extract", [Untyped(node.this.name.lower()), binder.bind(node.expression)])
+
+
+def _substring(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this", "start", "length")
+    parts = [node.args[name] for name in ("this", "start", "length") if node.args.get(name) is not None]
+    return binder.call(node, "substring", [binder.bind(part) for part in parts])
+
+
+def _trim(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this", "position", "expression")
+    name = TRIMS.get(node.args.get("position") or "", "btrim")
+    parts = [node.args[part] for part in ("this", "expression") if node.args.get(part) is not None]
+    return binder.call(node, name, [binder.bind(part) for part in parts])
+
+
+def _position(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this", "substr")
+    return binder.call(node, "strpos", [binder.bind(node.this), binder.bind(node.args["substr"])])
+
+
+def _time_zone(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this", "zone")
+    return binder.call(node, "timezone", [binder.bind(node.args["zone"]), binder.bind(node.this)])
+
+
+def _anonymous(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this", "expressions")
+    assert isinstance(node, exp.Anonymous)
+    quoted = isinstance(node.this, exp.Identifier)
+    name: str = node.this.name if quoted else node.this.lower()
+    if name in CLOCKS:
+        raise binder.text.unsupported(node, f"{name}()", CLOCKS[name])
+    if name in functions.AGGREGATE_NAMES:
+        return aggregate_of(binder, node, name, None)
+    return binder.call(node, name, [binder.bind(arg) for arg in node.expressions])
+
+
+def _filtered(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this", "expression")
+    inner = node.this
+    if not isinstance(inner, exp.Anonymous) or not isinstance(inner.this, str):
+        raise binder.text.unsupported(node)
+    binder.text.only(inner, "this", "expressions")
+    name = inner.this.lower()
+    if name not in functions.AGGREGATE_NAMES:
+        raise binder.text.error(node, f"FILTER specified, but {name} is not an aggregate function")
+    return aggregate_of(binder, inner, name, node.expression.this)
+
+
+_HANDLERS: dict[type[exp.Expr], Callable[[Binder, exp.Expr], Bound]] = {
+    exp.Column: _column,
+    exp.Paren: _paren,
+    exp.Literal: _literal,
+    exp.ByteString: lambda binder, node: string(node, binder.text),
+    exp.RawString: lambda binder, node: string(node, binder.text),
+    exp.Concat: lambda binder, node: string(node, binder.text),
+    exp.Null: lambda _, __: Untyped(None),
+    exp.Boolean: lambda _, node: Literal(bool(node.this), BOOLEAN),
+    exp.Neg: _negation,
+    exp.And: _connective,
+    exp.Or: _connective,
+    exp.Not: _not,
+    exp.Is: _is,
+    exp.Like: _like,
+    exp.ILike: _like,
+    exp.Escape: _escape,
+    exp.Between: _between,
+    exp.In: _in,
+    exp.Case: _case,
+    exp.Cast: _cast,
+    exp.Extract: _extract,
+    exp.Substring: _substring,
+    exp.Trim: _trim,
+    exp.StrPosition: _position,
+    exp.AtTimeZone: _time_zone,
+    exp.Anonymous: _anonymous,
+    exp.Filter: _filtered,
+}

@@ -1,0 +1,342 @@
+"""Queries: SELECT, UNION, EXCEPT, INTERSECT, VALUES and WITH, from sqlglot's tree to relational plans.
+
+Always true: a plan made here says what the query means and nothing about how: conditions stand in Filters, unneeded columns
+are still there; the rules see to the rest. Every argument of every query node is read or refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from dataflow.types import ColumnType
+from planner import functions
+from planner.aggregates import Aggregates, regroup
+from planner.bind import Binder, Bound
+from planner.bind_from import Columns, Environment, Relation, bind_from, rename, unique_names
+from planner.catalog import Catalog, spelling
+from planner.errors import PlanErrors, SqlError
+from planner.functions import FunctionError
+from planner.literals import Untyped
+from planner.names import column_name
+from planner.parse import Text, parse
+from planner.plan import AggregateCall, Constant, Distinct, Filter, Negate, Plan, Project, Reduce, Union
+from planner.scalar import Cast, ColumnRef, Literal, Scalar
+from planner.scalars import conjuncts
+from planner.scope import Field, Scope
+
+
+def bind_view(text: Text, catalog: Catalog) -> Relation:
+    """The plan and columns of a view's SQL. Raises PlanErrors with every mistake found."""
+    try:
+        query = parse(text)
+        relation = bind_query(query, Environment(text, catalog, bind_query))
+        duplicate = unique_names(relation.columns, query, text)
+        if duplicate is not None:
+            raise duplicate
+    except SqlError as error:
+        found = dict.fromkeys((*text.errors, error))
+        raise PlanErrors(sorted(found, key=lambda e: (e.line, e.column))) from None
+    return relation
+
+
+def bind_query(query: exp.Expr, env: Environment) -> Relation:
+    """Bind a query whose untyped literals, if any, become text."""
+    parts = _parts(query, env)
+    return parts.relation([None] * len(parts.outputs))
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A bound query whose select list may still hold untyped literals, for UNION to give them a type."""
+
+    input: Plan
+    outputs: tuple[Bound, ...]
+    names: tuple[str, ...]
+    nullable: tuple[bool, ...]
+    nodes: tuple[exp.Expr, ...]
+    binder: Binder
+    distinct: bool = False
+
+    @property
+    def types(self) -> list[ColumnType | None]:
+        return [None if isinstance(output, Untyped) else output.type for output in self.outputs]
+
+    def relation(self, wanted: Sequence[ColumnType | None]) -> Relation:
+        """The query with its columns as the wanted types (None: as they are)."""
+        scalars = tuple(
+            self.binder.settle(output, node) if type_ is None else self.binder.cast(output, type_, node)
+            for output, type_, node in zip(self.outputs, wanted, self.nodes, strict=True)
+        )
+        plan: Plan = Project(self.input, scalars)
+        if self.distinct:
+            plan = Distinct(plan)
+        types = (scalar.type for scalar in scalars)
+        return Relation(plan, tuple(zip(self.names, types, self.nullable, strict=True)))
+
+
+def _parts(query: exp.Expr, env: Environment) -> _Parts:
+    text = env.text
+    env = _with(query, env)
+    match query:
+        case exp.Select():
+            return _select(query, env)
+        case exp.Subquery():
+            text.only(query, "this", "with_")
+            return _parts(query.this, env)
+        case exp.Union() | exp.Except() | exp.Intersect():
+            return _whole(_set_operation(query, env), query, text)
+        case exp.Values():
+            text.only(query, "expressions", "with_", "alias", "joins")
+            return _whole(_values(query, env), query, text)
+        case _:
+            raise text.unsupported(query)
+
+
+def _whole(relation: Relation, node: exp.Expr, text: Text) -> _Parts:
+    refs = tuple(ColumnRef(i, type_, name) for i, (name, type_, _) in enumerate(relation.columns))
+    names = tuple(name for name, _, _ in relation.columns)
+    nullable = tuple(nullable for _, _, nullable in relation.columns)
+    return _Parts(relation.plan, refs, names, nullable, (node,) * len(refs), Binder(text, Scope()))
+
+
+def _with(query: exp.Expr, env: Environment) -> Environment:
+    clause = query.args.get("with_")
+    if clause is None:
+        return env
+    env.text.only(clause, "expressions")
+    seen: set[str] = set()
+    for cte in clause.expressions:
+        # MATERIALIZED says how to compute, not what: every common part is computed once here anyway.
+        env.text.only(cte, "this", "alias", "materialized")
+        alias = cte.args["alias"]
+        env.text.only(alias, "this", "columns")
+        name = spelling(alias.this)
+        if name in seen:
+            raise env.text.error(cte, f'WITH query name "{name}" specified more than once')
+        seen.add(name)
+        relation = bind_query(cte.this, env)
+        columns = rename(relation.columns, alias.args.get("columns") or [], name, alias, env.text)
+        env = env.with_ctes({name: Relation(relation.plan, columns)})
+    return env
+
+
+def _set_operation(query: exp.Expr, env: Environment) -> Relation:
+    text = env.text
+    word = type(query).__name__.upper()
+    text.only(query, "this", "expression", "distinct", "with_")
+    left, right = _parts(query.this, env), _parts(query.args["expression"], env)
+    if len(left.outputs) != len(right.outputs):
+        raise text.error(
+            query.args["expression"],
+            f"each {word} query must have the same number of columns",
+            f"the first has {len(left.outputs)}, the second {len(right.outputs)}",
+        )
+    types = []
+    for a, b, node in zip(left.types, right.types, right.nodes, strict=True):
+        try:
+            types.append(functions.common_type([a, b], word))
+        except FunctionError as error:
+            raise text.error(node, error.message, error.hint or None) from None
+    first, second = left.relation(types), right.relation(types)
+    columns: Columns = tuple(
+        (name, type_, null or other)
+        for (name, type_, null), (_, _, other) in zip(first.columns, second.columns, strict=True)
+    )
+    all_rows = not query.args.get("distinct")
+    if isinstance(query, exp.Union):
+        both = Union((first.plan, second.plan))
+        return Relation(both if all_rows else Distinct(both), columns)
+    if all_rows:
+        raise text.unsupported(query, f"{word} ALL", f"use {word}, which compares rows without counting them")
+    once_a, once_b = Distinct(first.plan), Distinct(second.plan)
+    if isinstance(query, exp.Except):
+        return Relation(Distinct(Union((once_a, Negate(once_b)))), columns)
+    # A row in both counts 1 + 1 - 1, a row in one only 1 - 1.
+    either = Distinct(Union((first.plan, second.plan)))
+    return Relation(Union((once_a, once_b, Negate(either))), columns)
+
+
+def _values(node: exp.Expr, env: Environment) -> Relation:
+    text = env.text
+    binder = Binder(text, Scope(), clause="VALUES")
+    rows = []
+    for item in node.expressions:
+        cells = item.expressions if isinstance(item, exp.Tuple) else [item]
+        rows.append([(cell, binder.bind(cell)) for cell in cells])
+    if any(len(row) != len(rows[0]) for row in rows):
+        raise text.error(node, "VALUES lists must all be the same length")
+    cast = [
+        binder.alike([n for n, _ in column], [b for _, b in column], "VALUES") for column in zip(*rows, strict=True)
+    ]
+    one: Plan = Constant(((),), ())
+    plans = tuple(Project(one, scalars) for scalars in zip(*(scalars for scalars, _ in cast), strict=True))
+    columns = tuple((f"column{i + 1}", type_, True) for i, (_, type_) in enumerate(cast))
+    return Relation(plans[0] if len(plans) == 1 else Union(plans), columns)
+
+
+def _select(select: exp.Select, env: Environment) -> _Parts:
+    text = env.text
+    text.only(select, "expressions", "from_", "joins", "where", "group", "having", "distinct", "with_")
+    source = bind_from(select, env)
+    plan = source.plan
+    if (where := select.args.get("where")) is not None:
+        text.only(where, "this")
+        plan = _where(plan, where.this, Binder(text, source.scope, clause="WHERE"))
+    aggregates = Aggregates(source.width)
+    binder = Binder(text, source.scope, aggregates)
+    items = _items(select, binder)
+    outputs = tuple(output for _, _, output in items)
+    having_node = select.args.get("having")
+    having: Scalar | None = None
+    if having_node is not None:
+        text.only(having_node, "this")
+        having = binder.condition(having_node.this, "HAVING")
+    keys = _group_keys(select, items, binder)
+    text.settle_errors()
+    if keys is not None or having is not None or aggregates.calls:
+        plan, outputs = _grouped(plan, outputs, having, keys or (), binder)
+    distinct = select.args.get("distinct")
+    if distinct is not None:
+        text.only(distinct)
+    return _Parts(
+        plan,
+        outputs,
+        tuple(name for name, _, _ in items),
+        tuple(_nullable(output, source.scope, binder) for _, _, output in items),
+        tuple(node for _, node, _ in items),
+        binder,
+        distinct is not None,
+    )
+
+
+def _where(plan: Plan, node: exp.Expr, binder: Binder) -> Plan:
+    try:
+        return Filter(plan, conjuncts(binder.condition(node, "WHERE")))
+    except SqlError as error:
+        binder.text.errors.append(error)
+        return plan
+
+
+def _grouped(
+    plan: Plan, outputs: tuple[Bound, ...], having: Scalar | None, keys: tuple[Scalar, ...], binder: Binder
+) -> tuple[Plan, tuple[Bound, ...]]:
+    """The Reduce (and HAVING's Filter) under a select list, and the list over its columns."""
+    aggregates = binder.aggregates
+    assert aggregates is not None
+
+    def over(scalar: Scalar) -> Scalar:
+        return regroup(scalar, keys, aggregates.width, binder.places, binder.text)
+
+    new = tuple(output if isinstance(output, Untyped) else over(output) for output in outputs)
+    test = None if having is None else over(having)
+    plan = Reduce(plan, keys, tuple(aggregates.calls))
+    return (plan if test is None else Filter(plan, conjuncts(test))), new
+
+
+def _items(select: exp.Select, binder: Binder) -> list[tuple[str, exp.Expr, Bound]]:
+    """The select list with stars written out: name, syntax node, bound expression."""
+    text = binder.text
+    if not select.expressions:
+        raise text.error(select, "SELECT needs at least one column", "write SELECT * or the columns")
+    items: list[tuple[str, exp.Expr, Bound]] = []
+    for item in select.expressions:
+        fields = _star(item, binder)
+        if fields is not None:
+            items += [(f.name, item, binder.reference(f, item)) for f in fields]
+            continue
+        node = item
+        if isinstance(item, exp.Alias):
+            text.only(item, "this", "alias")
+            node = item.this
+        try:
+            items.append((column_name(item), node, binder.bind(node)))
+        except SqlError as error:
+            text.errors.append(error)
+    return items
+
+
+def _star(item: exp.Expr, binder: Binder) -> tuple[Field, ...] | None:
+    """The fields that `*` or `t.*` means; None for any other item."""
+    text = binder.text
+    if isinstance(item, exp.Star):
+        text.only(item)
+        if not binder.scope.visible:
+            raise text.error(item, "SELECT * with no tables specified is not valid")
+        return binder.scope.visible
+    if isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
+        text.only(item, "this", "table")
+        text.only(item.this)
+        return binder.scope.table(spelling(item.args["table"]), item, text)
+    return None
+
+
+def _group_keys(
+    select: exp.Select, items: list[tuple[str, exp.Expr, Bound]], binder: Binder
+) -> tuple[Scalar, ...] | None:
+    """The GROUP BY expressions, each once; None without GROUP BY."""
+    group = select.args.get("group")
+    if group is None or binder.text.errors:
+        return None
+    text = binder.text
+    if group.args.get("all"):
+        raise text.unsupported(group, "GROUP BY ALL", "list the columns")
+    text.only(group, "expressions")
+    keys: list[Scalar] = []
+    plain = Binder(text, binder.scope, None, "GROUP BY", binder.places)
+    for node in group.expressions:
+        key = _group_key(node, items, plain)
+        if key not in keys:
+            keys.append(key)
+    return tuple(keys)
+
+
+def _group_key(node: exp.Expr, items: list[tuple[str, exp.Expr, Bound]], plain: Binder) -> Scalar:
+    text = plain.text
+    if isinstance(node, exp.Literal):
+        if not node.name.isdigit() or node.args.get("is_string"):
+            raise text.error(node, "non-integer constant in GROUP BY", "name a column, or give its position")
+        if not 1 <= int(node.name) <= len(items):
+            raise text.error(node, f"GROUP BY position {node.name} is not in select list")
+        return plain.typed(items[int(node.name) - 1][1]) if not _is_star(items, node) else _starred(items, node)
+    if isinstance(node, exp.Column) and node.args.get("table") is None:
+        name = spelling(node.this)
+        # An input column of the name goes before an output column of it.
+        if not any(f.name == name for f in plain.scope.visible):
+            matches = [item for label, item, _ in items if label == name]
+            bound = {plain.typed(item) for item in matches if not isinstance(item, exp.Star)}
+            if len(bound) > 1:
+                raise text.error(node, f'GROUP BY "{name}" is ambiguous')
+            if bound:
+                return bound.pop()
+    return plain.typed(node)
+
+
+def _is_star(items: list[tuple[str, exp.Expr, Bound]], position: exp.Expr) -> bool:
+    node = items[int(position.name) - 1][1]
+    return isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star))
+
+
+def _starred(items: list[tuple[str, exp.Expr, Bound]], position: exp.Expr) -> Scalar:
+    bound = items[int(position.name) - 1][2]
+    assert isinstance(bound, ColumnRef)
+    return bound
+
+
+def _nullable(output: Bound, scope: Scope, binder: Binder) -> bool:
+    """Whether an output may be NULL: False only for not-null columns, literals and counts."""
+    if isinstance(output, Untyped):
+        return output.value is None
+    if isinstance(output, Literal):
+        return output.value is None
+    if isinstance(output, Cast):
+        return _nullable(output.arg, scope, binder)
+    if not isinstance(output, ColumnRef):
+        return True
+    aggregates = binder.aggregates
+    if aggregates is not None and output.index >= aggregates.width:
+        call: AggregateCall = aggregates.calls[output.index - aggregates.width]
+        return call.function not in ("count", "count_star")
+    return all(f.nullable for f in scope.visible if f.index == output.index)

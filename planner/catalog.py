@@ -1,0 +1,59 @@
+"""The names that queries may read, and how SQL spells names.
+
+Always true: names are exact here; folding of unquoted identifiers happens once, in `spelling`. Deliberately unknown: where a
+relation's rows come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sqlglot import exp
+
+from dataflow.types import Schema
+from planner.errors import did_you_mean
+
+
+class CatalogError(Exception):
+    """A relation that exists and cannot be read; the message says why."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class Catalog:
+    """Relations (sources and views) by name."""
+
+    def __init__(self, relations: Mapping[str, Schema]) -> None:
+        self.relations = dict(relations)
+
+    def add(self, name: str, schema: Schema) -> None:
+        """Make a planned view readable."""
+        self.relations[name] = schema
+
+    def get(self, name: str) -> Schema | None:
+        """The columns of a relation, or None when there is none of that name. Raises CatalogError if it cannot be read."""
+        return self.relations.get(name)
+
+
+def spelling(identifier: exp.Expr) -> str:
+    """The name that an identifier means: exact when quoted, else in lower case."""
+    if isinstance(identifier, exp.Identifier) and identifier.args.get("quoted"):
+        return identifier.name
+    return identifier.name.lower()
+
+
+_FEW = 12
+
+
+def suggest(name: str, known: Iterable[str]) -> str | None:
+    """A hint for an unknown name: the same name in other letters needs quotes, else the nearest, else all if they are few."""
+    known = sorted(set(known))
+    for candidate in known:
+        if candidate.lower() == name.lower() and candidate != name:
+            return f'names without quotes are lower case; write "{candidate}" in double quotes'
+    if near := did_you_mean(name, known):
+        return near
+    return f"there is {', '.join(known)}" if 0 < len(known) <= _FEW else None

@@ -1,0 +1,106 @@
+"""Which name PostgreSQL gives to an output column without AS, and which type a written type name means."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from dataflow.types import ColumnType, Kind
+from planner.catalog import spelling
+from planner.parse import Text
+
+_TYPES: dict[exp.DType, Kind] = {
+    exp.DType.BOOLEAN: Kind.BOOLEAN,
+    exp.DType.SMALLINT: Kind.SMALLINT,
+    exp.DType.INT: Kind.INTEGER,
+    exp.DType.BIGINT: Kind.BIGINT,
+    exp.DType.DECIMAL: Kind.NUMERIC,
+    exp.DType.FLOAT: Kind.REAL,
+    exp.DType.DOUBLE: Kind.DOUBLE,
+    exp.DType.TEXT: Kind.TEXT,
+    exp.DType.VARCHAR: Kind.TEXT,
+    exp.DType.DATE: Kind.DATE,
+    exp.DType.TIMESTAMP: Kind.TIMESTAMP,
+    exp.DType.TIMESTAMPTZ: Kind.TIMESTAMPTZ,
+    exp.DType.JSONB: Kind.JSONB,
+    exp.DType.VARBINARY: Kind.BYTEA,
+}
+
+_INTERNAL: dict[Kind, str] = {
+    Kind.BOOLEAN: "bool",
+    Kind.SMALLINT: "int2",
+    Kind.INTEGER: "int4",
+    Kind.BIGINT: "int8",
+    Kind.REAL: "float4",
+    Kind.DOUBLE: "float8",
+}
+
+_INSTEAD: dict[exp.DType, str] = {
+    exp.DType.JSON: "use jsonb",
+    exp.DType.CHAR: "use text",
+    exp.DType.UUID: "use text",
+    exp.DType.TIME: "use text or timestamp",
+    exp.DType.TINYINT: "use smallint",
+}
+
+_SPECIAL = {exp.Extract: "extract", exp.Substring: "substring", exp.StrPosition: "position", exp.AtTimeZone: "timezone"}
+TRIMS = {"LEADING": "ltrim", "TRAILING": "rtrim"}
+"""TRIM's side to the function's name; both sides, or none named, is btrim."""
+
+NO_NAME = "?column?"
+
+
+def written_type(node: exp.Expr, text: Text) -> ColumnType:
+    """The column type that a cast names. Raises SqlError for types that there are not."""
+    kind = _TYPES.get(node.this) if isinstance(node, exp.DataType) else None
+    parameters = [p.name if isinstance(p, exp.DataTypeParam) else str(p) for p in node.expressions]
+    if kind is None:
+        written = node.sql(dialect="postgres").lower()
+        names = ", ".join(k.value for k in Kind)
+        hint = _INSTEAD.get(node.this) or f"the types are {names} and numeric(p,s)"
+        raise text.error(node, f'type "{written}" is not supported', hint)
+    text.only(node, "this", "expressions", "nested", "kind")
+    if not parameters:
+        return ColumnType(kind)
+    if kind is not Kind.NUMERIC:
+        raise text.error(
+            node, f"{kind.value}({', '.join(parameters)}) is not supported", f"write {kind.value} without a length"
+        )
+    try:
+        return ColumnType.parse(f"numeric({','.join(parameters)})")
+    except ValueError as error:
+        raise text.error(node, str(error)) from None
+
+
+def column_name(node: exp.Expr) -> str:
+    """The output name of a select-list item: its alias, or the name that PostgreSQL makes up."""
+    if isinstance(node, exp.Alias):
+        return spelling(node.args["alias"])
+    return _figure(node)[0]
+
+
+def _figure(node: exp.Expr) -> tuple[str, bool]:
+    """(name, whether it is better than a type's or CASE's own name)."""
+    match node:
+        case exp.Paren():
+            return _figure(node.this)
+        case exp.Column():
+            return spelling(node.this), True
+        case exp.Cast():
+            name, strong = _figure(node.this)
+            kind = _TYPES.get(node.to.this)
+            return (name, True) if strong else (_INTERNAL.get(kind, kind.value) if kind else NO_NAME, False)
+        case exp.Boolean():
+            return "bool", False
+        case exp.Case():
+            default = node.args.get("default")
+            name, strong = _figure(default) if default is not None else (NO_NAME, False)
+            return (name, True) if strong else ("case", False)
+        case exp.Trim():
+            return TRIMS.get(node.args.get("position") or "", "btrim"), True
+        case exp.Filter():
+            return _figure(node.this)
+        case exp.Anonymous():
+            return (node.this if isinstance(node.this, str) else node.this.name).lower(), True
+        case _:
+            name = _SPECIAL.get(type(node), NO_NAME)
+            return name, name != NO_NAME

@@ -1,0 +1,219 @@
+"""SQL text in, sqlglot syntax tree out, with a position for every node and PostgreSQL's reading of the operators.
+
+Always true of a tree returned from here: it is one query; calls keep the name that was written (sqlglot's renaming of functions
+is off, so `registry name = written name`); operators nest as PostgreSQL would nest them. `only` is how the binder reads a
+node: whatever argument it does not ask for is refused, so nothing in a query is silently left out.
+Deliberately unknown: names, types and which functions there are.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.dialects.materialize import Materialize
+from sqlglot.errors import ParseError, TokenError
+from sqlglot.parsers.materialize import MaterializeParser
+from sqlglot.tokenizer_core import TokenType
+
+from planner.errors import SqlError
+from planner.precedence import misread
+from planner.refusals import hint_for, wording
+
+_START = "headwater_start"
+"""Key in a node's `meta`: offset of its first character."""
+
+_LOCATED = """
+    statement select table cte with join lateral where group having qualify order limit offset locks
+    window having_max table_sample pivots unary primary paren case function_call column types interval
+    type table_alias unnest expression into cast bracket lambda
+"""
+
+
+def _binary(kind: Callable[..., exp.Expr]) -> Callable[[Any, exp.Expr, exp.Expr], exp.Expr]:
+    """An operator of sqlglot's JSON tier, its right side kept as it was written (not read as a JSON path)."""
+    return lambda parser, left, right: parser.expression(kind(this=left, expression=right))
+
+
+class _Parser(MaterializeParser):
+    """sqlglot's parser without its function library: a call is `Anonymous` unless its syntax is special."""
+
+    FUNCTIONS = {}  # noqa: RUF012 - sqlglot's own convention
+    FUNCTION_PARSERS = {  # noqa: RUF012
+        name: MaterializeParser.FUNCTION_PARSERS[name] for name in ("CAST", "EXTRACT", "POSITION", "SUBSTRING", "TRIM")
+    }
+    NO_PAREN_FUNCTION_PARSERS = {  # noqa: RUF012
+        name: MaterializeParser.NO_PAREN_FUNCTION_PARSERS[name] for name in ("ANY", "CASE")
+    }
+    TYPE_LITERAL_PARSERS = {}  # noqa: RUF012
+    JSON_OPERATORS = {  # noqa: RUF012
+        TokenType.ARROW: _binary(exp.JSONExtract),
+        TokenType.DARROW: _binary(exp.JSONExtractScalar),
+        TokenType.HASH_ARROW: _binary(exp.JSONBExtract),
+        TokenType.DHASH_ARROW: _binary(exp.JSONBExtractScalar),
+        TokenType.PLACEHOLDER: _binary(exp.JSONBContainsTopKey),
+    }
+
+    def _parse_csv(self, parse_method: Any, sep: TokenType = TokenType.COMMA) -> list[Any]:
+        items: list[Any] = super()._parse_csv(parse_method, sep)
+        if items and self._prev.token_type == sep:
+            self.raise_error("Invalid expression / Unexpected token")
+        return items
+
+
+def _located(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a parser method note where the node that it returns begins."""
+
+    @functools.wraps(method)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        token = self._curr
+        result = method(self, *args, **kwargs)
+        for node in result if isinstance(result, list) else (result,):
+            if (
+                token
+                and isinstance(node, exp.Expr)
+                and not any(node is arg for arg in args)
+                and _START not in node.meta
+            ):
+                node.meta[_START] = token.start
+        return result
+
+    return wrapper
+
+
+for _name in _LOCATED.split():
+    setattr(_Parser, f"_parse_{_name}", _located(getattr(MaterializeParser, f"_parse_{_name}")))
+
+
+class _Dialect(Materialize):
+    """Materialize's dialect with the parser above."""
+
+    Parser = _Parser
+
+
+class Text:
+    """The SQL of one view: turns nodes into errors with line and column.
+
+    errors: mistakes after which binding went on, to find more of them; `settle_errors` ends that.
+    """
+
+    def __init__(self, view: str, sql: str) -> None:
+        self.view = view
+        self.sql = sql
+        self.errors: list[SqlError] = []
+
+    def error(self, node: exp.Expr | None, message: str, hint: str | None = None) -> SqlError:
+        """A mistake at `node`."""
+        return self.error_at(start(node) or 0 if node is not None else 0, message, hint)
+
+    def error_at(self, offset: int, message: str, hint: str | None = None) -> SqlError:
+        """A mistake at a character offset."""
+        before = self.sql[: max(0, min(offset, len(self.sql)))]
+        return SqlError(self.view, message, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1, hint)
+
+    def settle_errors(self) -> None:
+        """Raise the mistakes noted so far, if any."""
+        if self.errors:
+            raise self.errors.pop()
+
+    def unsupported(self, node: exp.Expr, what: str | None = None, hint: str | None = None) -> SqlError:
+        """The error for SQL that is understood and not supported."""
+        return self.error(node, f"{what or wording(node)} is not supported in a view", hint or hint_for(node))
+
+    def only(self, node: exp.Expr, *consumed: str) -> None:
+        """Refuse `node` when it carries any argument besides those named."""
+        for name, value in node.args.items():
+            if name in consumed or value is None or value is False or value == []:
+                continue
+            inner = value[0] if isinstance(value, list) else value
+            if isinstance(inner, exp.Expr):
+                raise self.unsupported(
+                    inner if start(inner) is not None else node, wording(inner, name), hint_for(inner, name)
+                )
+            raise self.error(
+                node, f"{wording(node)} with {name} {inner} is not supported in a view", hint_for(node, name)
+            )
+
+
+def start(node: exp.Expr) -> int | None:
+    """Offset of a node's first character: the least that it or a node below it is known by."""
+    found = [
+        offset
+        for below in node.walk()
+        for offset in (below.meta.get(_START), below.meta.get("start"))
+        if isinstance(offset, int)
+    ]
+    own = node.meta.get(_START)
+    if isinstance(own, int) and not isinstance(node, exp.Binary):
+        return own
+    return min(found) if found else None
+
+
+def parse(text: Text) -> exp.Query:
+    """Read one query. Raises SqlError with PostgreSQL's wording for syntax errors."""
+    dialect = _Dialect()
+    try:
+        statements = [s for s in dialect.parse(text.sql) if s is not None and not isinstance(s, exp.Semicolon)]
+    except ParseError as error:
+        raise _syntax_error(text, error) from None
+    except TokenError as error:
+        raise text.error_at(len(text.sql), f"syntax error: {str(error).splitlines()[0].rstrip('.')}") from None
+    except RecursionError:
+        raise text.error_at(0, "the query is nested too deeply", "split it into several views") from None
+    if not statements:
+        raise text.error_at(0, "there is no query", "write SELECT ... FROM ...")
+    if len(statements) > 1:
+        raise text.error(statements[1], "a view is one query", "remove what follows the semicolon")
+    query = statements[0]
+    if isinstance(query, exp.Create):
+        raise text.error(
+            query, "CREATE is not part of a view's SQL", "write only the SELECT; the view's name is its key in the file"
+        )
+    if not isinstance(query, exp.Query):
+        raise text.error(query, f"a view is a SELECT, not {wording(query)}", "write SELECT ... FROM ...")
+    for node in query.walk():
+        if problem := misread(node):
+            raise text.error(
+                problem,
+                "PostgreSQL reads these operators in another order",
+                "put parentheses around the part that comes first",
+            )
+    return query
+
+
+_KNOWN_WORDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("MUTUALLY", "RECURSIVE"), "WITH MUTUALLY RECURSIVE", "unroll the recursion into a fixed number of joins"),
+    (("OPTIONS",), "OPTIONS", "remove the OPTIONS clause"),
+    (("AS", "OF"), "AS OF", "remove AS OF: a view is maintained at every time"),
+)
+
+
+def _syntax_error(text: Text, error: ParseError) -> SqlError:
+    """sqlglot's error in PostgreSQL's words; constructs that sqlglot does not read but users of Materialize write are named."""
+    details = error.errors[0] if error.errors else {}
+    offset = _offset(
+        text.sql, int(details.get("line") or 1), int(details.get("col") or 1), str(details.get("highlight") or "")
+    )
+    word = str(details.get("highlight") or "")
+    around = f"{details.get('start_context') or ''}{word}{details.get('end_context') or ''}".upper().split()
+    for words, what, hint in _KNOWN_WORDS:
+        if words[-1] == word.upper() and _contains(around, words):
+            return text.error_at(offset, f"{what} is not supported in a view", hint)
+    if not word or (
+        offset + len(word) >= len(text.sql.rstrip()) and "Required keyword" in str(details.get("description"))
+    ):
+        return text.error_at(len(text.sql.rstrip()), "syntax error at end of input")
+    return text.error_at(offset, f'syntax error at or near "{word}"')
+
+
+def _contains(words: Iterable[str], wanted: tuple[str, ...]) -> bool:
+    return " ".join(wanted) in " ".join(words)
+
+
+def _offset(sql: str, line: int, column: int, word: str) -> int:
+    """sqlglot's line and end column of a token as the offset of its first character."""
+    lines = sql.split("\n")
+    before = sum(len(text) + 1 for text in lines[: line - 1])
+    return max(0, before + column - max(1, len(word)))

@@ -1,0 +1,249 @@
+"""The relational plan: few node kinds, all immutable, all printable.
+
+Always true: every node knows the types of its rows; a scalar in a node refers to columns of the node's one input (for Join: of all
+inputs side by side, in order); equal plans are equal objects. Rows are Z-sets: Union adds, Negate changes signs, Distinct keeps
+rows whose count is above zero, once. Deliberately unknown: names of SQL scopes, arrangements, and how any node is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal as OneOf
+
+from dataflow.types import ColumnType, Schema
+from planner.scalar import Scalar, Value
+
+Types = tuple[ColumnType, ...]
+AggregateFunction = OneOf["count_star", "count", "sum", "avg", "min", "max"]
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """All rows of a source or of another view."""
+
+    name: str
+    schema: Schema
+
+    @property
+    def types(self) -> Types:
+        """Types of the rows."""
+        return tuple(column.type for column in self.schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Rows written in the query, each once."""
+
+    rows: tuple[tuple[Value, ...], ...]
+    types: Types
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """The rows for which every predicate is TRUE."""
+
+    input: Plan
+    predicates: tuple[Scalar, ...]
+
+    @property
+    def types(self) -> Types:
+        """Types of the rows."""
+        return self.input.types
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """One output column for each scalar (SELECT's list: it maps, reorders and drops)."""
+
+    input: Plan
+    outputs: tuple[Scalar, ...]
+
+    @property
+    def types(self) -> Types:
+        """Types of the rows."""
+        return tuple(scalar.type for scalar in self.outputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Every combination of one row of each input for which all `equal` pairs are equal (NULL equals nothing).
+
+    Invariant: both scalars of a pair lie in memory alike, and each reads the columns of exactly one input, not the same one.
+    """
+
+    inputs: tuple[Plan, ...]
+    equal: tuple[tuple[Scalar, Scalar], ...] = ()
+
+    @property
+    def types(self) -> Types:
+        """Types of the rows: the columns of all inputs."""
+        return tuple(t for plan in self.inputs for t in plan.types)
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """Position of each input's first column, and after the last the width."""
+        offsets = [0]
+        for plan in self.inputs:
+            offsets.append(offsets[-1] + len(plan.types))
+        return tuple(offsets)
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateCall:
+    """One aggregate; `argument` is None for count(*) alone."""
+
+    function: AggregateFunction
+    argument: Scalar | None
+    type: ColumnType
+
+    def __str__(self) -> str:
+        return f"{self.function}({'' if self.argument is None else self.argument})"
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """One row for each group: the keys, then the aggregates. With no keys: exactly one row, even over no input."""
+
+    input: Plan
+    keys: tuple[Scalar, ...]
+    aggregates: tuple[AggregateCall, ...]
+
+    @property
+    def types(self) -> Types:
+        """Types of the keys, then of the aggregates."""
+        return tuple(key.type for key in self.keys) + tuple(aggregate.type for aggregate in self.aggregates)
+
+
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """Each row whose count is above zero, once."""
+
+    input: Plan
+
+    @property
+    def types(self) -> Types:
+        """Types of the rows."""
+        return self.input.types
+
+
+@dataclass(frozen=True, slots=True)
+class Negate:
+    """The same rows with the opposite sign."""
+
+    input: Plan
+
+    @property
+    def types(self) -> Types:
+        """Types of the rows."""
+        return self.input.types
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """The sum of inputs of the same types."""
+
+    inputs: tuple[Plan, ...]
+
+    @property
+    def types(self) -> Types:
+        """Types of the rows."""
+        return self.inputs[0].types
+
+
+Plan = Get | Constant | Filter | Project | Join | Reduce | Distinct | Negate | Union
+
+
+def inputs(plan: Plan) -> tuple[Plan, ...]:
+    """The plans directly below."""
+    if isinstance(plan, Join | Union):
+        return plan.inputs
+    if isinstance(plan, Get | Constant):
+        return ()
+    return (plan.input,)
+
+
+def with_inputs(plan: Plan, new: tuple[Plan, ...]) -> Plan:
+    """The same node over other inputs; the very same object when nothing changed."""
+    if all(a is b for a, b in zip(inputs(plan), new, strict=True)):
+        return plan
+    match plan:
+        case Join():
+            return Join(new, plan.equal)
+        case Union():
+            return Union(new)
+        case Filter():
+            return Filter(new[0], plan.predicates)
+        case Project():
+            return Project(new[0], plan.outputs)
+        case Reduce():
+            return Reduce(new[0], plan.keys, plan.aggregates)
+        case Distinct():
+            return Distinct(new[0])
+        case Negate():
+            return Negate(new[0])
+        case Get() | Constant():
+            return plan
+
+
+def rewrite_plan(plan: Plan, change: Callable[[Plan], Plan]) -> Plan:
+    """Bottom up: `change` sees every node after its inputs were changed."""
+    return change(with_inputs(plan, tuple(rewrite_plan(below, change) for below in inputs(plan))))
+
+
+def rewrite_scalars(plan: Plan, change: Callable[[Scalar], Scalar]) -> Plan:
+    """The node with its own scalars changed; its inputs are left as they are."""
+    match plan:
+        case Filter():
+            return Filter(plan.input, tuple(map(change, plan.predicates)))
+        case Project():
+            return Project(plan.input, tuple(map(change, plan.outputs)))
+        case Join():
+            return Join(plan.inputs, tuple((change(left), change(right)) for left, right in plan.equal))
+        case Reduce():
+            calls = tuple(
+                AggregateCall(a.function, None if a.argument is None else change(a.argument), a.type)
+                for a in plan.aggregates
+            )
+            return Reduce(plan.input, tuple(map(change, plan.keys)), calls)
+        case Get() | Constant() | Distinct() | Negate() | Union():
+            return plan
+
+
+def relations(plan: Plan) -> set[str]:
+    """Names of the sources and views that a plan reads."""
+    found = {plan.name} if isinstance(plan, Get) else set()
+    return found.union(*(relations(below) for below in inputs(plan)))
+
+
+def explain(plan: Plan) -> str:
+    """The plan as an indented tree, one line for each node, without a line end."""
+    return "\n".join(_lines(plan, 0))
+
+
+def _lines(plan: Plan, depth: int) -> list[str]:
+    lines = ["  " * depth + _line(plan)]
+    for below in inputs(plan):
+        lines += _lines(below, depth + 1)
+    return lines
+
+
+def _line(plan: Plan) -> str:
+    match plan:
+        case Get():
+            return f"Get {plan.name}"
+        case Constant():
+            rows = ", ".join("(" + ", ".join(map(str, row)) + ")" for row in plan.rows)
+            return f"Constant {rows}".rstrip()
+        case Filter():
+            return f"Filter {' AND '.join(map(str, plan.predicates))}"
+        case Project():
+            return f"Project {', '.join(map(str, plan.outputs))}"
+        case Join():
+            on = " AND ".join(f"{left} = {right}" for left, right in plan.equal)
+            return f"Join {on or 'every row with every row'}"
+        case Reduce():
+            keys = f" by {', '.join(map(str, plan.keys))}" if plan.keys else ""
+            return f"Reduce {', '.join(map(str, plan.aggregates))}{keys}".replace("Reduce  by", "Reduce by")
+        case Distinct() | Negate() | Union():
+            return type(plan).__name__

@@ -1,0 +1,117 @@
+"""What users of PostgreSQL and Materialize write that a view cannot hold yet: its name, and what to write instead.
+
+Only words are here. That a construct is refused does not depend on this list: the binder refuses whatever it does not read.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+_WORDS: dict[str, tuple[str, str | None]] = {
+    "Window": ("a window function", "use GROUP BY in a view of its own and join it to the rows"),
+    "WindowSpec": ("a window function", "use GROUP BY in a view of its own and join it to the rows"),
+    "windows": ("WINDOW", "use GROUP BY in a view of its own and join it to the rows"),
+    "Filter": ("FILTER", "write sum(CASE WHEN condition THEN value END) or count(CASE WHEN condition THEN 1 END)"),
+    "WithinGroup": ("WITHIN GROUP", None),
+    "IgnoreNulls": ("IGNORE NULLS", None),
+    "RespectNulls": ("RESPECT NULLS", None),
+    "Distinct": ("DISTINCT inside an aggregate", "aggregate over (SELECT DISTINCT ...) in FROM"),
+    "Ordered": ("ORDER BY", "a view is a set: order and limit when reading it"),
+    "Order": ("ORDER BY", "a view is a set: order and limit when reading it"),
+    "order": ("ORDER BY", "a view is a set: order and limit when reading it"),
+    "Limit": ("LIMIT", "a view is a set: order and limit when reading it"),
+    "Offset": ("OFFSET", "a view is a set: order and limit when reading it"),
+    "Fetch": ("FETCH", "a view is a set: order and limit when reading it"),
+    "Lock": ("FOR UPDATE", "remove it: views take no locks"),
+    "Lateral": ("LATERAL", "join a subquery that does not refer to the other tables"),
+    "Unnest": ("unnest in FROM", None),
+    "Qualify": ("QUALIFY", "filter in an outer SELECT"),
+    "Into": ("SELECT INTO", "the view's name is its key in the file"),
+    "TableSample": ("TABLESAMPLE", "filter on a column instead"),
+    "Pivot": ("PIVOT", "write one CASE inside an aggregate for each column"),
+    "GroupingSets": ("GROUPING SETS", "write one GROUP BY for each set and UNION ALL them"),
+    "Rollup": ("ROLLUP", "write one GROUP BY for each level and UNION ALL them"),
+    "Cube": ("CUBE", "write one GROUP BY for each set and UNION ALL them"),
+    "Exists": ("EXISTS", "join the subquery's SELECT DISTINCT of the compared columns"),
+    "Any": ("ANY", "write IN (list)"),
+    "All": ("ALL (...)", None),
+    "Subquery": ("a scalar subquery", "put the subquery in FROM or in WITH and join it"),
+    "query": ("IN (SELECT ...)", "join (SELECT DISTINCT ...) on the compared column"),
+    "Select": ("a subquery here", "put the subquery in FROM or in WITH and join it"),
+    "Array": ("an array", None),
+    "Bracket": ("a subscript", "use -> for jsonb"),
+    "Tuple": ("a row value", "compare the columns one by one"),
+    "Struct": ("a row value", None),
+    "ToMap": ("a map", None),
+    "Interval": ("interval", None),
+    "Placeholder": ("a parameter", "write the value itself"),
+    "Parameter": ("a parameter", "write the value itself"),
+    "Collate": ("COLLATE", "text compares by its bytes (collation C)"),
+    "SimilarTo": ("SIMILAR TO", "use LIKE or ~"),
+    "CurrentTimestamp": ("current_timestamp", "compare with a time that the messages carry"),
+    "CurrentDate": ("current_date", "compare with a date that the messages carry"),
+    "CurrentTime": ("current_time", "compare with a time that the messages carry"),
+    "Localtime": ("localtime", "compare with a time that the messages carry"),
+    "Localtimestamp": ("localtimestamp", "compare with a time that the messages carry"),
+    "CurrentUser": ("current_user", None),
+    "SessionUser": ("session_user", None),
+    "recursive": ("WITH RECURSIVE", "unroll the recursion into a fixed number of joins"),
+    "on": ("DISTINCT ON", "use GROUP BY with min or max"),
+    "Values": ("VALUES here", "write SELECT ... UNION ALL SELECT ..."),
+    "except_": ("* EXCEPT", "list the columns"),
+    "replace": ("* REPLACE", "list the columns"),
+    "rename": ("* RENAME", "list the columns with AS"),
+    "only": ("ONLY", "remove it: there is no table inheritance"),
+    "Star": ("* here", None),
+    "BitString": ("a bit string", None),
+    "HexString": ("a hexadecimal bit string", "for bytea write '\\x...'::bytea"),
+    "National": ("a national string", "write the string without N"),
+    "Operator": ("OPERATOR(...)", "write the operator itself"),
+    "Dot": ("a qualified call or field", "write the name without what stands before the dot"),
+    "Kwarg": ("a named argument", "give the arguments by position"),
+    "Lambda": ("a lambda", None),
+    "Insert": ("INSERT", None),
+    "Update": ("UPDATE", None),
+    "Delete": ("DELETE", None),
+}
+
+_NOW = "compare with a time that the messages carry"
+CLOCKS: dict[str, str] = {
+    "now": _NOW,
+    "mz_now": _NOW,
+    "clock_timestamp": _NOW,
+    "statement_timestamp": _NOW,
+    "transaction_timestamp": _NOW,
+    "localtimestamp": _NOW,
+    "timeofday": _NOW,
+    "age": _NOW,
+    "random": "use a hash of a column",
+    "gen_random_uuid": "let the producer write the id",
+    "nextval": "let the producer write the number",
+    "current_setting": "write the value itself",
+    "generate_series": "keep the series in a source of its own",
+    "row_number": "use GROUP BY with min or max",
+    "rank": "use GROUP BY with min or max",
+    "dense_rank": "use GROUP BY with min or max",
+    "lag": "join the rows to themselves",
+    "lead": "join the rows to themselves",
+}
+"""Functions whose answer does not depend on the row alone, or that are no scalar functions, with what to do instead."""
+
+
+def wording(node: object, argument: str = "") -> str:
+    """What a person calls this node (or the argument that it is)."""
+    for key in (argument, type(node).__name__):
+        if key in _WORDS:
+            return _WORDS[key][0]
+    if isinstance(node, exp.Func):
+        return f"{node.sql_name().lower()}()"
+    return f"{type(node).__name__}" if isinstance(node, exp.Expr) else str(node)
+
+
+def hint_for(node: object, argument: str = "") -> str | None:
+    """What to write instead, where there is something."""
+    for key in (argument, type(node).__name__):
+        if key in _WORDS:
+            return _WORDS[key][1]
+    return None

@@ -1,0 +1,38 @@
+"""The rules: each a function Plan -> Plan in a module with the rule's own verb as its name.
+
+Always true: a rule never changes what a plan means (the Z-set it denotes), save that rows which cannot reach the result may
+stop failing. `RULES` is the whole optimizer: they run once, in this order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from planner.plan import Plan
+from planner.rules.extract_keys import extract_keys
+from planner.rules.fold_constants import fold_constants
+from planner.rules.fuse_linear import fuse_linear
+from planner.rules.name_columns import name_columns
+from planner.rules.order_joins import order_joins
+from planner.rules.prune_columns import prune_columns
+from planner.rules.push_filters import push_filters
+
+Rule = Callable[[Plan], Plan]
+
+RULES: tuple[Rule, ...] = (
+    fold_constants,
+    push_filters,
+    extract_keys,
+    order_joins,
+    push_filters,
+    prune_columns,
+    fuse_linear,
+    name_columns,
+)
+
+
+def optimize(plan: Plan) -> Plan:
+    """Apply every rule."""
+    for rule in RULES:
+        plan = rule(plan)
+    return plan

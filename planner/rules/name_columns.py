@@ -1,0 +1,57 @@
+"""Give column references the names that the plan below gives, so that equal plans are equal whatever aliases the SQL used.
+
+SELECT x.a FROM t AS x      and      SELECT a FROM t        become the same plan, and so one operator
+"""
+
+from __future__ import annotations
+
+from planner.plan import (
+    Constant,
+    Distinct,
+    Filter,
+    Get,
+    Join,
+    Negate,
+    Plan,
+    Project,
+    Reduce,
+    Union,
+    inputs,
+    rewrite_plan,
+    rewrite_scalars,
+)
+from planner.scalar import ColumnRef, Scalar
+from planner.scalars import rewrite
+
+
+def name_columns(plan: Plan) -> Plan:
+    """Rename every reference; positions and types stay."""
+    return rewrite_plan(plan, _rename)
+
+
+def _rename(plan: Plan) -> Plan:
+    names = [name for below in inputs(plan) for name in _names(below)]
+
+    def change(node: Scalar) -> Scalar | None:
+        return ColumnRef(node.index, node.type, names[node.index]) if isinstance(node, ColumnRef) else None
+
+    return rewrite_scalars(plan, lambda scalar: rewrite(scalar, change)) if names else plan
+
+
+def _names(plan: Plan) -> list[str]:
+    match plan:
+        case Get():
+            return [f"{plan.name}.{column.name}" for column in plan.schema]
+        case Filter() | Distinct() | Negate():
+            return _names(plan.input)
+        case Project():
+            return [out.name if isinstance(out, ColumnRef) else f"#{i}" for i, out in enumerate(plan.outputs)]
+        case Join():
+            return [name for below in plan.inputs for name in _names(below)]
+        case Reduce():
+            keys = [key.name if isinstance(key, ColumnRef) else f"#{i}" for i, key in enumerate(plan.keys)]
+            return keys + [str(aggregate) for aggregate in plan.aggregates]
+        case Union():
+            return _names(plan.inputs[0])
+        case Constant():
+            return [f"#{i}" for i in range(len(plan.types))]

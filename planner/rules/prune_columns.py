@@ -1,0 +1,90 @@
+"""Drop columns and aggregates that nothing above needs, as near to the sources as possible.
+
+    SELECT t.a FROM t JOIN u ON t.b = u.b       ->  t gives a and b, u gives b, the join's result a
+
+State is what a streaming join costs: a column that is not kept is memory that is not used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from planner.plan import Constant, Distinct, Filter, Get, Join, Negate, Plan, Project, Reduce, Union
+from planner.scalar import ColumnRef, Scalar
+from planner.scalars import columns, move
+
+
+def prune_columns(plan: Plan) -> Plan:
+    """The same rows from inputs without unneeded columns."""
+    return _keep(plan, tuple(range(len(plan.types))))
+
+
+def _keep(plan: Plan, wanted: tuple[int, ...]) -> Plan:
+    """A plan of exactly the wanted columns (ascending) of `plan`."""
+    match plan:
+        case Get():
+            return _select(plan, wanted)
+        case Constant():
+            if wanted == tuple(range(len(plan.types))):
+                return plan
+            types = tuple(plan.types[i] for i in wanted)
+            return Constant(tuple(tuple(row[i] for i in wanted) for row in plan.rows), types)
+        case Filter():
+            needed = _union(wanted, *map(columns, plan.predicates))
+            kept = Filter(_keep(plan.input, needed), tuple(_moved(p, needed) for p in plan.predicates))
+            return _select(kept, tuple(needed.index(i) for i in wanted))
+        case Project():
+            outputs = [plan.outputs[i] for i in wanted]
+            needed = _union((), *map(columns, outputs))
+            return Project(_keep(plan.input, needed), tuple(_moved(o, needed) for o in outputs))
+        case Join():
+            return _join(plan, wanted)
+        case Reduce():
+            return _reduce(plan, wanted)
+        case Union():
+            return Union(tuple(_keep(below, wanted) for below in plan.inputs))
+        case Negate():
+            return Negate(_keep(plan.input, wanted))
+        case Distinct():
+            # How often a row stands there depends on all of its columns.
+            return _select(Distinct(prune_columns(plan.input)), wanted)
+
+
+def _join(plan: Join, wanted: tuple[int, ...]) -> Plan:
+    offsets = plan.offsets
+    needed = _union(wanted, *(columns(side) for pair in plan.equal for side in pair))
+    inputs = []
+    for below, first, end in zip(plan.inputs, offsets, offsets[1:], strict=False):
+        inputs.append(_keep(below, tuple(i - first for i in needed if first <= i < end)))
+    equal = tuple((_moved(left, needed), _moved(right, needed)) for left, right in plan.equal)
+    return _select(Join(tuple(inputs), equal), tuple(needed.index(i) for i in wanted))
+
+
+def _reduce(plan: Reduce, wanted: tuple[int, ...]) -> Plan:
+    count = len(plan.keys)
+    calls = tuple(plan.aggregates[i - count] for i in wanted if i >= count)
+    needed = _union((), *map(columns, plan.keys), *(columns(c.argument) for c in calls if c.argument is not None))
+    keys = tuple(_moved(key, needed) for key in plan.keys)
+    moved = tuple(
+        type(c)(c.function, None if c.argument is None else _moved(c.argument, needed), c.type) for c in calls
+    )
+    reduced = Reduce(_keep(plan.input, needed), keys, moved)
+    kept_keys = tuple(i for i in wanted if i < count)
+    return _select(reduced, kept_keys + tuple(range(count, count + len(calls))))
+
+
+def _select(plan: Plan, wanted: tuple[int, ...]) -> Plan:
+    """The wanted columns, without a node when that is all of them."""
+    types = plan.types
+    if wanted == tuple(range(len(types))):
+        return plan
+    names = [column.name for column in plan.schema] if isinstance(plan, Get) else [f"#{i}" for i in range(len(types))]
+    return Project(plan, tuple(ColumnRef(i, types[i], names[i]) for i in wanted))
+
+
+def _union(first: Iterable[int], *more: set[int]) -> tuple[int, ...]:
+    return tuple(sorted(set(first).union(*more)))
+
+
+def _moved(scalar: Scalar, needed: tuple[int, ...]) -> Scalar:
+    return move(scalar, needed.index)

@@ -1,0 +1,138 @@
+"""Walking and rewriting scalars: what every rule and the binder share.
+
+Always true: rewriting keeps the type of every node. Deliberately unknown: what any function does, besides which few cannot fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from dataflow.types import ColumnType, Kind
+from planner.scalar import Call, Case, Cast, ColumnRef, Literal, Scalar
+
+_INTEGERS = (Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT)
+_SAFE = frozenset(
+    (
+        "and",
+        "or",
+        "not",
+        "=",
+        "<>",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "in",
+        "coalesce",
+        "is_null",
+        "is_not_null",
+        "is_true",
+        "is_not_true",
+        "is_false",
+        "is_not_false",
+        "is_unknown",
+        "is_not_unknown",
+        "is_distinct_from",
+        "is_not_distinct_from",
+    )
+)
+"""Functions that cannot fail for any row, whatever their argument types."""
+
+
+def arguments(scalar: Scalar) -> tuple[Scalar, ...]:
+    """The scalars directly below."""
+    match scalar:
+        case Call():
+            return scalar.args
+        case Cast():
+            return (scalar.arg,)
+        case Case():
+            return (*(part for branch in scalar.branches for part in branch), scalar.default)
+        case ColumnRef() | Literal():
+            return ()
+
+
+def with_arguments(scalar: Scalar, new: tuple[Scalar, ...]) -> Scalar:
+    """The same node over other arguments; the very same object when nothing changed."""
+    if all(a is b for a, b in zip(arguments(scalar), new, strict=True)):
+        return scalar
+    match scalar:
+        case Call():
+            return Call(scalar.function, new, scalar.type)
+        case Cast():
+            return Cast(new[0], scalar.type)
+        case Case():
+            pairs = tuple((new[i], new[i + 1]) for i in range(0, len(new) - 1, 2))
+            return Case(pairs, new[-1], scalar.type)
+        case ColumnRef() | Literal():
+            return scalar
+
+
+def walk(scalar: Scalar) -> Iterator[Scalar]:
+    """The scalar and everything below it."""
+    yield scalar
+    for below in arguments(scalar):
+        yield from walk(below)
+
+
+def columns(scalar: Scalar) -> set[int]:
+    """Positions of the input columns that a scalar reads."""
+    return {node.index for node in walk(scalar) if isinstance(node, ColumnRef)}
+
+
+def rewrite(scalar: Scalar, change: Callable[[Scalar], Scalar | None]) -> Scalar:
+    """Top down: where `change` answers a scalar it takes the node's place, where it answers None the node's arguments are next."""
+    changed = change(scalar)
+    if changed is not None:
+        return changed
+    return with_arguments(scalar, tuple(rewrite(below, change) for below in arguments(scalar)))
+
+
+def move(scalar: Scalar, new_index: Callable[[int], int]) -> Scalar:
+    """The scalar over an input whose columns stand elsewhere."""
+    return rewrite(
+        scalar,
+        lambda node: ColumnRef(new_index(node.index), node.type, node.name) if isinstance(node, ColumnRef) else None,
+    )
+
+
+def substitute(scalar: Scalar, outputs: Sequence[Scalar]) -> Scalar:
+    """The scalar with each column reference replaced by the scalar that computes that column."""
+    return rewrite(scalar, lambda node: outputs[node.index] if isinstance(node, ColumnRef) else None)
+
+
+def conjuncts(scalar: Scalar) -> tuple[Scalar, ...]:
+    """The parts of a conjunction, in order."""
+    if isinstance(scalar, Call) and scalar.function == "and":
+        return tuple(part for arg in scalar.args for part in conjuncts(arg))
+    return (scalar,)
+
+
+def can_fail(scalar: Scalar) -> bool:
+    """Whether some row might make the scalar an error: False only where that is certain."""
+    match scalar:
+        case ColumnRef() | Literal():
+            own = False
+        case Call():
+            own = scalar.function not in _SAFE
+        case Cast():
+            own = not _widens(scalar.arg.type, scalar.type)
+        case Case():
+            own = False
+    return own or any(can_fail(below) for below in arguments(scalar))
+
+
+def _widens(source: ColumnType, target: ColumnType) -> bool:
+    """Whether every value of `source` is a value of `target`."""
+    if source == target or (target.kind is Kind.TEXT):
+        return True
+    if source.kind in _INTEGERS and target.kind in _INTEGERS:
+        return _INTEGERS.index(source.kind) <= _INTEGERS.index(target.kind)
+    if source.kind in _INTEGERS:
+        return target.kind in (Kind.REAL, Kind.DOUBLE) or (target.kind is Kind.NUMERIC and target.precision is None)
+    return (source.kind, target.kind) == (Kind.REAL, Kind.DOUBLE)
+
+
+def size(scalar: Scalar) -> int:
+    """How many nodes a scalar has."""
+    return sum(1 for _ in walk(scalar))

@@ -1,0 +1,115 @@
+"""What column names mean inside one FROM clause.
+
+Always true: a field's index is its position in the rows of the FROM clause, all its tables side by side. `visible` is what `*`
+and unqualified names see, in PostgreSQL's order (columns merged by USING first); `tables` is what `t.x` and `t.*` see.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from sqlglot import exp
+
+from dataflow.types import ColumnType
+from planner.catalog import spelling, suggest
+from planner.parse import Text
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column of a FROM clause."""
+
+    name: str
+    type: ColumnType
+    index: int
+    table: str
+    nullable: bool
+
+    @property
+    def label(self) -> str:
+        """Its name for people."""
+        return f"{self.table}.{self.name}" if self.table else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The fields of a FROM clause. `originals` maps a relation's own name to the alias that hides it."""
+
+    visible: tuple[Field, ...] = ()
+    tables: dict[str, tuple[Field, ...]] = field(default_factory=dict)
+    originals: dict[str, str] = field(default_factory=dict)
+    outside: frozenset[str] = frozenset()
+
+    def shifted(self, by: int) -> Scope:
+        """The same scope with every field `by` positions to the right."""
+        moved = {f.index: replace(f, index=f.index + by) for fields in self.tables.values() for f in fields}
+        return Scope(
+            tuple(replace(f, index=f.index + by) for f in self.visible),
+            {name: tuple(moved[f.index] for f in fields) for name, fields in self.tables.items()},
+            self.originals,
+        )
+
+    def joined(self, other: Scope, text: Text, node: exp.Expr) -> Scope:
+        """Both scopes side by side; `other` is already shifted. Raises SqlError when both have a table of one name."""
+        for name in other.tables:
+            if name in self.tables:
+                hint = f"give one of them another name: ... AS {name}_2"
+                raise text.error(node, f'table name "{name}" specified more than once', hint)
+        return Scope(
+            self.visible + other.visible, {**self.tables, **other.tables}, {**self.originals, **other.originals}
+        )
+
+    def with_outside(self, names: frozenset[str]) -> Scope:
+        """The same scope, knowing tables that stand in the query but cannot be read from here."""
+        return replace(self, outside=names - frozenset(self.tables))
+
+    def merged(self, names: tuple[str, ...], left: Scope, right: Scope) -> Scope:
+        """The scope after USING: each named column once, at the front, read from the left."""
+        front = tuple(next(f for f in left.visible if f.name == name) for name in names)
+        rest = tuple(f for f in left.visible + right.visible if f.name not in names)
+        return replace(self, visible=front + rest)
+
+    def column(self, node: exp.Column, text: Text) -> Field:
+        """The field that a column reference means. Raises SqlError with PostgreSQL's text."""
+        text.only(node, "this", "table")
+        name = spelling(node.this)
+        if node.args.get("table") is None:
+            return self._unqualified(name, node, text)
+        table = spelling(node.args["table"])
+        fields = self.table(table, node, text)
+        found = [f for f in fields if f.name == name]
+        if not found:
+            raise text.error(node, f"column {table}.{name} does not exist", suggest(name, (f.name for f in fields)))
+        if len(found) > 1:
+            raise text.error(node, f'column reference "{name}" is ambiguous')
+        return found[0]
+
+    def _unqualified(self, name: str, node: exp.Expr, text: Text) -> Field:
+        found = [f for f in self.visible if f.name == name]
+        if len(found) > 1:
+            tables = sorted({f.table for f in found})
+            hint = f"write {' or '.join(f'{table}.{name}' for table in tables)}" if len(tables) > 1 else None
+            raise text.error(node, f'column reference "{name}" is ambiguous', hint)
+        if not found:
+            hint = f"write {name}.* for all its columns" if name in self.tables else None
+            names = [f.name for f in self.visible]
+            raise text.error(node, f'column "{name}" does not exist', hint or suggest(name, names))
+        return found[0]
+
+    def table(self, name: str, node: exp.Expr, text: Text) -> tuple[Field, ...]:
+        """The fields of a table by its alias. Raises SqlError with PostgreSQL's text."""
+        if name in self.tables:
+            return self.tables[name]
+        if name in self.outside:
+            hint = f'there is an entry for table "{name}", but it cannot be referenced from this part of the query'
+            raise text.error(node, f'invalid reference to FROM-clause entry for table "{name}"', hint)
+        if name in self.originals:
+            hint = f'perhaps you meant to reference the table alias "{self.originals[name]}"'
+            raise text.error(node, f'invalid reference to FROM-clause entry for table "{name}"', hint)
+        raise text.error(node, f'missing FROM-clause entry for table "{name}"', suggest(name, self.tables))
+
+
+def scope_of(alias: str, original: str, columns: tuple[tuple[str, ColumnType, bool], ...]) -> Scope:
+    """The scope of one table; columns are (name, type, nullable)."""
+    fields = tuple(Field(name, type_, i, alias, nullable) for i, (name, type_, nullable) in enumerate(columns))
+    return Scope(fields, {alias: fields} if alias else {}, {original: alias} if original and original != alias else {})

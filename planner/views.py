@@ -1,0 +1,151 @@
+"""All views of a service: planned together, in any order of writing, and built into one dataflow.
+
+Always true: `order` puts every view after the views that it reads; a mistake in one view never hides one in another, and a view
+that only fails because it reads a broken one is not reported. Deliberately unknown: where rows come from and go to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from dataflow.graph import GraphBuilder
+from dataflow.step import Dataflow
+from dataflow.types import Column, Schema
+from planner.bind_query import bind_view
+from planner.catalog import Catalog, CatalogError
+from planner.errors import PlanErrors, SqlError
+from planner.keys import Key, keys_of
+from planner.lower import Lowering
+from planner.parse import Text
+from planner.plan import Plan, relations
+from planner.rules import optimize
+from planner.rules.name_columns import name_columns
+
+
+@dataclass(frozen=True)
+class PlannedViews:
+    """What `plan_views` made: everything by view name.
+
+    order: every view after those it reads. plans: optimized. definitions: a hash of what a view means, its sources' columns
+    and the views below included; it does not depend on aliases, letter case or layout of the SQL.
+    """
+
+    order: tuple[str, ...]
+    schemas: dict[str, Schema]
+    plans: dict[str, Plan]
+    definitions: dict[str, str]
+
+
+class _BrokenError(Exception):
+    """A view cannot be planned because one that it reads cannot; the mistake is reported there."""
+
+
+class _Planner(Catalog):
+    """A catalog that plans a view when somebody first asks for it."""
+
+    def __init__(self, sources: Mapping[str, Schema], views: Mapping[str, str]) -> None:
+        super().__init__({**sources, **dict.fromkeys(views, ())})
+        self._views = views
+        self._stack: list[str] = []
+        self.errors: dict[str, list[SqlError]] = {}
+        self.schemas: dict[str, Schema] = {}
+        self.plans: dict[str, Plan] = {}
+        self.definitions: dict[str, str] = {}
+        self._sources = {name: repr(schema) for name, schema in sources.items()}
+
+    def get(self, name: str) -> Schema | None:
+        if name not in self._views:
+            return super().get(name)
+        if name in self._stack:
+            cycle = " -> ".join([*self._stack[self._stack.index(name) :], name])
+            raise CatalogError(f"views read each other in a circle: {cycle}", "take one of them out of the circle")
+        self.plan(name)
+        return self.schemas[name]
+
+    def plan(self, name: str) -> None:
+        """Plan a view and those below it, once. Raises _BrokenError when that cannot be done."""
+        if name in self.errors:
+            raise _BrokenError(name)
+        if name in self.plans:
+            return
+        self._stack.append(name)
+        try:
+            relation = bind_view(Text(name, self._views[name]), self)
+        except PlanErrors as error:
+            self.errors[name] = error.errors
+            raise _BrokenError(name) from None
+        finally:
+            self._stack.pop()
+        schema = tuple(Column(column, type_, nullable) for column, type_, nullable in relation.columns)
+        self.schemas[name] = schema
+        self.plans[name] = optimize(relation.plan)
+        self.definitions[name] = self._definition(schema, relation.plan)
+
+    def _definition(self, schema: Schema, plan: Plan) -> str:
+        # The plan as bound: a better optimizer must not look like another view.
+        read = sorted(relations(plan))
+        below = [f"{name}={self.definitions.get(name) or self._sources[name]}" for name in read]
+        text = "\n".join([repr(schema), repr(name_columns(plan)), *below])
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def plan_views(sources: Mapping[str, Schema], views: Mapping[str, str]) -> PlannedViews:
+    """Plan every view. `views` maps a name to its SQL. Raises PlanErrors with every mistake found."""
+    planner = _Planner(sources, views)
+    for name in views:
+        if name in sources:
+            message = f'there is both a source and a view "{name}"'
+            planner.errors[name] = [SqlError(name, message, hint="rename one of them")]
+    broken = False
+    for name in views:
+        try:
+            planner.plan(name)
+        except _BrokenError:
+            broken = True
+    if broken:
+        raise PlanErrors(error for name in views for error in planner.errors.get(name, ()))
+    return PlannedViews(tuple(planner.plans), planner.schemas, planner.plans, planner.definitions)
+
+
+def build_dataflow(
+    planned: PlannedViews,
+    sources: Mapping[str, Schema],
+    upsert_keys: Mapping[str, tuple[int, ...]],
+    indexes: Mapping[str, tuple[int, ...]],
+    stopwatch: Callable[[], float],
+) -> Dataflow:
+    """One dataflow that maintains every view.
+
+    Every source is an input of its name; those in `upsert_keys` are keyed streams. `indexes` gives the key columns of views
+    (default none). `stopwatch` answers seconds; the engine reads no clock.
+    """
+    builder = GraphBuilder()
+    lowering = Lowering(builder)
+    for name, schema in sources.items():
+        node = builder.input(name, tuple(column.type for column in schema))
+        if name in upsert_keys:
+            node = builder.upsert(node, upsert_keys[name])
+        lowering.relations[name] = node
+    for name in planned.order:
+        node = lowering.relations[name] = lowering.lower(planned.plans[name])
+        builder.export(name, node, planned.schemas[name], indexes.get(name, ()))
+    return builder.build(stopwatch)
+
+
+def unique_keys(
+    planned: PlannedViews, view: str, upsert_keys: Mapping[str, tuple[int, ...]] | None = None
+) -> tuple[frozenset[str], ...]:
+    """The sets of columns that the plan proves unique in a view, shortest first.
+
+    An empty set means at most one row. `upsert_keys`: key positions of the sources with an upsert envelope.
+    """
+    known: dict[str, frozenset[Key]] = {name: frozenset([Key(key)]) for name, key in (upsert_keys or {}).items()}
+    for name in planned.order:
+        known[name] = keys_of(planned.plans[name], known)
+        if name == view:
+            break
+    schema = planned.schemas[view]
+    found = sorted(known[view], key=lambda key: (len(key), sorted(key)))
+    return tuple(frozenset(schema[i].name for i in key) for key in found)

@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from serve.reads import Publication, RowCounter
+from serve.reads import Publication
 from serve.status import ServiceStatus, StatusSource
 
 TICK_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -62,7 +62,6 @@ class Metrics(Collector):
         self._registry = registry
         self._status = status
         self._publication = Publication()
-        self._counter = RowCounter()
         self._tick_seconds = Histogram(
             "headwater_tick_duration_seconds", "time that a tick took", registry=registry, buckets=TICK_BUCKETS
         )
@@ -123,10 +122,10 @@ class Metrics(Collector):
     def _views(self, status: ServiceStatus, families: dict[str, GaugeMetricFamily | CounterMetricFamily]) -> None:
         published = self._publication.current()
         for name, view in published.views.items() if published is not None else ():
-            families["view_rows"].add_metric([name], self._counter.count(name, view.rows))
+            families["view_rows"].add_metric([name], view.rows.total)
             families["view_state_bytes"].add_metric([name], view.rows.nbytes)
             families["view_hydrated"].add_metric([name], float(view.state == "ready"))
-            families["view_errors"].add_metric([name], self._counter.count((name, "errors"), view.errors))
+            families["view_errors"].add_metric([name], view.errors.total)
             if status.last_tick_wall:
                 families["view_freshness_seconds"].add_metric([name], max(0.0, time.time() - status.last_tick_wall))
 

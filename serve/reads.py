@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataflow.delta import Delta
-from dataflow.rows import consolidate
+from dataflow.rows import concat_deltas, consolidate
 from dataflow.spine import Run, Snapshot
 from dataflow.types import Schema
 
@@ -85,9 +85,7 @@ def scan(snapshot: Snapshot, filters: Sequence[tuple[int, pa.Scalar]], limit: in
             enough += len(part) if distinct else int(part.diffs.sum())
             if enough >= limit:
                 break
-    if len(found) < 2:
-        return found[0] if found else Delta((), np.empty(0, np.int64))
-    return _joined(found)
+    return concat_deltas(found) if found else Delta((), np.empty(0, np.int64))
 
 
 def copies(delta: Delta, limit: int) -> tuple[pa.Array, ...]:
@@ -133,12 +131,7 @@ def _select(window: Window, filters: Sequence[tuple[int, pa.Scalar]]) -> Delta:
     for run, start, stop in window:
         columns = tuple(column.slice(start, stop - start) for column in run.columns)
         parts.append(equal_rows(Delta(columns, run.diffs[start:stop]), filters))
-    return parts[0] if len(parts) == 1 else _joined(parts)
-
-
-def _joined(parts: Sequence[Delta]) -> Delta:
-    columns = tuple(pa.concat_arrays(pieces) for pieces in zip(*(part.columns for part in parts), strict=True))
-    return Delta(columns, np.concatenate([part.diffs for part in parts]))
+    return concat_deltas(parts)
 
 
 def equal_rows(rows: Delta, filters: Sequence[tuple[int, pa.Scalar]]) -> Delta:
@@ -154,22 +147,3 @@ def equal_rows(rows: Delta, filters: Sequence[tuple[int, pa.Scalar]]) -> Delta:
         mask = equal if mask is None else pc.and_(mask, equal)
     mask = pc.fill_null(mask, False)
     return Delta(tuple(column.filter(mask) for column in rows.columns), rows.diffs[mask.to_numpy(zero_copy_only=False)])
-
-
-class RowCounter:
-    """Counts the rows of snapshots, each with its copies. Runs are immutable, so each is added up once.
-
-    Invariant: remembers the runs of the snapshot that it saw last for each name, and no others.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[Any, dict[int, tuple[Run, int]]] = {}
-
-    def count(self, name: Any, snapshot: Snapshot) -> int:
-        """How many rows the snapshot holds. `name` says whose snapshots follow each other."""
-        known = self._known.get(name, {})
-        sums = {}
-        for run in snapshot.runs:
-            sums[id(run)] = known.get(id(run)) or (run, int(run.diffs.sum()))
-        self._known[name] = sums
-        return sum(number for _, number in sums.values())

@@ -31,7 +31,7 @@ from serve.errors import (
     did_you_mean,
     error_body,
 )
-from serve.reads import Publication, Published, PublishedView, RowCounter, copies, equal_rows, lookup, scan
+from serve.reads import Publication, Published, PublishedView, copies, equal_rows, lookup, scan
 from serve.status import StatusSource
 from serve.values import BadValue, parse_value
 
@@ -57,7 +57,6 @@ class Views:
     def __init__(self, publication: Publication, status: StatusSource) -> None:
         self._publication = publication
         self._status = status
-        self._counter = RowCounter()
         self._threads = ThreadPoolExecutor(SCAN_THREADS, "reads")
 
     async def __call__(self, scope: Scope, send: Send) -> None:
@@ -134,7 +133,7 @@ class Views:
     def _rows(self, published: Published, view: PublishedView, rows: Delta, limit: int) -> bytes:
         """The JSON of an answer. `errors` says how many rows of the view could not be computed, when there are any."""
         encoded = encode_rows(copies(rows, limit), view.schema).to_pylist() if len(rows) else []
-        errors = self._counter.count((view.name, ERRORS), view.errors)
+        errors = view.errors.total
         return b'{"view":%b,"timestamp":%d,%b"rows":[%b]}' % (
             json.dumps(view.name).encode(),
             published.time,
@@ -161,9 +160,9 @@ class Views:
                     for column in view.schema
                 ],
                 "key": [view.schema[index].name for index in view.key],
-                "rows": self._counter.count(view.name, view.rows),
+                "rows": view.rows.total,
                 "bytes": view.rows.nbytes,
-                "errors": self._counter.count((view.name, ERRORS), view.errors),
+                "errors": view.errors.total,
             }
             for view in published.views.values()
         ]

@@ -1,0 +1,309 @@
+"""The endpoints: bytes of a request in, status and JSON out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+
+from dataflow.types import (
+    BIGINT,
+    BOOLEAN,
+    BYTEA,
+    DATE,
+    DOUBLE,
+    INTEGER,
+    JSONB,
+    NUMERIC,
+    REAL,
+    SMALLINT,
+    TEXT,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    ColumnType,
+)
+from serve.status import ServiceStatus
+from tests.serve.published import TIME, Diff, House, Source, view
+
+MONEY = ColumnType.parse("numeric(12,2)")
+REVENUE = view(
+    "revenue",
+    {"customer": TEXT, "total": MONEY, "orders": BIGINT},
+    ["customer"],
+    [
+        ("ada", Decimal("12.50"), 3),
+        ("bob", Decimal("1.00"), 1),
+        ("a/b é", Decimal("2.00"), 1),
+        (None, Decimal("7.00"), 1),
+    ],
+    [("bob", Decimal("1.00"), 1, Diff(-1)), ("bob", Decimal("3.00"), 2)],
+)
+ADA = {"customer": "ada", "total": "12.50", "orders": 3}
+BOB = {"customer": "bob", "total": "3.00", "orders": 2}
+
+
+@pytest.fixture
+def house() -> House:
+    made = House()
+    made.publish(REVENUE)
+    return made
+
+
+def error(house: House, path: str, status: int, method: str = "GET") -> dict[str, str | None]:
+    found, body = house.get(path, method)
+    assert found == status, body
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"message", "detail", "hint", "code"}
+    return body["error"]
+
+
+class TestLookup:
+    def test_by_key(self, house: House) -> None:
+        assert house.get("/views/revenue/ada") == (200, {"view": "revenue", "timestamp": TIME, "rows": [ADA]})
+
+    def test_a_changed_row(self, house: House) -> None:
+        assert house.get("/views/revenue/bob")[1]["rows"] == [BOB]
+
+    def test_absent_key(self, house: House) -> None:
+        assert house.get("/views/revenue/zoe") == (404, {"view": "revenue", "timestamp": TIME, "rows": []})
+
+    def test_a_key_of_any_text(self, house: House) -> None:
+        status, body = house.get("/views/revenue/a%2Fb%20%C3%A9")
+        assert (status, body["rows"][0]["total"]) == (200, "2.00")
+
+    def test_composite_key_and_copies(self) -> None:
+        house = House()
+        columns = {"day": DATE, "n": INTEGER, "t": TEXT}
+        rows = [(date(2026, 11, 22), 1, "x", Diff(2)), (date(2026, 11, 22), 2, "y")]
+        house.publish(view("v", columns, ["n", "day"], rows))
+        row = {"day": "2026-11-22", "n": 1, "t": "x"}
+        assert house.get("/views/v/1/2026-11-22")[1]["rows"] == [row, row]
+        refused = error(house, "/views/v/1", 400)
+        assert refused["message"] == "the key of view v has 2 columns, the path 1 segments"
+        assert refused["detail"] == "the key is: n, day"
+
+    @pytest.mark.parametrize(
+        ("type_", "value", "texts", "absent", "bad"),
+        [
+            (BOOLEAN, True, ["true", "t", "1"], ["false"], ["maybe", ""]),
+            (SMALLINT, 7, ["7", "+7", "007"], ["8"], ["7.0", "x", "40000", "-40000", ""]),
+            (BIGINT, 2**63 - 1, [str(2**63 - 1)], ["0"], [str(2**63), "1e3", "９"]),
+            (
+                NUMERIC,
+                Decimal("1.5"),
+                ["1.5", "1.50", "15e-1", "+1.5"],
+                ["1.51", "1e400", "1.00000000000000001"],
+                ["NaN", "1,5"],
+            ),
+            (MONEY, Decimal("1.50"), ["1.5", "1.500"], ["1.501", "1" * 60], ["--1"]),
+            (DOUBLE, 0.1, ["0.1", "1e-1"], ["0.2", "nan", "Infinity"], ["0x1", "1_0"]),
+            (REAL, 0.5, ["0.5"], ["0.1"], [""]),
+            (TEXT, "1", ["1"], ["", "01"], ["%00"]),
+            (DATE, date(2026, 1, 2), ["2026-01-02"], ["2026-01-03"], ["2026-13-01", "today"]),
+            (
+                TIMESTAMP,
+                datetime(2026, 1, 2, 3, 4, 5, 600000),
+                ["2026-01-02T03:04:05.6", "2026-01-02%2003:04:05.600"],
+                ["2026-01-02"],
+                ["2026-01-02T03:04:05Z", "x"],
+            ),
+            (
+                TIMESTAMPTZ,
+                datetime(2026, 1, 2, 3, tzinfo=UTC),
+                ["2026-01-02T03:00:00Z", "2026-01-02T04:00:00+01:00", "2026-01-02T03:00"],
+                ["2026-01-02"],
+                ["0001-01-01T00:00:00+10:00"],
+            ),
+            (BYTEA, b"\xff?", ["/z8=".replace("/", "%2F")], ["AAAA"], ["a", "*"]),
+        ],
+    )
+    def test_typed_keys(self, type_, value, texts, absent, bad) -> None:
+        house = House()
+        house.publish(view("v", {"k": type_, "n": BIGINT}, ["k"], [(value, 1)]))
+        for text in texts:
+            assert house.get(f"/views/v/{text}")[0] == 200, text
+            assert len(house.get(f"/views/v?k={text.replace('+', '%2B')}")[1]["rows"]) == 1, text
+            assert len(house.get(f"/views/v?n=1&k={text.replace('+', '%2B')}")[1]["rows"]) == 1, text
+        for text in absent:
+            assert house.get(f"/views/v/{text}") == (404, {"view": "v", "timestamp": TIME, "rows": []}), text
+        for text in bad:
+            refused = error(house, f"/views/v/{text}", 400)
+            assert refused["code"] in ("22P02", "22003", "22021"), text
+            assert refused["detail"] == f"column k of view v is {type_}"
+
+    def test_what_an_answer_shows_finds_the_row_again(self) -> None:
+        columns = {"r": REAL, "d": DOUBLE, "m": MONEY, "t": TIMESTAMPTZ, "b": BYTEA, "s": TEXT}
+        row = (0.1, 1e300, Decimal("-0.05"), datetime(2026, 1, 2, 3, 4, 5, 6, UTC), b"\x00\xfe", "a&b=c %")
+        house = House()
+        house.publish(view("v", columns, ["s"], [row]))
+        from urllib.parse import quote
+
+        for column, shown in house.get("/views/v")[1]["rows"][0].items():
+            assert len(house.get(f"/views/v?{column}={quote(str(shown), safe='')}")[1]["rows"]) == 1, column
+
+    def test_jsonb_cannot_be_compared(self) -> None:
+        house = House()
+        house.publish(view("v", {"k": JSONB}, [], [('{"a": 1}',)]))
+        assert error(house, "/views/v?k=1", 400)["code"] == "0A000"
+        assert house.get("/views/v")[1]["rows"] == [{"k": {"a": 1}}]
+
+    def test_a_view_without_key(self) -> None:
+        house = House()
+        house.publish(view("v", {"k": TEXT}, [], [("a",)]))
+        assert error(house, "/views/v/a", 400)["detail"] == "the key is: no columns"
+
+    def test_parameters_do_not_mix_with_a_path(self, house: House) -> None:
+        assert error(house, "/views/revenue/ada?orders=3", 400)["hint"] == "use /views/revenue?..."
+
+
+class TestScan:
+    def test_everything(self, house: House) -> None:
+        status, body = house.get("/views/revenue")
+        assert status == 200
+        assert sorted(str(row["customer"]) for row in body["rows"]) == ["None", "a/b é", "ada", "bob"]
+
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            ("customer=ada", [ADA]),
+            ("orders=3", [ADA]),
+            ("total=12.5&orders=3", [ADA]),
+            ("customer=ada&orders=3", [ADA]),
+            ("customer=ada&orders=4", []),
+            ("customer=zoe", []),
+            ("total=0.001", []),
+            ("limit=0", []),
+        ],
+    )
+    def test_by_columns(self, house: House, query: str, expected: list[object]) -> None:
+        assert house.get(f"/views/revenue?{query}") == (200, {"view": "revenue", "timestamp": TIME, "rows": expected})
+
+    def test_limit(self, house: House) -> None:
+        assert len(house.get("/views/revenue?limit=2")[1]["rows"]) == 2
+        house.publish(view("v", {"n": BIGINT}, ["n"], [(n,) for n in range(20_000)]))
+        assert len(house.get("/views/v")[1]["rows"]) == 100
+        assert len(house.get("/views/v?limit=10000")[1]["rows"]) == 10_000
+        for bad in ("-1", "x", "10001", "", "1e3", "%C2%B2", "9" * 30):
+            assert error(house, f"/views/v?limit={bad}", 400)["code"] == "22023"
+
+    def test_unknown_column(self, house: House) -> None:
+        refused = error(house, "/views/revenue?custmer=ada", 400)
+        assert refused["code"] == "42703"
+        assert refused["hint"] == "did you mean customer?"
+        assert (
+            error(house, "/views/revenue?customer=a&customer=b", 400)["message"] == 'column "customer" is given twice'
+        )
+
+    def test_queries_that_cannot_be_read(self, house: House) -> None:
+        assert error(house, "/views/revenue?customer=%ff", 400)["code"] == "22021"
+        assert error(house, "/views/%ff", 400)["code"] == "22021"
+        assert error(house, "/views/revenue?" + "&".join(f"a{i}=1" for i in range(1001)), 400)["code"] == "22023"
+
+
+class TestStates:
+    def test_unknown_view(self, house: House) -> None:
+        refused = error(house, "/views/revenu/ada", 404)
+        assert (refused["code"], refused["hint"]) == ("42P01", "did you mean revenue?")
+        assert error(house, "/views/xyz", 404)["hint"] == "there are revenue"
+
+    def test_nothing_published_yet(self) -> None:
+        house = House()
+        house.status = ServiceStatus(False, "hydrating", {}, {}, [], 0.0, 0)
+        for path in ("/views", "/views/revenue", "/views/revenue/ada", "/views/revenue/errors"):
+            refused = error(house, path, 503)
+            assert (refused["code"], refused["detail"]) == ("57P03", "hydrating")
+
+    def test_a_view_that_hydrates(self, house: House) -> None:
+        house.publish(replace(REVENUE, state="hydrating", reason="source orders: topic orders does not exist"))
+        for path in ("/views/revenue", "/views/revenue/ada"):
+            refused = error(house, path, 503)
+            assert refused["message"] == "view revenue is hydrating"
+            assert refused["detail"] == "source orders: topic orders does not exist"
+        listed = house.get("/views")[1]["views"][0]
+        assert (listed["state"], listed["reason"]) == ("hydrating", "source orders: topic orders does not exist")
+
+    def test_the_list(self, house: House) -> None:
+        status, body = house.get("/views")
+        assert status == 200
+        assert body["timestamp"] == TIME
+        assert body["freshness_seconds"] > 0
+        (listed,) = body["views"]
+        assert listed["columns"][1] == {"name": "total", "type": "numeric(12,2)", "nullable": True}
+        assert listed["key"] == ["customer"]
+        assert listed["rows"] == 4
+        assert listed["errors"] == 0
+        assert listed["bytes"] > 0
+
+    def test_errors_of_a_view(self) -> None:
+        house = House()
+        house.publish(view("v", {"n": BIGINT}, ["n"], [(1,)], errors={"division by zero": 2, 'bad "x"': 1}))
+        status, body = house.get("/views/v/errors")
+        assert (status, body["view"], body["timestamp"]) == (200, "v", TIME)
+        assert sorted(body["errors"], key=str) == [
+            {"message": 'bad "x"', "count": 1},
+            {"message": "division by zero", "count": 2},
+        ]
+        assert len(house.get("/views/v/errors?limit=1")[1]["errors"]) == 1
+        assert error(house, "/views/v/errors?n=1", 400)["message"] == 'unknown parameter "n"'
+        assert house.get("/views")[1]["views"][0]["errors"] == 3
+        assert house.get("/views/v/1")[1] == {"view": "v", "timestamp": TIME, "errors": 3, "rows": [{"n": 1}]}
+
+    def test_no_errors(self, house: House) -> None:
+        assert house.get("/views/revenue/errors")[1]["errors"] == []
+
+
+class TestProtocol:
+    def test_methods(self, house: House) -> None:
+        for path in ("/views", "/views/revenue/ada", "/livez", "/metrics", "/"):
+            for method in ("POST", "PUT", "DELETE"):
+                status, headers, body = house.request(path, method)
+                assert status == 405
+                assert {part.strip() for part in headers["allow"].split(",")} == {"GET", "HEAD"}
+                assert json.loads(body)["error"]["code"] == "0A000"
+
+    def test_head_is_get_without_body(self, house: House) -> None:
+        for path in ("/views", "/views/revenue/ada", "/views/revenue/zoe", "/views/none"):
+            got, head = house.request(path), house.request(path, "HEAD")
+            assert head[0] == got[0]
+            assert head[2] == b""
+            if path != "/views":  # whose freshness differs from call to call
+                assert head[1] == got[1]
+
+    def test_headers(self, house: House) -> None:
+        _, headers, body = house.request("/views/revenue/ada")
+        assert headers == {
+            "content-type": "application/json",
+            "content-length": str(len(body)),
+            "cache-control": "no-store",
+        }
+
+    def test_unknown_paths(self, house: House) -> None:
+        assert error(house, "/view/revenue", 404)["hint"] == "views are at /views"
+        assert error(house, "/viewsx", 404)["code"] == "42704"
+        assert house.get("/views/")[0] == 200
+
+    def test_a_bug_is_an_answer(self, house: House) -> None:
+        broken = replace(REVENUE, rows=None)
+        house.publish(broken)
+        assert error(house, "/views/revenue/ada", 500)["code"] == "XX000"
+
+
+class TestHealth:
+    def test_live_and_index(self, house: House) -> None:
+        assert house.get("/livez") == (200, {"live": True})
+        assert "/views" in house.get("/")[1]["endpoints"]
+
+    def test_ready(self, house: House) -> None:
+        status, body = house.get("/readyz")
+        assert (status, body["ready"], body["reason"]) == (200, True, None)
+
+    def test_not_ready_says_why(self, house: House) -> None:
+        waiting = {"orders": Source("waiting", "topic orders does not exist")}
+        house.status = ServiceStatus(False, "hydrating", waiting, {}, [], 0.0, 0)
+        status, body = house.get("/readyz")
+        assert status == 503
+        assert body["reason"] == "hydrating"
+        assert body["sources"] == {"orders": {"state": "waiting", "reason": "topic orders does not exist"}}

@@ -11,6 +11,7 @@ Deliberately unknown here: what the schemas say about columns, and when to ask a
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +31,7 @@ _NUMBERS = (
     "cache.latest.ttl.sec",
 )
 # The reader asks again by itself, so one request must not hold it for long.
-_DEFAULTS: dict[str, Any] = {"timeout": 5, "max.retries": 0, "cache.latest.ttl.sec": 1}
+_DEFAULTS: dict[str, Any] = {"timeout": 5, "max.retries": 0, "cache.latest.ttl.sec": 0}
 
 
 class RegistryError(Exception):
@@ -48,14 +49,16 @@ class UnknownSchemaError(RegistryError):
 class Registry:
     """Schemas of one registry, parsed for fastavro. May be used from any thread.
 
-    configuration: the client's own properties (`url`, `basic.auth.user.info`, `ssl.ca.location`, ...). Raises ValueError for
+    properties: the client's own besides the address (`basic.auth.user.info`, `ssl.ca.location`, ...). Raises ValueError for
     properties that the client does not know.
     """
 
-    def __init__(self, configuration: Mapping[str, str]) -> None:
-        given = {name: _number(name, value) if name in _NUMBERS else value for name, value in configuration.items()}
-        self._url = given.get("url", "")
-        self._client = SchemaRegistryClient({**_DEFAULTS, **given})
+    def __init__(self, url: str, properties: Mapping[str, str] | None = None) -> None:
+        given = {
+            name: _number(name, value) if name in _NUMBERS else value for name, value in (properties or {}).items()
+        }
+        self._url = _without_secret(url)
+        self._client = SchemaRegistryClient({**_DEFAULTS, **given, "url": url})
         self._lock = threading.Lock()
         self._by_id: dict[int, Any] = {}
 
@@ -130,7 +133,7 @@ def make_registry(connection: Mapping[str, str]) -> Registry | None:
     if "url" not in configuration:
         raise ValueError(f"{_PREFIX}url is missing beside {', '.join(_PREFIX + name for name in configuration)}")
     try:
-        return Registry(configuration)
+        return Registry(configuration.pop("url"), configuration)
     except (ValueError, TypeError, OSError) as error:
         raise ValueError(f"{_PREFIX}*: {error}") from error
 
@@ -140,6 +143,11 @@ def _parse_text(what: str, text: str, named: dict[str, Any]) -> Any:
         return fastavro.parse_schema(msgspec.json.decode(text), named_schemas=named, expand=False)
     except (msgspec.DecodeError, fastavro.schema.SchemaParseException, TypeError, KeyError, ValueError) as error:
         raise UnknownSchemaError(f"{what} is no Avro schema: {str(error)[:200]}") from error
+
+
+def _without_secret(url: str) -> str:
+    """The addresses as messages may show them."""
+    return re.sub(r"//[^/@,]*@", "//", url)
 
 
 def _number(name: str, value: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ from tests.ingest.decode.strategies import columns, corrupt, literals, messages,
 MONEY = ColumnType.parse("numeric(12,2)")
 
 
-def binary(entries: list[bytes | None]) -> pa.LargeBinaryArray:
+def binary(entries: Sequence[bytes | None]) -> pa.LargeBinaryArray:
     return pa.array(entries, pa.large_binary())
 
 
@@ -45,7 +46,7 @@ def plain_values(array: pa.Array) -> list[Any]:
         array = array.view(pa.int64())
     elif pa.types.is_date32(array.type):
         array = array.view(pa.int32())
-    return array.to_pylist()
+    return list(array.to_pylist())
 
 
 def same(left: Any, right: Any) -> bool:
@@ -91,7 +92,7 @@ def test_bare_values_equal_twin(data: st.DataObject, column: Column) -> None:
 @settings(max_examples=100, deadline=None)
 @given(schemas, st.lists(st.binary(max_size=40), max_size=6))
 def test_any_bytes_equal_twin(schema: Schema, entries: list[bytes]) -> None:
-    fields = JsonFields(schema, "null").decode(binary(list(entries)))
+    fields = JsonFields(schema, "null").decode(binary(entries))
     check_equals(fields, twin.decode_json(schema, entries, False, False), schema, len(entries))
 
 
@@ -116,7 +117,7 @@ def test_flipped_bits_and_truncation_equal_twin(choose: Any) -> None:
         ensure_ascii=False,
     ).encode()
     entries: list[bytes] = [corrupt(whole, choose) for _ in range(100)] + [whole[:end] for end in range(len(whole))]
-    fields = JsonFields(schema, "null").decode(binary(list(entries)))
+    fields = JsonFields(schema, "null").decode(binary(entries))
     check_equals(fields, twin.decode_json(schema, entries, False, False), schema, len(entries))
 
 

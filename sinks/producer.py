@@ -92,6 +92,10 @@ class TransactionalProducer:
         )
         self._check(failure)
 
+    def flush(self, timeout: float) -> None:
+        """Send what is queued; what failed on the way shows at the commit."""
+        self._check(self._native.flush(int(timeout * 1000)))
+
     def commit(self, timeout: float) -> None:
         """Send what is queued and commit. Any error but a timeout leaves the outcome unknown."""
         self._check(self._native.commit(int(timeout * 1000)))

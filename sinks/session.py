@@ -27,6 +27,8 @@ LONG_TRANSACTION = 900.0
 """Seconds that a transaction may be given at most: the broker's own default limit."""
 _ROWS_PER_SECOND = 20_000  # slower than any broker worth the name; only for how long a large transaction may last
 
+_FLUSHED_ROWS = 10_000
+
 
 class SessionLostError(Exception):
     """The session is unusable and its last transaction's outcome unknown; open another. The text says why."""
@@ -89,7 +91,7 @@ class Session:
             self._repeat(self._producer.init_transactions, 30.0)
             if recorded:
                 self.progress = progress.read(
-                    target.connection, target.service, target.sink, target.topic, 30.0, stopped
+                    target.connection, target.service, target.sink, target.topic, 5.0, stopped
                 )
             self._check(topics)
         except (ProducerError, ProgressUnavailableError, TopicsUnavailableError) as error:
@@ -114,6 +116,9 @@ class Session:
                 size += more
                 if row < len(changes) and time.monotonic() - began > self.timeout:
                     raise SessionLostError(f"the broker took {row} of {len(changes)} records in {self.timeout:.0f} s")
+            if len(changes) > _FLUSHED_ROWS:
+                # Until the commit our progress record holds back every other sink that reads the progress topic.
+                self._repeat(self._producer.flush, self.timeout)
             self._producer.produce_one(
                 progress.topic_name(target.service),
                 0,

@@ -6,6 +6,7 @@ embedded one, where topics appear by producing). Deliberately unknown here: what
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Literal
 
@@ -38,6 +39,7 @@ class Topics:
         """Create the topic, compacted, if it is missing. "missing" means: this broker creates it when it is produced to."""
         found = self._create(topic, partitions, replication, validate_only=False)
         if found == "created":
+            self._await(topic)
             log.info("topic created", topic=topic, partitions=partitions, replication=replication)
         return found
 
@@ -76,6 +78,18 @@ class Topics:
                 return "existing"
             raise TopicsUnavailableError(f"cannot create topic {topic}: {error.str()}") from failure
         return "created"
+
+    def _await(self, topic: str) -> None:
+        """Brokers hear of a new topic some time after the controller has made it."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                self.identity(topic)
+                return
+            except TopicsUnavailableError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.02)
 
     def _embedded(self) -> bool:
         return str(self._cluster().cluster_id).startswith(_EMBEDDED)

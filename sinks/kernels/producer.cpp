@@ -10,6 +10,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/map.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 #include <sys/types.h>
@@ -71,6 +72,7 @@ struct Library {
   void* (*opaque)(const Handle*);
   int (*purge)(Handle*, int);
   int (*poll)(Handle*, int);
+  int (*flush)(Handle*, int);
   Topic* (*topic_new)(Handle*, const char*, void*);
   void (*topic_destroy)(Topic*);
   Failure* (*produceva)(Handle*, const Argument*, size_t);
@@ -106,6 +108,7 @@ struct Library {
     find(opaque, "rd_kafka_opaque");
     find(purge, "rd_kafka_purge");
     find(poll, "rd_kafka_poll");
+    find(flush, "rd_kafka_flush");
     find(topic_new, "rd_kafka_topic_new");
     find(topic_destroy, "rd_kafka_topic_destroy");
     find(produceva, "rd_kafka_produceva");
@@ -216,6 +219,17 @@ class Producer {
     return call([&](Handle* handle) { return library_.abort_transaction(handle, timeout_ms); });
   }
 
+  // Send what is queued; what failed on the way shows at the commit.
+  nb::object flush(int timeout_ms) {
+    Handle* handle = require();
+    int code;
+    {
+      nb::gil_scoped_release release;
+      code = library_.flush(handle, timeout_ms);
+    }
+    return to_python(code ? Outcome{code, "FLUSH", "messages are still on their way", false, true, false} : Outcome{});
+  }
+
   // Messages from `start` on, until all are queued, the local queue stays full for `timeout_ms`, or an error.
   // Returns (the first message that is not queued, bytes queued, error or None); a full queue is TIMED_OUT.
   // A partition of -1 leaves the choice to the configured partitioner, by key.
@@ -312,6 +326,7 @@ class Producer {
 }  // namespace
 
 NB_MODULE(_producer, m) {
+  nb::set_leak_warnings(false);  // a daemon thread may hold a producer when the interpreter ends
   nb::class_<Producer>(m, "Producer")
       .def(nb::init<const std::string&, const std::map<std::string, std::string>&>(), nb::arg("library"),
            nb::arg("settings"))
@@ -321,6 +336,7 @@ NB_MODULE(_producer, m) {
       .def("abort", &Producer::abort, nb::arg("timeout_ms"))
       .def("produce", &Producer::produce, nb::arg("topic"), nb::arg("partition"), nb::arg("keys"), nb::arg("values"),
            nb::arg("header"), nb::arg("times"), nb::arg("start"), nb::arg("timeout_ms"))
+      .def("flush", &Producer::flush, nb::arg("timeout_ms"))
       .def("take_log", &Producer::take_log)
       .def("close", &Producer::close);
 }

@@ -29,7 +29,8 @@ from ingest.embedded import EmbeddedBroker
 from ingest.registry import Registry, RegistryUnavailable
 from ingest.remap import RemapError, RemapLog
 from ingest.source import Source
-from planner import PlannedViews, build_dataflow, plan_views
+from planner.errors import PlanErrors
+from planner.views import PlannedViews, build_dataflow, plan_views
 from serve.http import HttpServer, make_app
 from serve.metrics import Metrics
 from serve.reads import Publication
@@ -84,7 +85,7 @@ class Service:
         except OSError as error:
             self.stop()
             raise StartError(f"cannot listen on {self.settings.serve.http} or write {self.settings.state}: {error}") from error
-        except RemapError as error:
+        except (RemapError, PlanErrors) as error:
             self.stop()
             raise StartError(str(error)) from error
         assert self._loop is not None
@@ -199,7 +200,7 @@ class Service:
             remap=self._remap,
             publication=self.publication,
             metrics=metrics,
-            dependencies={name: planned.dependencies(name) for name in planned.order},
+            dependencies={name: planned.sources(name) for name in planned.order},
             catalog=hashlib.sha256("\n".join(f"{k}={v}" for k, v in sorted(planned.definitions.items())).encode()).hexdigest(),
         )
         self._loop = TickLoop(rooms, self._wake, self._stop, on_ready=self._on_ready)

@@ -26,6 +26,7 @@ from ingest.remap import Binding, RemapLog
 from ingest.source import Range, ReplayMismatch, Source, Taken, verify
 from serve.metrics import Metrics
 from serve.reads import Publication, Published, PublishedView
+from sinks.base import SinkHaltedError
 from sinks.kafka import KafkaSink
 
 log = structlog.get_logger(__name__)
@@ -163,11 +164,13 @@ class TickLoop:
     def _open_sinks(self) -> None:
         """Ask every sink for its durable frontier, all at the same time: each fences its predecessor meanwhile."""
         self.phase = "opening sinks"
-        opening = {}
         with ThreadPoolExecutor(max(1, len(self._rooms.sinks)), "open-sink") as pool:
-            for name, sink in self._rooms.sinks.items():
-                opening[name] = pool.submit(sink.open)
-        self._resume = {name: future.result() for name, future in opening.items()}
+            opening = {name: pool.submit(sink.open) for name, sink in self._rooms.sinks.items()}
+        for name, future in opening.items():
+            try:
+                self._resume[name] = future.result()
+            except SinkHaltedError:
+                self._resume[name] = None  # it says why in its status and takes nothing; views and other sinks go on
         times = {binding.time for binding in self._rooms.remap.bindings}
         for name, frontier in self._resume.items():
             if frontier is not None and frontier - 1 not in times:

@@ -37,6 +37,11 @@ class PlannedViews:
     plans: dict[str, Plan]
     definitions: dict[str, str]
 
+    def sources(self, view: str) -> frozenset[str]:
+        """The sources that a view reads, directly or through other views."""
+        read = relations(self.plans[view])
+        return frozenset().union(*(self.sources(name) if name in self.plans else {name} for name in read))
+
 
 class _BrokenError(Exception):
     """A view cannot be planned because one that it reads cannot; the mistake is reported there."""

@@ -91,8 +91,8 @@ def sum_by(
 
     values: boolean, integer or decimal128 of length n, NULLs skipped; or None, then the diffs are summed.
     Returns (sums, overflow): sums is decimal128(38, scale of the values, 0 for integers), or int64 where values is None.
-    overflow is None, or shape (g,) and true where a sum has more than 38 digits; such a sum is kept modulo 2**128, so
-    that adding what takes it back gives the right number again.
+    overflow is None, or shape (g,) and true where a sum has more than 38 digits: such a sum is given modulo 2**128. What
+    overflows on the way to a sum that fits does no harm.
     """
     if values is None:
         return pa.array(_rows.sum_diffs(ids, groups, diffs)), None

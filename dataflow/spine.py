@@ -263,7 +263,7 @@ class Spine:
         self._debt += FUEL_PER_ROW * run.rows
         self._set((*self._runs, run))
         if len(self._runs) > LOOSE_RUNS:
-            self.maintain(0)
+            self.maintain(TINY_ROWS)
 
     def maintain(self, fuel_rows: int) -> bool:
         """Merge up to `fuel_rows` rows, or what the inserted rows owe if that is more; True while work is left.

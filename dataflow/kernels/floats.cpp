@@ -4,6 +4,9 @@ namespace headwater::rows {
 
 namespace {
 
+// Modulo 2^64, so that counts too form a group whatever the diffs are.
+int64_t plus(int64_t a, int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b)); }
+
 // Add or subtract magnitude * 2^shift, where `shift` counts from the lowest bit of the limbs.
 void add_magnitude(uint64_t* limbs, uint128 magnitude, int shift, bool negative) {
   int limb = shift / 64, bit = shift % 64;
@@ -27,11 +30,12 @@ void add_magnitude(uint64_t* limbs, uint128 magnitude, int shift, bool negative)
 
 void Accumulator::add(double value, int64_t diff) {
   if (value != value) {
-    nans += diff;
+    nans = plus(nans, diff);
     return;
   }
   if (std::isinf(value)) {
-    (value > 0 ? infinities : minus_infinities) += diff;
+    int64_t& count = value > 0 ? infinities : minus_infinities;
+    count = plus(count, diff);
     return;
   }
   auto bits = std::bit_cast<uint64_t>(value);
@@ -50,9 +54,9 @@ void Accumulator::add(const Accumulator& other) {
     limbs[i] = static_cast<uint64_t>(sum);
     carry = static_cast<uint64_t>(sum >> 64);
   }
-  nans += other.nans;
-  infinities += other.infinities;
-  minus_infinities += other.minus_infinities;
+  nans = plus(nans, other.nans);
+  infinities = plus(infinities, other.infinities);
+  minus_infinities = plus(minus_infinities, other.minus_infinities);
 }
 
 double Accumulator::round() const {

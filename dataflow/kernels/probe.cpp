@@ -85,7 +85,9 @@ void verify(const Column& key, const Column& column, Found& found) {
 
 constexpr size_t kAhead = 16;  // memory reads in flight while searching
 
-void search(const Run& run, const std::vector<Entry>& keys, Found& found) {
+// Call use(key, begin, end) for each key whose hash the run has, with the rows [begin, end) that have it.
+template <class Use>
+void search(const Run& run, const std::vector<Entry>& keys, Use&& use) {
   auto rows = static_cast<uint128>(run.rows());
   int64_t begin = 0, end = 0;
   for (size_t k = 0; k < keys.size(); ++k) {
@@ -96,10 +98,7 @@ void search(const Run& run, const std::vector<Entry>& keys, Found& found) {
       if (begin == run.rows()) return;
       end = run.hashes[begin] == keys[k].hash ? equal_end(run, begin, keys[k].hash) : begin;
     }
-    for (int64_t row = begin; row < end; ++row) {
-      found.probes.push_back(keys[k].index);
-      found.rows.push_back(static_cast<uint32_t>(row));
-    }
+    if (begin < end) use(keys[k], begin, end);
   }
 }
 
@@ -130,7 +129,12 @@ Matches probe(const Shape& shape, std::vector<RunPtr> runs, const std::vector<Co
     const Run& run = *matches.runs[r];
     found.probes.clear();
     found.rows.clear();
-    if (run.rows()) search(run, sorted, found);
+    search(run, sorted, [&](const Entry& key, int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        found.probes.push_back(key.index);
+        found.rows.push_back(static_cast<uint32_t>(row));
+      }
+    });
     for (size_t c = 0; c < keys.size(); ++c) verify(keys[c], run.columns[static_cast<size_t>(shape.key[c])], found);
     for (size_t i = 0; i < found.rows.size(); ++i) {
       matches.probe_rows.push_back(found.probes[i]);
@@ -216,21 +220,9 @@ Matches first(const Shape& shape, std::vector<RunPtr> runs, const std::vector<Co
   std::vector<Entry> sorted = sorted_keys(keys, rows, true);
   std::vector<std::vector<Range>> ranges(static_cast<size_t>(rows));
   for (size_t r = 0; r < matches.runs.size(); ++r) {
-    const Run& run = *matches.runs[r];
-    int64_t end = 0;
-    for (size_t k = 0; k < sorted.size() && end < run.rows(); ++k) {
-      if (k > 0 && sorted[k].hash == sorted[k - 1].hash) {
-        if (!ranges[sorted[k - 1].index].empty() && ranges[sorted[k - 1].index].back().run == r)
-          ranges[sorted[k].index].push_back(ranges[sorted[k - 1].index].back());
-        continue;
-      }
-      int64_t begin = lower_bound(run, end, sorted[k].hash);
-      end = begin;
-      if (begin == run.rows() || run.hashes[begin] != sorted[k].hash) continue;
-      end = equal_end(run, begin, sorted[k].hash);
-      ranges[sorted[k].index].push_back(
-          {static_cast<uint32_t>(r), static_cast<uint32_t>(begin), static_cast<uint32_t>(end)});
-    }
+    search(*matches.runs[r], sorted, [&](const Entry& key, int64_t begin, int64_t end) {
+      ranges[key.index].push_back({static_cast<uint32_t>(r), static_cast<uint32_t>(begin), static_cast<uint32_t>(end)});
+    });
   }
   Walk walk(shape, keys, matches);
   for (int64_t i = 0; i < rows; ++i) walk.key(static_cast<uint32_t>(i), ranges[static_cast<size_t>(i)], limit);

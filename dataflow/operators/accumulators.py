@@ -45,19 +45,16 @@ class Sums(ABC):
     def nonzero(self, sums: Columns) -> Mask:
         """Which groups' sums are worth storing."""
 
-    def zero(self, groups: int) -> Columns:
-        """The sums of no rows."""
-        return self.of(np.empty(0, np.int64), groups, pa.array([], self.input), np.empty(0, np.int64))
-
-    def __init__(self, column: ColumnType) -> None:
-        self.input = column.arrow
+    def zero(self, column: ColumnType) -> Columns:
+        """The sums of no rows, for one group."""
+        none = np.empty(0, np.int64)
+        return self.of(none, 1, pa.array([], column.arrow), none)
 
 
 class ExactSums(Sums):
     """Integers and decimals, as one 128-bit integer, or as two parts where values have more than 18 digits."""
 
     def __init__(self, column: ColumnType) -> None:
-        super().__init__(column)
         self._wide = column.kind is Kind.NUMERIC and (column.precision is None or column.precision > _LONG_DIGITS)
         self.scale = column.decimal_scale if column.kind is Kind.NUMERIC else 0
         self.stored = (INTEGER_SUM, INTEGER_SUM) if self._wide else (INTEGER_SUM,)
@@ -125,12 +122,14 @@ _FIXED = rows.float_sums(np.empty(0, np.int64), 0, pa.array([], pa.float64()), n
 class Accumulators:
     """The layout of all accumulators of a reduction, as columns: rows of the group, non-NULL values, sums.
 
-    counted: the input columns whose non-NULL values are counted; summed: those that are added up, with their kind.
+    columns: the input's types; counted: the columns whose non-NULL values are counted; summed: those that are added up,
+    each with its kind.
     """
 
-    def __init__(self, counted: Sequence[int], summed: Sequence[tuple[int, Sums]]) -> None:
+    def __init__(self, columns: Types, counted: Sequence[int], summed: Sequence[tuple[int, Sums]]) -> None:
         self.counted = tuple(counted)
         self.summed = tuple(summed)
+        self._empty = [kind.zero(columns[column]) for column, kind in summed]
         self.stored: Types = (BIGINT,) * (1 + len(self.counted)) + tuple(t for _, s in self.summed for t in s.stored)
 
     def of(self, delta: Delta, ids: Int64s, groups: int) -> State:
@@ -154,9 +153,9 @@ class Accumulators:
         counters = [_scatter(column, found, groups) for column in stored[: 1 + len(self.counted)]]
         sums: list[Columns] = []
         position = len(counters)
-        for _, kind in self.summed:
+        for (_, kind), empty in zip(self.summed, self._empty, strict=True):
             width = len(kind.stored)
-            padded = rows.concat([stored[position : position + width], kind.zero(1)])
+            padded = rows.concat([stored[position : position + width], empty])
             sums.append(rows.take(padded, slots))
             position += width
         return State(counters[0], counters[1:], sums)

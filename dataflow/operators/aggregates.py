@@ -89,7 +89,7 @@ def _sums_to(function: Function, column: ColumnType, result: ColumnType) -> bool
 
 def sums_for(column: ColumnType) -> ExactSums | FloatSums:
     """The kind of accumulator that adds up a column of this type."""
-    return FloatSums(column) if column.kind in _FLOATS else ExactSums(column)
+    return FloatSums() if column.kind in _FLOATS else ExactSums(column)
 
 
 def finisher(aggregate: Aggregate, sums: ExactSums | FloatSums) -> Finisher:

@@ -55,7 +55,7 @@ class Reduce(Operator):
         counted = dict.fromkeys(
             a.column for a in spec.aggregates if a.column is not None and a.function not in EXTREMES
         )
-        self._accumulators = Accumulators(list(counted), list(summed.items()))
+        self._accumulators = Accumulators(source, list(counted), list(summed.items()))
         self._counted = {column: position for position, column in enumerate(counted)}
         self._summed = {column: position for position, column in enumerate(summed)}
         self._finishers: dict[Aggregate, Finisher] = {

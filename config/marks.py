@@ -41,6 +41,15 @@ class Text:
         """Whether a part comes from the environment: such values are never printed."""
         return self.origin is not None
 
+    @property
+    def secrets(self) -> list[str]:
+        """The parts of `value` that come from the environment, the longest first."""
+        found: dict[int, str] = {}
+        for index, start in enumerate(self.origin or ()):
+            found[start] = found.get(start, "") + self.value[index]
+        own = {start: self.written[start] for start in found}
+        return sorted({part for start, part in found.items() if part != own[start]}, key=len, reverse=True)
+
     def at(self, line: int, column: int) -> Mark:
         """The mark of a place given as 1-based line and column within `value`; beyond its end, the end."""
         start = 0

@@ -1,0 +1,51 @@
+"""Where librdkafka is, and how our consumers use it.
+
+Always true: what correctness rests on (isolation, offsets, no group membership) cannot be overridden by a connection's
+properties; everything else can. Deliberately unknown: topics and messages.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+from collections.abc import Mapping
+from pathlib import Path
+
+import confluent_kafka
+
+_REGISTRY_PREFIX = "schema.registry."
+
+_DEFAULTS = {
+    "fetch.queue.backoff.ms": "10",  # librdkafka waits a second when its queue is full; ours is drained in bursts
+    "reconnect.backoff.ms": "50",
+    "reconnect.backoff.max.ms": "1000",
+    "topic.metadata.refresh.interval.ms": "10000",
+}
+
+_FIXED = {
+    "isolation.level": "read_committed",
+    "enable.auto.commit": "false",
+    "enable.auto.offset.store": "false",
+    "auto.offset.reset": "error",
+    "enable.partition.eof": "true",
+    "allow.auto.create.topics": "false",
+}
+
+
+def library_path() -> str:
+    """The librdkafka that confluent-kafka uses; OSError names the places that were tried."""
+    package = Path(confluent_kafka.__file__).parent
+    folder = package.parent / "confluent_kafka.libs"
+    bundled = sorted(folder.glob("librdkafka*.so*"))
+    if bundled:
+        return str(bundled[0])
+    if system := ctypes.util.find_library("rdkafka"):
+        return system
+    raise OSError(
+        f"no librdkafka: neither {folder}/librdkafka*.so nor a system library rdkafka; install confluent-kafka's wheel"
+    )
+
+
+def consumer_properties(connection: Mapping[str, str], group: str) -> dict[str, str]:
+    """The librdkafka properties of a source's consumer: the connection's own, and ours."""
+    given = {name: value for name, value in connection.items() if not name.startswith(_REGISTRY_PREFIX)}
+    return {"group.id": group, **_DEFAULTS, **given, **_FIXED}

@@ -1,0 +1,313 @@
+"""The reader thread of one source: follows a topic's partitions, drains and decodes ahead of the ticks.
+
+It describes the topic every few seconds (missing, grown, created again), starts new partitions at their beginning, and keeps
+the read-ahead filled but bounded; while it is full nothing is drained, and librdkafka's own bounded queue then stops
+fetching. Always true: a record is added once, in offset order, whatever the broker does meanwhile; what cannot be continued
+correctly (expired or lost offsets, another topic of the same name) halts the reader, with the reason, and is never skipped.
+Deliberately unknown: ticks, the remap log, what rows mean.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import structlog
+
+from config.settings import Source as Settings
+from ingest.chunks import ReadAhead, make_chunk
+from ingest.decode import Decoded, Decoder
+from ingest.kernels._consumer import Consumer
+from ingest.librdkafka import consumer_properties, library_path
+from ingest.messages import Messages
+from ingest.registry import RegistryUnavailable
+
+log = structlog.get_logger(__name__)
+
+State = Literal["connecting", "waiting", "reading", "halted", "stopped"]
+"""connecting: no answer from the broker. waiting: an answer that is no data yet. reading. halted: only a person can help."""
+
+BEGINNING = -2
+DRAIN_MESSAGES = 16_384
+DRAIN_BYTES = 8 << 20
+REFRESH_SECONDS = 3.0
+RETRY_SECONDS = 0.5
+ANSWER_MS = 1500
+TRUNCATION_PATIENCE = 10.0
+"""Seconds for which a topic may end before an offset that was read from it: a broker that comes back finds its end again."""
+
+_MISSING_TOPIC = (3, -188)
+_UNKNOWN_PARTITION = -190
+_AUTHORIZATION = (29, 30)
+_LOST_OFFSET = (1, -140, -139)
+_FATAL = {
+    -199: "the broker sent a damaged batch",
+    -198: "the broker sent a batch that cannot be decompressed",
+    -150: "the consumer failed for good",
+}
+
+
+class Halt(Exception):  # noqa: N818 (a state, not a fault of the program)
+    """The source cannot go on correctly; the text is its reason."""
+
+
+class Reader:
+    """Reads one topic into `ahead` until `stop`. `wake` is called after new data and after every change of state.
+
+    start, stop and the properties may be used from any thread.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        connection: Mapping[str, str],
+        decoder: Decoder,
+        group: str,
+        ahead: ReadAhead,
+        wake: Callable[[], None],
+    ) -> None:
+        self._topic, self._connection, self._name = settings.topic, settings.kafka, name
+        self._properties = {"client.id": f"headwater-{name}", **consumer_properties(connection, group)}
+        self._decoder, self._ahead, self._wake = decoder, ahead, wake
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"read-{name}", daemon=True)
+        self._assigned: set[int] = set()
+        self._next: dict[int, int] = {}
+        self._refresh_at = 0.0
+        self._committed: dict[int, int] = {}
+        self._failures = 0
+        self._bad_logged, self._bad_unlogged = 0.0, 0
+        self._short_since: float | None = None
+        self.state: State = "connecting"
+        self.reason = f"connecting to {self._connection}"
+        self.topic_id = ""
+        self.expected_id = ""
+        self.target: dict[int, int] | None = None
+        self.floor: dict[int, int] = {}
+        self.watermarks: dict[int, tuple[int, int]] = {}
+        self.records = self.bytes = self.errors = 0
+
+    def start(self) -> None:
+        """Begin reading; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and the connection; what was read ahead stays."""
+        self._stop.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(20)
+        if self.state != "halted":
+            self.state, self.reason = "stopped", ""
+
+    def halt(self, reason: str) -> None:
+        """Read no further, for this reason."""
+        self._set("halted", reason)
+        self._stop.set()
+
+    def _run(self) -> None:
+        consumer: Consumer | None = None
+        try:
+            consumer = self._open()
+            self._read(consumer)
+        except Halt as halt:
+            log.error("source halted", source=self._name, reason=str(halt))
+            self._set("halted", str(halt))
+        except Exception as error:
+            log.exception("source failed", source=self._name)
+            self._set("halted", f"internal error: {type(error).__name__}: {error}")
+        finally:
+            if consumer is not None:
+                consumer.close()
+
+    def _open(self) -> Consumer:
+        try:
+            return Consumer(library_path(), self._properties, self._topic)
+        except ValueError as error:
+            raise Halt(f"connection {self._connection}: {error}; correct its properties") from error
+
+    def _read(self, consumer: Consumer) -> None:
+        while not self._stop.is_set():
+            if time.monotonic() >= self._refresh_at:
+                self._refresh(consumer)
+            if not self._assigned or self._ahead.full:
+                self._stop.wait(0.005 if self._assigned else 0.05)
+                continue
+            self._drain(consumer)
+
+    # What the broker says about the topic.
+
+    def _refresh(self, consumer: Consumer) -> None:
+        code, reason, topic_id, partitions = consumer.describe(ANSWER_MS)
+        if code == 0:
+            self._check_identity(topic_id, partitions)
+            code, reason = self._follow(consumer, [p for p in partitions if p not in self._assigned])
+        if code == 0:
+            self._check_ends(consumer)
+            self._commit(consumer)
+            self._refresh_at = time.monotonic() + REFRESH_SECONDS
+        else:
+            self._say_why_not(consumer, code, reason)
+            self._refresh_at = time.monotonic() + RETRY_SECONDS
+        for level, line in consumer.logs():
+            log.log(30 if level <= 4 else 10, "librdkafka", source=self._name, line=line)
+
+    def _check_identity(self, topic_id: str, partitions: list[int]) -> None:
+        topic = f"topic {self._topic} on {self._connection}"
+        known = self.topic_id or self.expected_id
+        if topic_id and known and topic_id != known:
+            raise Halt(f"{topic} was deleted and created again; start with an empty state folder to read the new one")
+        self.topic_id = topic_id or self.topic_id
+        if lost := self._assigned.difference(partitions):
+            raise Halt(
+                f"{topic} no longer has partition {min(lost)}: it was created again; start with an empty state folder"
+            )
+
+    def _follow(self, consumer: Consumer, new: list[int]) -> tuple[int, str]:
+        """Start these partitions at their beginning; the first ones' ends are what hydration has to reach."""
+        starts, ends = {}, {}
+        for partition in new:
+            code, reason, low, high = consumer.watermarks(partition, ANSWER_MS)
+            if code != 0:
+                return code, reason
+            starts[partition], ends[partition] = low, high
+            self.watermarks[partition] = (low, high)
+        if new:
+            # Not at `low`, which may have expired in the meantime; the range starts there all the same.
+            self._ahead.open(starts)
+            self._next.update(starts)
+            consumer.assign(dict.fromkeys(new, BEGINNING))
+            self._assigned.update(new)
+            log.info("reading", source=self._name, topic=self._topic, partitions=len(self._assigned))
+        if self.target is None:
+            self.target = ends
+        self._set("reading", "")
+        return 0, ""
+
+    def _check_ends(self, consumer: Consumer) -> None:
+        """A topic that ends before an offset that was read from it has lost records."""
+        for partition, offset in self.floor.items():
+            low, high = self.watermarks.get(partition, (0, 0))
+            if high >= offset:
+                continue
+            code, _, low, high = consumer.watermarks(partition, ANSWER_MS)
+            if code == 0 and high < offset:
+                self._short_since = self._short_since or time.monotonic()
+                if time.monotonic() - self._short_since > TRUNCATION_PATIENCE:
+                    raise Halt(
+                        f"{self._topic}[{partition}] ends at offset {high}, but was read up to {offset} before: it was "
+                        "truncated or created again; start with an empty state folder to read it from its beginning"
+                    )
+            elif code == 0:
+                self.watermarks[partition] = (low, high)
+
+    def _say_why_not(self, consumer: Consumer, code: int, reason: str) -> None:
+        where = f"{self._connection} ({self._properties.get('bootstrap.servers', 'no bootstrap.servers')})"
+        if code in _MISSING_TOPIC or (code == _UNKNOWN_PARTITION and not self._assigned):
+            gone = "no longer exists" if self._assigned else "does not exist yet"
+            self._set("waiting", f"topic {self._topic} {gone} on {self._connection}")
+        elif code in _AUTHORIZATION:
+            self._set("waiting", f"topic {self._topic} on {self._connection} may not be read: {reason}")
+        else:
+            count, _, last = consumer.failures()
+            if count > self._failures and last:
+                reason = last
+            self._failures = count
+            self._set("connecting", f"no answer from {where}: {reason}")
+
+    def _commit(self, consumer: Consumer) -> None:
+        """Tell the group what was taken, for lag tools; nothing of ours ever reads it."""
+        taken = self._ahead.bound
+        if moved := {
+            p: offset for p, offset in taken.items() if p in self._assigned and self._committed.get(p) != offset
+        }:
+            consumer.commit(moved)
+            self._committed.update(moved)
+
+    # Data.
+
+    def _drain(self, consumer: Consumer) -> None:
+        wait_ms = max(1, min(100, int((self._refresh_at - time.monotonic()) * 1000)))
+        values, keys, offsets, partitions, timestamps, digests, size, eofs, errors = consumer.drain(
+            DRAIN_MESSAGES, DRAIN_BYTES, wait_ms
+        )
+        messages = Messages(
+            pa.Array._import_from_c_capsule(*values),
+            pa.Array._import_from_c_capsule(*keys),
+            offsets,
+            partitions,
+            timestamps,
+            digests,
+        )
+        if len(messages) or eofs:
+            self._add(consumer, messages, eofs, size)
+        for partition, code, text in errors:
+            self._event(partition, code, text)
+
+    def _add(self, consumer: Consumer, messages: Messages, eofs: Mapping[int, int], size: int) -> None:
+        for partition in np.unique(messages.partitions).tolist():
+            mine = messages.offsets[messages.partitions == partition]
+            self._next[partition] = int(mine[-1]) + 1
+        for partition, offset in eofs.items():
+            self._next[partition] = max(offset, self._next.get(partition, 0))
+        ends = {p: self._next[p] for p in {*np.unique(messages.partitions).tolist(), *eofs}}
+        decoded = self._decode(messages)
+        if decoded is None:
+            return
+        self._ahead.add(make_chunk(self._topic, messages, decoded, ends))
+        self.records += len(messages)
+        self.bytes += size
+        for partition in ends:
+            low, high = consumer.known_watermarks(partition)
+            before = self.watermarks.get(partition, (0, 0))
+            self.watermarks[partition] = (max(low, before[0]), max(high, before[1], ends[partition]))
+        self._report_bad(messages, decoded)
+        self._wake()
+
+    def _decode(self, messages: Messages) -> Decoded | None:
+        """Decode, asking again as long as the registry has no answer; None when stopped meanwhile."""
+        pause, asked_again = 0.25, False
+        while not self._stop.is_set():
+            try:
+                decoded = self._decoder.decode(messages)
+            except RegistryUnavailable as error:
+                self._set("waiting", str(error))
+                self._stop.wait(pause)
+                pause, asked_again = min(pause * 2, 10.0), True
+            else:
+                if asked_again:
+                    self._set("reading", "")
+                return decoded
+        return None
+
+    def _report_bad(self, messages: Messages, decoded: Decoded) -> None:
+        self.errors += len(decoded.errors)
+        self._bad_unlogged += len(decoded.errors)
+        if decoded.errors and time.monotonic() - self._bad_logged >= 1.0:
+            row = decoded.errors[-1].row
+            place = f"{self._topic}[{messages.partitions[row]}]@{messages.offsets[row]}"
+            log.warning("bad messages", source=self._name, count=self._bad_unlogged, last=place)
+            self._bad_logged, self._bad_unlogged = time.monotonic(), 0
+
+    def _event(self, partition: int, code: int, text: str) -> None:
+        place = f"{self._topic}[{partition}]"
+        if code in _LOST_OFFSET:
+            raise Halt(
+                f"offset {self._next.get(partition, 0)} of {place} is no longer on the broker: its records expired before "
+                f"they were read, or the topic was created again ({text}); start with an empty state folder to read what is there"
+            )
+        if code in _FATAL:
+            raise Halt(f"{place} at offset {self._next.get(partition, 0)}: {_FATAL[code]} ({text})")
+        self._refresh_at = 0.0  # it may be gone, moved or forbidden: ask, and say so
+
+    def _set(self, state: State, reason: str) -> None:
+        if self.state in ("halted", "stopped") or (self.state, self.reason) == (state, reason):
+            return
+        if state in ("connecting", "waiting"):
+            log.warning("source is " + state, source=self._name, reason=reason)
+        self.state, self.reason = state, reason
+        self._wake()

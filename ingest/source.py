@@ -1,0 +1,164 @@
+"""A source: one topic, read ahead by its own thread, taken by the ticks in exact ranges of offsets.
+
+Always true: what `take` gives is each record once, in offset order for each partition, and its ranges say exactly which;
+`hydrated` becomes true once, when everything that the topic held at the start (and everything bound before) was taken.
+Deliberately unknown: times, the remap log, SQL.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from config.settings import Source as Settings
+from dataflow.types import Schema
+from ingest.chunks import ReadAhead, Taken
+from ingest.decode import Decoder
+from ingest.ranges import Range, ReplayMismatch, compare
+from ingest.reader import Reader
+
+__all__ = ["PartitionStatus", "Range", "ReplayMismatch", "Source", "SourceStatus", "Taken", "verify"]
+
+AHEAD_ROWS = 262_144
+AHEAD_BYTES = 128 << 20
+"""Read-ahead of one source: messages, and bytes of their decoded columns; librdkafka holds up to 64 MiB more."""
+
+State = Literal["connecting", "waiting", "hydrating", "running", "halted", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionStatus:
+    """One partition: everything before `offset` was taken; the broker has `low` up to, without, `high` (last stable)."""
+
+    offset: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """How a source is doing; counts are since the start: messages read, their bytes, and those that could not be decoded."""
+
+    state: State
+    reason: str
+    partitions: Mapping[int, PartitionStatus]
+    records: int
+    bytes: int
+    errors: int
+
+
+class Source:
+    """Reads the topic of `settings` into rows of `schema`.
+
+    connection: librdkafka properties; `schema.registry.*` among them are ignored. group: the consumer group that is told how
+    far ticks came, for lag tools. wake: called from the reader's thread whenever there is something to take or the state
+    changed; it must return at once.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        connection: Mapping[str, str],
+        schema: Schema,
+        decoder: Decoder,
+        group: str,
+        wake: Callable[[], None],
+        ahead_rows: int = AHEAD_ROWS,
+        ahead_bytes: int = AHEAD_BYTES,
+    ) -> None:
+        self.settings, self.name = settings, name
+        self._ahead = ReadAhead(schema, ahead_rows, ahead_bytes)
+        self._reader = Reader(settings, name, connection, decoder, group, self._ahead, wake)
+        self._lock = threading.Lock()
+        self._hydrated = False
+
+    def start(self) -> None:
+        """Start reading at the beginning of every partition; returns at once."""
+        self._reader.start()
+
+    def replay_to(self, ends: Mapping[int, int], topic_id: str = "") -> None:
+        """Say what was bound before: hydration reaches at least these offsets, in the topic of this id (if known).
+
+        Call it before the first `take`.
+        """
+        self._reader.floor = dict(ends)
+        self._reader.expected_id = topic_id
+
+    @property
+    def topic_id(self) -> str:
+        """The broker's id of the topic as 32 hex digits; empty before the first answer and where brokers have none."""
+        return self._reader.topic_id
+
+    @property
+    def target(self) -> dict[int, int] | None:
+        """Partition to the exclusive offset that hydration has to reach; None before the broker answered."""
+        probed = self._reader.target
+        if probed is None:
+            return None
+        floor = self._reader.floor
+        return {p: max(probed.get(p, 0), floor.get(p, 0)) for p in probed.keys() | floor.keys()}
+
+    @property
+    def hydrated(self) -> bool:
+        """Whether everything up to the target was taken."""
+        if not self._hydrated and (target := self.target) is not None:
+            reached = self._ahead.reached
+            self._hydrated = all(reached.get(partition, 0) >= end for partition, end in target.items())
+        return self._hydrated
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Offsets taken and offsets to take until hydrated; (0, 0) before the broker answered."""
+        target = self.target or {}
+        reached = self._ahead.reached
+        lows = {p: low for p, (low, _) in list(self._reader.watermarks.items())}
+        total = sum(max(0, end - lows.get(p, 0)) for p, end in target.items())
+        done = sum(max(0, min(reached.get(p, 0), end) - lows.get(p, 0)) for p, end in target.items())
+        return done, total
+
+    def reached(self, until: Mapping[int, int]) -> bool:
+        """Whether everything before these offsets was taken."""
+        reached = self._ahead.reached
+        return all(reached.get(partition, 0) >= end for partition, end in until.items())
+
+    def take(self, limit_rows: int, until: Mapping[int, int] | None = None) -> Taken | None:
+        """Up to `limit_rows` messages that were read ahead; never waits. None when there is nothing.
+
+        until: partition to exclusive offset: nothing at or after it, nor of other partitions, is taken, and ranges also cover
+        offsets without records up to it; `reached(until)` then says when all of it was taken.
+        """
+        return self._ahead.take(limit_rows, until)
+
+    def halt(self, reason: str) -> None:
+        """Read no further; `reason` is shown."""
+        self._reader.halt(reason)
+
+    def stop(self) -> None:
+        """Leave the broker; safe to call twice."""
+        self._reader.stop()
+
+    def status(self) -> SourceStatus:
+        """How it is doing; never waits."""
+        reader = self._reader
+        state, reason = reader.state, reader.reason
+        shown: State
+        if state == "reading":
+            shown = "running" if self.hydrated else "hydrating"
+            done, total = self.progress
+            reason = "" if shown == "running" else f"{done} of {total} offsets of {self.settings.topic}"
+        else:
+            shown = state
+        reached = self._ahead.reached
+        partitions = {}
+        for partition, (low, high) in sorted(reader.watermarks.copy().items()):
+            offset = reached.get(partition, low)
+            partitions[partition] = PartitionStatus(offset, low, max(high, offset))
+        return SourceStatus(shown, reason, partitions, reader.records, reader.bytes, reader.errors)
+
+
+def verify(source: Source, expected: Mapping[int, Range], actual: Mapping[int, Range]) -> None:
+    """Raise `ReplayMismatch` unless the ranges taken again hold the same records as before."""
+    compare(source.settings.topic, expected, actual)

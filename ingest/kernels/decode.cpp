@@ -269,8 +269,10 @@ class Batch {
             default: break;
         }
         // Numbers, booleans and jsonb are written as in JSON.
-        if (field.kind != Kind::JSONB && (bytes.empty() || bytes[0] == '"' || bytes[0] == 'n')) return mismatch(field, OTHER_FORM);
         Cursor in(bytes);
+        in.skip_space();
+        const uint8_t first = in.peek();
+        if (field.kind != Kind::JSONB && (first == 0 || first == '"' || first == 'n')) return mismatch(field, OTHER_FORM);
         if (!value(in, 0, 0)) return false;
         return in.finish() || not_json(in);
     }

@@ -70,7 +70,7 @@ def check_equals(fields: Fields, expected: dict[int, list[Any]], schema: Schema,
         assert all(map(same, got, wanted)), (column, got, wanted)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.data(), schemas, st.booleans())
 def test_equals_twin(data: st.DataObject, schema: Schema, nulls: bool) -> None:
     entries = data.draw(
@@ -80,7 +80,7 @@ def test_equals_twin(data: st.DataObject, schema: Schema, nulls: bool) -> None:
     check_equals(fields, twin.decode_json(schema, entries, nulls, False), schema, len(entries))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data(), columns)
 def test_bare_values_equal_twin(data: st.DataObject, column: Column) -> None:
     one = st.one_of(literals().map(lambda text: text.encode("utf-8", "surrogatepass")), messages((column,)))

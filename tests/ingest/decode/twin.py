@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import date
-from decimal import Decimal
+from decimal import Context, Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -198,7 +198,7 @@ def decimal(type: ColumnType, text: str) -> Decimal:
     count = math.floor(number + Fraction(1, 2))
     if count >= 10 ** (type.precision or 38):
         raise Bad("range")
-    return Decimal(-count if found[1] == "-" else count).scaleb(-type.decimal_scale)
+    return Decimal(-count if found[1] == "-" else count).scaleb(-type.decimal_scale, Context(prec=60))
 
 
 def floating(kind: Kind, text: str) -> float:
@@ -214,7 +214,7 @@ def floating(kind: Kind, text: str) -> float:
 def nearest_real(text: str, near: float) -> float:
     """Rounding a double again would round twice: choose among the neighbours by the exact distance."""
     if not 1e-60 < abs(near) < 1e60:
-        return 0.0 if abs(near) < 1 else math.inf
+        return math.copysign(0.0 if abs(near) < 1 else math.inf, near)
     exact = Fraction(text)
     if abs(exact) >= 2**128 - 2**103:
         return math.inf
@@ -296,6 +296,6 @@ def plain_text(column: Column, message: bytes) -> Any:
             return from_text(column.type, message.decode())
         except UnicodeDecodeError as error:
             raise Bad("UTF-8") from error
-    if kind is not Kind.JSONB and message[:1] in (b"", b'"', b"n"):
+    if kind is not Kind.JSONB and message.lstrip(b" \t\n\r")[:1] in (b"", b'"', b"n", b"\0"):
         raise Bad("form")
     return convert(column, parse(message))

@@ -11,6 +11,9 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
+
+import pyarrow as pa
 
 from dataflow.types import BOOLEAN, TEXT, ColumnType, Kind
 from planner.functions.types import (
@@ -40,6 +43,52 @@ ResultRule = Callable[[tuple[ColumnType, ...], tuple[object, ...]], ColumnType]
 """(argument types after resolution, literal values of arguments where known, else None) -> type of the result."""
 
 
+Operands = Sequence[Any]
+"""Runtime arguments: arrays of n rows; constants as arrays of one row, or as pa.Scalar where the entry says `scalars`."""
+
+Kernel = Callable[[Operands, int], tuple[Any, Any]]
+"""(operands, rows) -> (values, errors): the shape of `dataflow.scalars.Result`. A lenient entry's operands are such pairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """What is known of an argument when its call is compiled: its type and, of a constant, its value (maybe a NULL)."""
+
+    type: ColumnType
+    constant: pa.Scalar | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One call as its implementation sees it when compiled."""
+
+    name: str
+    operands: tuple[Operand, ...]
+    result: ColumnType
+
+
+@dataclass(frozen=True, slots=True)
+class Implementation:
+    """How an entry is computed: `build` makes the kernel of one call, once.
+
+    scalars: constants are handed over as pa.Scalar, for pyarrow.compute. lenient: the kernel gets (values, errors) pairs and
+    decides itself which errors count; its constants are pa.Scalar too. Otherwise errors of arguments win over its own.
+    """
+
+    build: Callable[[Site], Kernel]
+    scalars: bool = False
+    lenient: bool = False
+
+
+def fixed(kernel: Kernel, scalars: bool = False, lenient: bool = False) -> Implementation:
+    """The implementation of an entry whose kernel is the same for every call."""
+
+    def build(_site: Site) -> Kernel:
+        return kernel
+
+    return Implementation(build, scalars, lenient)
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """One overload of a function or operator.
@@ -47,12 +96,14 @@ class Function:
     name: as plans write it: SQL's own spelling for operators (`+`, `<=`, `||`, `like`), lower case otherwise.
     parameters: a kind or pattern for each argument; with `variadic` the last one repeats, one time or more.
     result: the type of the result, or a rule that derives it from the arguments' types.
+    implementation: how calls are computed; None for aggregates, which the engine maintains.
     optional: how many of the last parameters may be left out.
     """
 
     name: str
     parameters: tuple[Parameter, ...]
     result: ColumnType | ResultRule
+    implementation: Implementation | None = None
     variadic: bool = False
     optional: int = 0
 
@@ -248,6 +299,8 @@ def choose(
     return Resolved(arguments, result, function)
 
 
-def predicate(name: str, *parameters: Parameter, variadic: bool = False, optional: int = 0) -> Function:
+def predicate(
+    name: str, implementation: Implementation, *parameters: Parameter, variadic: bool = False, optional: int = 0
+) -> Function:
     """An entry whose result is boolean."""
-    return Function(name, parameters, BOOLEAN, variadic, optional)
+    return Function(name, parameters, BOOLEAN, implementation, variadic, optional)

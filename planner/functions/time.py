@@ -7,8 +7,14 @@ literal (epoch and second 6, milliseconds 3, else 0), unconstrained when it is n
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from dataflow import scalars
+from dataflow.scalars import FIELD_CODE
 from dataflow.types import DATE, DOUBLE, INTEGER, NUMERIC, TIMESTAMP, TIMESTAMPTZ, ColumnType, Kind
-from planner.functions.registry import Function
+from planner.functions.constants import specialised
+from planner.functions.registry import Function, Implementation, Site, fixed
 from planner.functions.types import FunctionError, derived_numeric, type_name
 
 FIELDS: dict[str, int] = {
@@ -103,20 +109,53 @@ def _no_interval(arguments: tuple[ColumnType, ...], _literals: tuple[object, ...
     )
 
 
-_T, _D, _S, _Z = Kind.TEXT, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ
+def _extract(site: Site, field: str) -> Callable[[Any, int], tuple[Any, Any]]:
+    type_ = site.operands[1].type
+    name = field_name(field)
+    if name not in (DATE_FIELDS if type_.kind is Kind.DATE else FIELDS):
+        raise FunctionError(field_error(field, type_))
+    code = FIELD_CODE[name]
+    scale = site.result.decimal_scale if site.result.kind is Kind.NUMERIC else -1
+    return lambda values, rows: (scalars.extract(code, values, rows, scale), None)
+
+
+def _truncate(site: Site, unit: str) -> Callable[[Any, int], tuple[Any, Any]]:
+    name = field_name(unit)
+    if name not in UNITS:
+        raise FunctionError(field_error(unit, site.operands[1].type))
+    code = FIELD_CODE[name]
+    return lambda values, rows: scalars.date_trunc(code, values, rows)
+
+
+def _zone(site: Site, zone: str) -> Callable[[Any, int], tuple[Any, Any]]:
+    """AT TIME ZONE: between the wall clock of a zone and the instant; the one zone here is UTC, where both have equal bits."""
+    if zone.upper() not in ("UTC", "GMT", "Z", "ETC/UTC", "ZULU"):
+        raise FunctionError(f'time zone "{zone}" is not supported', "the only time zone is UTC")
+    data = site.result.arrow
+    return lambda values, _rows: (values.view(data), None)
+
+
+def _add(sign: int, dates: int, days: int) -> Implementation:
+    return fixed(lambda args, rows: scalars.date_add(args[dates], args[days], sign, rows))
+
+
+_DAYS = fixed(lambda args, rows: scalars.date_difference(args[0], args[1], rows))
+_SECONDS = fixed(lambda args, rows: scalars.to_timestamp(args[0], rows))
+_EXTRACT, _TRUNCATE, _ZONE = specialised(0, 1, _extract), specialised(0, 1, _truncate), specialised(0, 1, _zone)
+_T, _D, _S, _Z, _I = Kind.TEXT, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.INTEGER
 
 FUNCTIONS: tuple[Function, ...] = (
-    Function("+", (_D, Kind.INTEGER), DATE),
-    Function("+", (Kind.INTEGER, _D), DATE),
-    Function("-", (_D, Kind.INTEGER), DATE),
-    Function("-", (_D, _D), INTEGER),
+    Function("+", (_D, _I), DATE, _add(1, 0, 1)),
+    Function("+", (_I, _D), DATE, _add(1, 1, 0)),
+    Function("-", (_D, _I), DATE, _add(-1, 0, 1)),
+    Function("-", (_D, _D), INTEGER, _DAYS),
     Function("-", (_S, _S), _no_interval),
     Function("-", (_Z, _Z), _no_interval),
-    Function("date_trunc", (_T, _S), _truncated),
-    Function("date_trunc", (_T, _Z), _truncated),
-    *(Function("extract", (_T, kind), _extracted) for kind in (_D, _S, _Z)),
-    *(Function("date_part", (_T, kind), _part) for kind in (_D, _S, _Z)),
-    Function("to_timestamp", (Kind.DOUBLE,), TIMESTAMPTZ),
-    Function("timezone", (_T, _S), TIMESTAMPTZ),
-    Function("timezone", (_T, _Z), TIMESTAMP),
+    Function("date_trunc", (_T, _S), _truncated, _TRUNCATE),
+    Function("date_trunc", (_T, _Z), _truncated, _TRUNCATE),
+    *(Function("extract", (_T, kind), _extracted, _EXTRACT) for kind in (_D, _S, _Z)),
+    *(Function("date_part", (_T, kind), _part, _EXTRACT) for kind in (_D, _S, _Z)),
+    Function("to_timestamp", (Kind.DOUBLE,), TIMESTAMPTZ, _SECONDS),
+    Function("timezone", (_T, _S), TIMESTAMPTZ, _ZONE),
+    Function("timezone", (_T, _Z), TIMESTAMP, _ZONE),
 )

@@ -1,0 +1,314 @@
+"""Scalar functions over columns by PostgreSQL's rules: the typed face of the kernel module `_scalars`.
+
+Always true: an argument has `rows` rows, or one that stands for all of them; the result has `rows` rows. NULL in, NULL out,
+except where a function says otherwise. A row that fails is NULL in `values` and has its message in `errors` (None when no
+row failed). ValueError means a caller's mistake (wrong type or length), never bad data.
+Deliberately unknown here: the names of SQL functions and which types they take (planner.functions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import TypeAlias
+
+import pyarrow as pa
+
+from dataflow.kernels import _scalars
+from dataflow.types import NUMERIC_PRECISION, ColumnType, Kind
+
+Result: TypeAlias = tuple[pa.Array, pa.Array | None]
+"""(values, errors): what `dataflow.expression.Evaluated` names; a plain tuple is cheaper to make on every call."""
+
+_import = pa.Array._import_from_c_capsule
+
+# The order of each is the contract with the kernel.
+_KINDS = (
+    Kind.BOOLEAN,
+    Kind.SMALLINT,
+    Kind.INTEGER,
+    Kind.BIGINT,
+    Kind.NUMERIC,
+    Kind.REAL,
+    Kind.DOUBLE,
+    Kind.TEXT,
+    Kind.DATE,
+    Kind.TIMESTAMP,
+    Kind.TIMESTAMPTZ,
+    Kind.JSONB,
+    Kind.BYTEA,
+)
+KIND_CODE = {kind: code for code, kind in enumerate(_KINDS)}
+
+
+class Comparison(IntEnum):
+    """The comparison operators; the last two treat NULL as a value and never give NULL."""
+
+    EQUAL = 0
+    NOT_EQUAL = 1
+    LESS = 2
+    LESS_EQUAL = 3
+    GREATER = 4
+    GREATER_EQUAL = 5
+    DISTINCT = 6
+    NOT_DISTINCT = 7
+
+
+class Arithmetic(IntEnum):
+    """The arithmetic operators; MODULO is not for floats."""
+
+    ADD = 0
+    SUBTRACT = 1
+    MULTIPLY = 2
+    DIVIDE = 3
+    MODULO = 4
+
+
+class Sign(IntEnum):
+    """Functions of a number's sign; SIGN of a decimal has scale 0, the others keep the scale."""
+
+    NEGATE = 0
+    ABSOLUTE = 1
+    SIGN = 2
+
+
+class Rounding(IntEnum):
+    """Ways to drop digits of a decimal; NEAREST takes halves away from zero."""
+
+    NEAREST = 0
+    TRUNCATE = 1
+    FLOOR = 2
+    CEILING = 3
+
+
+class Math(IntEnum):
+    """Functions of a double; ROUND takes halves to even."""
+
+    CEIL = 0
+    FLOOR = 1
+    ROUND = 2
+    TRUNC = 3
+    SQRT = 4
+    EXP = 5
+    LN = 6
+    LOG10 = 7
+
+
+class TextFunction(IntEnum):
+    """Functions of text and integers, with PostgreSQL's arguments in PostgreSQL's order, none left out but SUBSTRING's last."""
+
+    SUBSTRING = 0
+    LEFT = 1
+    RIGHT = 2
+    BTRIM = 3
+    LTRIM = 4
+    RTRIM = 5
+    REPLACE = 6
+    SPLIT_PART = 7
+    LPAD = 8
+    RPAD = 9
+    REPEAT = 10
+    REVERSE = 11
+
+
+FIELD_CODE = {
+    name: code
+    for code, name in enumerate(
+        [
+            "microseconds",
+            "milliseconds",
+            "second",
+            "minute",
+            "hour",
+            "day",
+            "week",
+            "month",
+            "quarter",
+            "year",
+            "decade",
+            "century",
+            "millennium",
+            "isoyear",
+            "dow",
+            "isodow",
+            "doy",
+            "epoch",
+        ]
+    )
+}
+"""Fields of a date or timestamp; those up to millennium are also units of truncation."""
+
+
+def _column(raw: tuple[object, object]) -> pa.Array:
+    return _import(*raw)
+
+
+def _result(raw: tuple[tuple[object, object], tuple[object, object] | None]) -> Result:
+    values, errors = raw
+    return _import(*values), None if errors is None else _import(*errors)
+
+
+def compare(op: int, a: pa.Array, b: pa.Array, rows: int) -> pa.Array:
+    """Compare two columns of one kind (decimals of any scales) by a `Comparison`; boolean."""
+    return _column(_scalars.compare(op, a, b, rows))
+
+
+def arithmetic(op: int, a: pa.Array, b: pa.Array, rows: int) -> Result:
+    """An `Arithmetic` of two columns of the same integer or float type; errors: overflow, underflow, division by zero."""
+    return _result(_scalars.arithmetic(op, a, b, rows))
+
+
+def decimal_arithmetic(op: int, a: pa.Array, b: pa.Array, rows: int, scale: int) -> Result:
+    """An `Arithmetic` of two decimals of any scales, exact, rounded half away from zero to `scale`.
+
+    Add, subtract and modulo need the larger of both scales; multiply takes at most their sum.
+    """
+    return _result(_scalars.decimal_arithmetic(op, a, b, rows, scale))
+
+
+def sign(op: int, values: pa.Array, rows: int) -> Result:
+    """A `Sign` function of a number."""
+    return _result(_scalars.sign(op, values, rows))
+
+
+def decimal_round(mode: int, values: pa.Array, digits: pa.Array, rows: int, scale: int) -> Result:
+    """Round decimals by a `Rounding` to `digits` (int32; negative: before the point), into decimals of `scale`."""
+    return _result(_scalars.decimal_round(mode, values, digits, rows, scale))
+
+
+def math(function: int, values: pa.Array, rows: int) -> Result:
+    """A `Math` function of doubles."""
+    return _result(_scalars.math(function, values, rows))
+
+
+def power(base: pa.Array, exponent: pa.Array, rows: int) -> Result:
+    """base to the exponent, doubles."""
+    return _result(_scalars.power(base, exponent, rows))
+
+
+def precision_of(type_: ColumnType) -> int:
+    """Digits that a numeric may have in all."""
+    return type_.precision or NUMERIC_PRECISION
+
+
+def cast_number(values: pa.Array, rows: int, target: ColumnType) -> Result:
+    """Any number (or boolean, to integers) as another number type; rounds, and fails where the range ends."""
+    code = KIND_CODE[target.kind]
+    if target.kind is Kind.NUMERIC:
+        return _result(_scalars.cast_number(values, rows, code, precision_of(target), target.decimal_scale))
+    return _result(_scalars.cast_number(values, rows, code, 0, 0))
+
+
+def cast_time(values: pa.Array, rows: int, target: Kind) -> Result:
+    """date -> timestamp or timestamptz (midnight), and back (the day)."""
+    return _result(_scalars.cast_time(values, rows, KIND_CODE[target]))
+
+
+def parse(values: pa.Array, rows: int, target: ColumnType) -> Result:
+    """Text as any other type, with PostgreSQL's messages."""
+    precision, scale = (precision_of(target), target.decimal_scale) if target.kind is Kind.NUMERIC else (0, 0)
+    return _result(_scalars.parse(values, rows, KIND_CODE[target.kind], precision, scale))
+
+
+def format(values: pa.Array, rows: int, source: ColumnType, short_boolean: bool = False) -> pa.Array:
+    """Any type but text and jsonb as text; `short_boolean` writes t and f, as concat does."""
+    return _column(_scalars.format(values, rows, KIND_CODE[source.kind], source.trims, short_boolean))
+
+
+def text(function: int, values: Sequence[pa.Array], rows: int) -> Result:
+    """A `TextFunction`."""
+    return _result(_scalars.text(function, values, rows))
+
+
+def like(value: pa.Array, pattern: pa.Array, escape: pa.Array, rows: int, negated: bool) -> Result:
+    """LIKE; the escape is one character, or empty for none."""
+    return _result(_scalars.like([value, pattern, escape], rows, negated))
+
+
+def concat(
+    values: Sequence[pa.Array], rows: int, strict: bool, separator: pa.Array | None, data: pa.DataType
+) -> pa.Array:
+    """Texts or bytes (`data`) in a row. strict: NULL when any is NULL; else NULLs are left out. A NULL separator gives NULL."""
+    return _column(_scalars.concat(values, rows, strict, separator, "Z" if data == pa.large_binary() else "U"))
+
+
+def length(values: pa.Array, rows: int, in_bytes: bool) -> Result:
+    """Characters, or bytes, of text or bytes; int32."""
+    return _result(_scalars.length(values, rows, in_bytes))
+
+
+def position(values: pa.Array, parts: pa.Array, rows: int) -> Result:
+    """Where `parts` first occurs in `values`, in characters from 1; 0 when it does not."""
+    return _result(_scalars.position(values, parts, rows))
+
+
+def starts_with(values: pa.Array, parts: pa.Array, rows: int) -> Result:
+    """Whether `values` start with `parts`, bytewise."""
+    return _result(_scalars.starts_with(values, parts, rows))
+
+
+def digest(values: pa.Array, rows: int, sha256: bool) -> Result:
+    """SHA-256 as bytes, or MD5 as hexadecimal text."""
+    return _result(_scalars.digest(values, rows, sha256))
+
+
+def extract(field: int, values: pa.Array, rows: int, scale: int) -> pa.Array:
+    """A field (FIELD_CODE) of dates or timestamps, in UTC: a decimal of `scale`, or a double when `scale` is -1."""
+    return _column(_scalars.extract(field, values, rows, scale))
+
+
+def date_trunc(unit: int, values: pa.Array, rows: int) -> Result:
+    """Timestamps cut down to a unit (FIELD_CODE up to millennium), in UTC."""
+    return _result(_scalars.date_trunc(unit, values, rows))
+
+
+def date_add(dates: pa.Array, days: pa.Array, sign: int, rows: int) -> Result:
+    """Dates plus (sign 1) or minus (sign -1) int32 days."""
+    return _result(_scalars.date_add(dates, days, sign, rows))
+
+
+def date_difference(a: pa.Array, b: pa.Array, rows: int) -> Result:
+    """Days from b to a; int32."""
+    return _result(_scalars.date_difference(a, b, rows))
+
+
+def to_timestamp(seconds: pa.Array, rows: int) -> Result:
+    """Doubles, seconds since 1970, as timestamptz."""
+    return _result(_scalars.to_timestamp(seconds, rows))
+
+
+def json_get(values: pa.Array, keys: pa.Array, rows: int, as_text: bool) -> pa.Array:
+    """`->` or, as text, `->>`: members by text keys, elements by int32 keys; NULL when there is none."""
+    return _column(_scalars.json_get(values, keys, rows, as_text))
+
+
+def json_cast(values: pa.Array, rows: int, target: ColumnType) -> Result:
+    """jsonb scalars as boolean or numbers."""
+    if target.kind is Kind.NUMERIC:
+        return _result(_scalars.json_cast(values, rows, "d", precision_of(target), target.decimal_scale))
+    return _result(_scalars.json_cast(values, rows, _FORMATS[target.kind], 0, 0))
+
+
+_FORMATS = {
+    Kind.BOOLEAN: "b",
+    Kind.SMALLINT: "s",
+    Kind.INTEGER: "i",
+    Kind.BIGINT: "l",
+    Kind.REAL: "f",
+    Kind.DOUBLE: "g",
+}
+
+
+def json_typeof(values: pa.Array, rows: int) -> pa.Array:
+    """object, array, string, number, boolean or null."""
+    return _column(_scalars.json_typeof(values, rows))
+
+
+def json_array_length(values: pa.Array, rows: int) -> Result:
+    """Elements of arrays; everything else is an error."""
+    return _result(_scalars.json_array_length(values, rows))
+
+
+def json_exists(values: pa.Array, keys: pa.Array, rows: int) -> Result:
+    """`?`: whether a text is a member's key, an element, or the value itself."""
+    return _result(_scalars.json_exists(values, keys, rows))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -43,11 +44,19 @@ def encode_rows(columns: Sequence[pa.Array], schema: Schema) -> pa.LargeBinaryAr
     """
     if len(columns) != len(schema) or not schema:
         raise ValueError(f"{len(columns)} columns do not fit a schema of {len(schema)}, or there are none")
-    for array, column in zip(columns, schema, strict=True):
-        if array.type != column.type.arrow:
-            raise ValueError(
-                f"column {column.name} holds {array.type}, but its type {column.type} is {column.type.arrow}"
-            )
+    specs, types = _plan(schema)
+    for array, type_, column in zip(columns, types, schema, strict=True):
+        if array.type != type_:
+            raise ValueError(f"column {column.name} holds {array.type}, but its type {column.type} is {type_}")
+    offsets, data = _json.encode_rows(list(columns), specs)
+    return pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(columns[0]), [None, pa.py_buffer(offsets), pa.py_buffer(data)], null_count=0
+    )
+
+
+@lru_cache(256)
+def _plan(schema: Schema) -> tuple[list[_json.Spec], list[pa.DataType]]:
+    """How a schema's columns are written, and their Arrow types: made once, for answers of one row are many."""
     specs = [
         _json.Spec(
             f"{',' if i else '{'}{json.dumps(column.name, ensure_ascii=False)}:".encode(),
@@ -56,7 +65,4 @@ def encode_rows(columns: Sequence[pa.Array], schema: Schema) -> pa.LargeBinaryAr
         )
         for i, column in enumerate(schema)
     ]
-    offsets, data = _json.encode_rows(list(columns), specs)
-    return pa.LargeBinaryArray.from_buffers(
-        pa.large_binary(), len(columns[0]), [None, pa.py_buffer(offsets), pa.py_buffer(data)], null_count=0
-    )
+    return specs, [column.type.arrow for column in schema]

@@ -67,7 +67,8 @@ class Publication:
 def lookup(view: PublishedView, key: Sequence[pa.Scalar]) -> Delta:
     """The rows whose key columns have these values, in the order of `view.key`; consolidated."""
     probe = view.rows.probe(tuple(pa.array([value.as_py()], value.type) for value in key), False)
-    return consolidate(Delta(probe.columns, probe.diffs))
+    found = Delta(probe.columns, probe.diffs)
+    return consolidate(found) if len(found) > 1 else found  # one match has nothing to be added to
 
 
 def scan(snapshot: Snapshot, filters: Sequence[tuple[int, pa.Scalar]], limit: int, distinct: bool = False) -> Delta:

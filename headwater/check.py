@@ -23,9 +23,8 @@ from config.mistakes import ConfigErrors, Mistake, did_you_mean, shown, where
 from config.references import entries, names
 from config.settings import Settings
 from dataflow.types import Column, ColumnType, Kind, Schema
+from planner import PlanErrors, PlannedViews, SqlError, plan_views, unique_keys
 from planner.catalog import spelling
-from planner.errors import PlanErrors, SqlError
-from planner.views import PlannedViews, plan_views, unique_keys
 
 _COLUMN = re.compile(r"(?P<type>.*?)(?P<strict>\s+not\s+null)?\s*", re.IGNORECASE | re.DOTALL)
 
@@ -148,10 +147,11 @@ class _Checker:
 
     def _schema(self, source: str, columns: Mapping[str, Any]) -> Schema | None:
         found: list[Column] = []
+        split = any(name.endswith(")") for name in columns)
         for name, written in columns.items():
             path = ("sources", source, "columns", name)
-            if not isinstance(written, str):
-                continue  # its shape is reported already
+            if not isinstance(written, str) or (split and written.count("(") > written.count(")")):
+                continue  # reported already: no text, or the head of an unquoted numeric(12,2) in braces
             try:
                 found.append(parse_column(name, written))
             except ValueError as error:

@@ -93,13 +93,16 @@ class KafkaSink:
         pause = FIRST_PAUSE
         try:
             while self._session is None:
+                if self._stopped():
+                    raise SessionStoppedError
                 try:
                     self._connect(0)
                 except SessionLostError as error:
                     self._lose("connecting", error)
                     pause = self._pause(pause)
         except SessionStoppedError:
-            raise SinkHaltedError(f"sink {self._target.sink} was closed while it connected: {self._reason}") from None
+            self._finish()
+            raise SinkHaltedError(f"sink {self._target.sink} was closed while it connected to its broker") from None
         except SinkHaltedError as error:
             self._halt(str(error))
             raise

@@ -80,14 +80,12 @@ class Session:
         self._stopped = stopped
         self._topic_id = ""
         try:
-            topics = Topics(target.connection, timeout=10.0)
-            recorded = topics.ensure(progress.topic_name(target.service), 1, target.replication) != "missing"
             self._producer = TransactionalProducer(_settings(target, timeout))
-        except TopicsUnavailableError as error:
-            raise SessionLostError(str(error)) from error
         except ValueError as error:
-            raise SinkHaltedError(f"sink {target.sink} cannot make a producer of its connection: {error}") from error
+            raise SinkHaltedError(f"sink {target.sink} cannot use its connection: {error}") from error
         try:
+            topics = Topics(target.connection, timeout=5.0)
+            recorded = topics.ensure(progress.topic_name(target.service), 1, target.replication) != "missing"
             self._repeat(self._producer.init_transactions, 30.0)
             if recorded:
                 self.progress = progress.read(

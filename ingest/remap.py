@@ -1,0 +1,251 @@
+"""The remap log: which offsets of each source belong to which time, durably.
+
+One file `remap.log` in the state folder: a header, then one frame for each binding: marker, payload length, CRC-32 of the
+payload, CRC-32 of these three; then the payload (MessagePack). Always true: `append` returns after fsync; times rise; ranges
+of a partition follow each other. What a crash may leave (a short or unwritten tail) is cut off, since nothing of it was ever
+visible; any other damage is an error that names file and offset, never a silently shorter log. One process at a time.
+Deliberately unknown: what is done at a time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+import msgspec
+import structlog
+
+from ingest.ranges import Range
+
+__all__ = ["Binding", "Range", "RemapError", "RemapLog"]
+
+log = structlog.get_logger(__name__)
+
+FILE = "remap.log"
+LOCK = "lock"
+HEADER = b"headwater remap log 1\n"
+_MARKER = 0x52_4D_41_50  # "RMAP"
+_FRAME = struct.Struct(">III")
+_CRC = struct.Struct(">I")
+_HEAD = _FRAME.size + _CRC.size
+_SECTOR = 512  # the smallest piece that a disk writes as a whole
+
+
+class Binding(msgspec.Struct, frozen=True, array_like=True):
+    """One tick's cut.
+
+    time: milliseconds, above all earlier ones. ranges: source to the ranges that became visible at `time`.
+    topic_ids: source to the broker's id of its topic, where known. catalog: hash of what was computed.
+    epoch: how often the service was started on this log, counting from 1.
+    """
+
+    time: int
+    ranges: dict[str, tuple[Range, ...]]
+    topic_ids: dict[str, str]
+    catalog: str
+    epoch: int
+
+
+class RemapError(Exception):
+    """The log cannot be used; the text says why and what to do."""
+
+
+class RemapLog:
+    """The log of one state folder, held by one process. Make it with `open`; not for several threads at once."""
+
+    def __init__(self, path: Path, file: IO[bytes], lock: IO[bytes], bindings: list[Binding], size: int) -> None:
+        self._path, self._file, self._lock, self._size = path, file, lock, size
+        self._broken = ""
+        self.bindings = bindings
+        """Every binding so far, in order of time."""
+
+    @classmethod
+    def open(cls, folder: Path) -> RemapLog:
+        """Open or create the log in `folder`, which is created too; RemapError when it is in use or damaged."""
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = _lock(folder)
+        try:
+            path = folder / FILE
+            if not path.exists():
+                _create(path)
+            file = path.open("r+b", buffering=0)
+            try:
+                content = path.read_bytes()
+                bindings, size = read(content, str(path))
+                if size < len(content):
+                    log.warning("cut off an unfinished write", file=str(path), offset=size, bytes=len(content) - size)
+                    file.truncate(size)
+                    os.fsync(file.fileno())
+                file.seek(size)
+            except BaseException:
+                file.close()
+                raise
+        except BaseException:
+            lock.close()
+            raise
+        return cls(path, file, lock, bindings, size)
+
+    def append(self, bindings: Sequence[Binding]) -> None:
+        """Write bindings behind the others: one write, one fsync.
+
+        RemapError when their times do not rise, or after an earlier failure; OSError when the disk refuses, and then none of
+        them counts and the log takes nothing more.
+        """
+        if self._broken:
+            raise RemapError(f"{self._path} cannot be written since {self._broken}; restart the service")
+        last = self.bindings[-1].time if self.bindings else None
+        for binding in bindings:
+            if last is not None and binding.time <= last:
+                raise RemapError(f"time {binding.time} is not after {last}, the last time in {self._path}")
+            last = binding.time
+        data = memoryview(b"".join(encode(binding) for binding in bindings))
+        try:
+            written = 0
+            while written < len(data):
+                written += self._file.write(data[written:])
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            # After a failed write or fsync the tail's state is unknown; opening the log again finds out.
+            self._broken = str(error)
+            raise
+        self._size += len(data)
+        self.bindings.extend(bindings)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the file."""
+        return self._size
+
+    def close(self) -> None:
+        """Give the folder free; safe to call twice."""
+        self._file.close()
+        self._lock.close()
+
+
+def encode(binding: Binding) -> bytes:
+    """The frame of one binding."""
+    payload = msgspec.msgpack.encode(binding)
+    head = _FRAME.pack(_MARKER, len(payload), zlib.crc32(payload))
+    return head + _CRC.pack(zlib.crc32(head)) + payload
+
+
+def read(content: bytes, path: str) -> tuple[list[Binding], int]:
+    """The bindings of a log's content and the size up to which it is whole; RemapError when it is damaged."""
+    if not content.startswith(HEADER):
+        raise RemapError(f"{path} is not a remap log of this version; use another `state` folder or restore it")
+    bindings: list[Binding] = []
+    at = len(HEADER)
+    decoder = msgspec.msgpack.Decoder(Binding)
+    while at < len(content):
+        payload = _payload(content, at)
+        if payload is None:
+            if _unfinished(content, at):
+                break
+            raise _damage(path, at, "its checksum is wrong")
+        try:
+            binding = decoder.decode(payload)
+        except msgspec.DecodeError as error:
+            raise _damage(path, at, f"it is not a binding ({error})") from error
+        if bindings and binding.time <= bindings[-1].time:
+            raise _damage(path, at, f"its time {binding.time} is not after {bindings[-1].time}")
+        bindings.append(binding)
+        at += _HEAD + len(payload)
+    return bindings, at
+
+
+def _payload(content: bytes, at: int) -> bytes | None:
+    """The payload of the frame at `at`; None when it is not whole."""
+    length = _length(content, at)
+    if length is None or at + _HEAD + length > len(content):
+        return None
+    payload = content[at + _HEAD : at + _HEAD + length]
+    return payload if zlib.crc32(payload) == _FRAME.unpack_from(content, at)[2] else None
+
+
+def _length(content: bytes, at: int) -> int | None:
+    """The payload length that a whole frame head at `at` states."""
+    if at + _HEAD > len(content):
+        return None
+    marker, length, _ = _FRAME.unpack_from(content, at)
+    if marker != _MARKER or _CRC.unpack_from(content, at + _FRAME.size)[0] != zlib.crc32(
+        content[at : at + _FRAME.size]
+    ):
+        return None
+    return int(length)
+
+
+def _unfinished(content: bytes, at: int) -> bool:
+    """Whether a crash during a write explains the broken frame at `at`: it is partly unwritten, or short and the last.
+
+    A write begins only after the one before it is durable. So behind an unfinished frame there is at most the rest of the
+    same write; unwritten sectors read as zeros, and a frame never has a sector of zeros of its own.
+    """
+    length = _length(content, at)
+    end = at + _HEAD + (length or 0)
+    for sector in range(at // _SECTOR * _SECTOR, min(end, len(content)), _SECTOR):
+        if not any(content[max(at, sector) : sector + _SECTOR]):
+            return True
+    marker = _MARKER.to_bytes(4, "big")
+    following = content.find(marker, at + 1)
+    while following >= 0:
+        if _payload(content, following) is not None:
+            return False
+        following = content.find(marker, following + 1)
+    return end > len(content)
+
+
+def _damage(path: str, at: int, what: str) -> RemapError:
+    return RemapError(
+        f"{path} is damaged at offset {at}: {what}; restore the state folder from a copy, or remove it to read all topics "
+        "from their beginning"
+    )
+
+
+def _create(path: Path) -> None:
+    """Make an empty log that is either whole or not there."""
+    temporary = path.with_suffix(".new")
+    with temporary.open("wb") as file:
+        file.write(HEADER)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    for folder in (path.parent, path.parent.parent):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _lock(folder: Path) -> IO[bytes]:
+    lock = (folder / LOCK).open("a+b")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        owner = lock.read(20).decode("ascii", "replace").strip() or "unknown"
+        lock.close()
+        raise RemapError(
+            f"state folder {folder} is in use by process {owner}; stop that service or choose another `state`"
+        ) from None
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n".encode())
+    lock.flush()
+    return lock
+
+
+def totals(bindings: Sequence[Binding]) -> Mapping[str, Mapping[int, Range]]:
+    """For each source, partition to everything that was ever bound of it, as one range."""
+    whole: dict[str, dict[int, Range]] = {}
+    for binding in bindings:
+        for source, ranges in binding.ranges.items():
+            pieces = whole.setdefault(source, {})
+            for piece in ranges:
+                before = pieces.get(piece.partition)
+                pieces[piece.partition] = piece if before is None else before.extended(piece)
+    return whole

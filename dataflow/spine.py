@@ -263,14 +263,16 @@ class Spine:
         self._debt += FUEL_PER_ROW * run.rows
         self._set((*self._runs, run))
         if len(self._runs) > LOOSE_RUNS:
-            self.maintain(TINY_ROWS)
+            self.maintain(0)
 
     def maintain(self, fuel_rows: int) -> bool:
         """Merge up to `fuel_rows` rows, or what the inserted rows owe if that is more; True while work is left.
 
+        A call may always spend TINY_ROWS, some tens of microseconds, so that tiny runs never pile up.
+
         Call it after ticks and while idle, until it returns False: only then is what was deleted out of memory.
         """
-        fuel = max(fuel_rows, self._debt)
+        fuel = max(fuel_rows, self._debt, TINY_ROWS)
         self._debt = 0
         self._plan()
         while self._merging and fuel > 0:

@@ -56,12 +56,19 @@ bool Merge::advance(Head& head) const {
   return true;
 }
 
-// Copy rows of one head for as long as their hashes are below every other head's; returns how many.
-int64_t Merge::copy_ahead(size_t best, int64_t fuel) {
-  Head& head = heads_[best];
+// Copy rows of the head with the lowest hash for as long as it is below every other head's; returns how many.
+int64_t Merge::copy_ahead(int64_t fuel) {
+  size_t best = 0;
   uint64_t bound = ~uint64_t{0};
-  for (size_t i = 0; i < heads_.size(); ++i)
-    if (i != best) bound = std::min(bound, heads_[i].hash);
+  for (size_t i = 1; i < heads_.size(); ++i) {
+    if (heads_[i].hash < heads_[best].hash) {
+      bound = heads_[best].hash;
+      best = i;
+    } else {
+      bound = std::min(bound, heads_[i].hash);
+    }
+  }
+  Head& head = heads_[best];
   const Run& run = *inputs_[head.source];
   int64_t copied = 0;
   bool more = true;
@@ -104,10 +111,7 @@ int64_t Merge::step(int64_t fuel) {
     int64_t used = 0, limit = std::min(fuel, kChunk);
     refs_.clear();
     while (used < limit && !heads_.empty()) {
-      size_t best = 0;
-      for (size_t i = 1; i < heads_.size(); ++i)
-        if (heads_[i].hash < heads_[best].hash) best = i;
-      int64_t copied = copy_ahead(best, limit - used);
+      int64_t copied = copy_ahead(limit - used);
       used += copied ? copied : pick();
     }
     for (size_t c = 0; c < shape.formats.size(); ++c) {

@@ -73,7 +73,7 @@ class Merge {
     uint32_t source;
   };
   int64_t pick();
-  int64_t copy_ahead(size_t best, int64_t fuel);
+  int64_t copy_ahead(int64_t fuel);
   void emit(const Head& head, int64_t diff);
   bool advance(Head& head) const;
   int compare(const Head& a, const Head& b) const;

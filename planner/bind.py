@@ -168,7 +168,23 @@ def _connective(binder: Binder, node: exp.Expr) -> Bound:
 
 def _not(binder: Binder, node: exp.Expr) -> Bound:
     binder.text.only(node, "this")
-    return Call("not", (binder.condition(node.this, "NOT"),), BOOLEAN)
+    return _negated(binder.condition(node.this, "NOT"))
+
+
+_OPPOSITES = {
+    "is_null": "is_not_null",
+    "is_true": "is_not_true",
+    "is_false": "is_not_false",
+    "like": "not_like",
+    "ilike": "not_ilike",
+}
+
+
+def _negated(scalar: Scalar) -> Scalar:
+    """NOT of a condition: by its own opposite where it has one."""
+    if isinstance(scalar, Call) and scalar.function in _OPPOSITES:
+        return Call(_OPPOSITES[scalar.function], scalar.args, BOOLEAN)
+    return Call("not", (scalar,), BOOLEAN)
 
 
 def _is(binder: Binder, node: exp.Expr) -> Bound:
@@ -199,7 +215,7 @@ def _escape(binder: Binder, node: exp.Expr) -> Bound:
 def _match(binder: Binder, node: exp.Expr, operands: list[exp.Expr]) -> Bound:
     name = "like" if isinstance(node, exp.Like) else "ilike"
     found = binder.call(node, name, [binder.bind(operand) for operand in operands])
-    return Call("not", (found,), BOOLEAN) if node.args.get("negate") else found
+    return _negated(found) if node.args.get("negate") else found
 
 
 def _between(binder: Binder, node: exp.Expr) -> Bound:

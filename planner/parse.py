@@ -56,6 +56,10 @@ class _Parser(MaterializeParser):
         TokenType.PLACEHOLDER: _binary(exp.JSONBContainsTopKey),
     }
 
+    def _parse_pipe_syntax_query(self, query: Any) -> Any:
+        self.raise_error("Unexpected token", self._prev)
+        return query
+
     def _parse_csv(self, parse_method: Any, sep: TokenType = TokenType.COMMA) -> list[Any]:
         items: list[Any] = super()._parse_csv(parse_method, sep)
         if items and self._prev.token_type == sep:
@@ -129,12 +133,9 @@ class Text:
                 continue
             inner = value[0] if isinstance(value, list) else value
             if isinstance(inner, exp.Expr):
-                raise self.unsupported(
-                    inner if start(inner) is not None else node, wording(inner, name), hint_for(inner, name)
-                )
-            raise self.error(
-                node, f"{wording(node)} with {name} {inner} is not supported in a view", hint_for(node, name)
-            )
+                place = inner if start(inner) is not None else node
+                raise self.unsupported(place, wording(inner, name), hint_for(inner, name))
+            raise self.unsupported(node, wording(node, name), hint_for(node, name))
 
 
 def start(node: exp.Expr) -> int | None:
@@ -151,7 +152,7 @@ def start(node: exp.Expr) -> int | None:
     return min(found) if found else None
 
 
-def parse(text: Text) -> exp.Query:
+def parse(text: Text) -> exp.Expr:
     """Read one query. Raises SqlError with PostgreSQL's wording for syntax errors."""
     dialect = _Dialect()
     try:
@@ -171,9 +172,11 @@ def parse(text: Text) -> exp.Query:
         raise text.error(
             query, "CREATE is not part of a view's SQL", "write only the SELECT; the view's name is its key in the file"
         )
-    if not isinstance(query, exp.Query):
+    if not isinstance(query, exp.Query | exp.Values):
         raise text.error(query, f"a view is a SELECT, not {wording(query)}", "write SELECT ... FROM ...")
     for node in query.walk():
+        if isinstance(node, exp.Select) and text.sql[start(node) or 0 :][:4].upper() == "FROM":
+            raise text.error(node, 'syntax error at or near "FROM"', "write SELECT before FROM")
         if problem := misread(node):
             raise text.error(
                 problem,

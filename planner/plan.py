@@ -98,7 +98,7 @@ class AggregateCall:
     type: ColumnType
 
     def __str__(self) -> str:
-        return f"{self.function}({'' if self.argument is None else self.argument})"
+        return "count(*)" if self.argument is None else f"{self.function}({self.argument})"
 
 
 @dataclass(frozen=True, slots=True)

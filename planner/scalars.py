@@ -114,12 +114,20 @@ def can_fail(scalar: Scalar) -> bool:
         case ColumnRef() | Literal():
             own = False
         case Call():
-            own = scalar.function not in _SAFE
+            own = scalar.function not in _SAFE and not _is_plain_match(scalar)
         case Cast():
             own = not _widens(scalar.arg.type, scalar.type)
         case Case():
             own = False
     return own or any(can_fail(below) for below in arguments(scalar))
+
+
+def _is_plain_match(call: Call) -> bool:
+    """LIKE with a pattern that is written out and has no escapes, the only way in which it could fail."""
+    if call.function not in ("like", "ilike", "not_like", "not_ilike") or len(call.args) != 2:
+        return False
+    pattern = call.args[1]
+    return isinstance(pattern, Literal) and "\\" not in str(pattern.value)
 
 
 def _widens(source: ColumnType, target: ColumnType) -> bool:

@@ -30,12 +30,23 @@ def name_columns(plan: Plan) -> Plan:
 
 
 def _rename(plan: Plan) -> Plan:
-    names = [name for below in inputs(plan) for name in _names(below)]
+    names = _apart([name for below in inputs(plan) for name in _names(below)])
 
     def change(node: Scalar) -> Scalar | None:
         return ColumnRef(node.index, node.type, names[node.index]) if isinstance(node, ColumnRef) else None
 
     return rewrite_scalars(plan, lambda scalar: rewrite(scalar, change)) if names else plan
+
+
+def _apart(names: list[str]) -> list[str]:
+    """Names with a mark on those that stand further left already: a table joined to itself."""
+    seen: set[str] = set()
+    for i, name in enumerate(names):
+        while name in seen:
+            name += "'"
+        seen.add(name)
+        names[i] = name
+    return names
 
 
 def _names(plan: Plan) -> list[str]:
@@ -47,7 +58,7 @@ def _names(plan: Plan) -> list[str]:
         case Project():
             return [out.name if isinstance(out, ColumnRef) else f"#{i}" for i, out in enumerate(plan.outputs)]
         case Join():
-            return [name for below in plan.inputs for name in _names(below)]
+            return _apart([name for below in plan.inputs for name in _names(below)])
         case Reduce():
             keys = [key.name if isinstance(key, ColumnRef) else f"#{i}" for i, key in enumerate(plan.keys)]
             return keys + [str(aggregate) for aggregate in plan.aggregates]

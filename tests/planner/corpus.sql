@@ -1,0 +1,288 @@
+-- Queries over the tables of tests/planner/oracle.py. One query to a block, blocks are apart by an empty line.
+-- A block that starts with "-- postgres" is compared with PostgreSQL alone: DuckDB means something else by it.
+
+SELECT * FROM orders
+
+SELECT id, customer FROM orders
+
+SELECT o.* FROM orders o
+
+SELECT o.qty, c.* FROM orders o JOIN customers c ON o.customer = c.id
+
+SELECT id AS a, qty b FROM orders AS o
+
+SELECT id FROM orders WHERE qty > 2
+
+SELECT id FROM orders WHERE qty > 2 AND amount < 10.5 OR ok
+
+SELECT id FROM orders WHERE NOT (qty > 2 AND ok)
+
+SELECT id FROM orders WHERE qty IS NULL
+
+SELECT id FROM orders WHERE qty IS NOT NULL AND note IS NULL
+
+SELECT id FROM orders WHERE ok IS TRUE
+
+SELECT id, ok IS NOT TRUE AS a, ok IS FALSE AS b, ok IS NOT FALSE AS c FROM orders
+
+-- postgres: DuckDB has no IS UNKNOWN
+SELECT id, ok IS UNKNOWN AS a, ok IS NOT UNKNOWN AS b FROM orders
+
+SELECT id, qty IS DISTINCT FROM 2 AS a, qty IS NOT DISTINCT FROM NULL AS b FROM orders
+
+SELECT id FROM orders WHERE qty BETWEEN 1 AND 3
+
+SELECT id FROM orders WHERE qty NOT BETWEEN 1 AND 3
+
+-- postgres: DuckDB has no BETWEEN SYMMETRIC
+SELECT id FROM orders WHERE qty BETWEEN SYMMETRIC 3 AND 1
+
+SELECT id FROM orders WHERE qty IN (1, 3, 5)
+
+SELECT id FROM orders WHERE qty NOT IN (1, 3)
+
+SELECT id FROM orders WHERE qty NOT IN (1, NULL)
+
+SELECT id FROM orders WHERE note IN ('red', 'blue')
+
+SELECT id FROM orders WHERE note LIKE 'r%' OR note LIKE '%ee_'
+
+SELECT id FROM orders WHERE note NOT LIKE 'r%'
+
+SELECT id FROM orders WHERE note ILIKE 'R%'
+
+SELECT id FROM orders WHERE note LIKE 'a!%b' ESCAPE '!'
+
+SELECT id, CASE WHEN qty > 3 THEN 'many' WHEN qty > 1 THEN 'some' END AS size FROM orders
+
+SELECT id, CASE qty WHEN 1 THEN 'one' WHEN 2 THEN 'two' ELSE 'other' END AS word FROM orders
+
+SELECT id, CASE WHEN ok THEN qty ELSE amount END AS x FROM orders
+
+SELECT id, coalesce(qty, 0) AS q, coalesce(note, customer::text, 'none') AS n FROM orders
+
+SELECT id, nullif(qty, 2) AS a, nullif(note, 'red') AS b FROM orders
+
+-- postgres: greatest and least skip NULL
+SELECT id, greatest(qty, 2, customer) AS a, least(amount, 5) AS b FROM orders
+
+SELECT id, qty + 1 AS a, qty * 2 - customer AS b, -qty AS c FROM orders
+
+SELECT id, amount + qty AS a, amount * 2 AS b, amount * 1.5 AS c, amount - 0.25 AS d FROM orders
+
+SELECT id, price + qty AS a, price * amount AS b, price / 2 AS c FROM orders
+
+-- postgres: DuckDB's / is a float division
+SELECT id, qty / 2 AS a, -qty / 2 AS b, qty % 3 AS c, -qty % 3 AS d, amount / 3 AS e FROM orders
+
+SELECT id, amount::int AS a, amount::bigint AS b, amount::numeric(10,1) AS c FROM orders
+
+SELECT id, nullif(price, 'NaN')::numeric(10,2) AS a, qty::double precision AS b, CAST(qty AS text) AS c FROM orders
+
+-- postgres: floats round half to even
+SELECT id, nullif(price, 'NaN')::int AS a, price::real AS b, price::text AS c, amount::text AS d, ok::text AS e FROM orders
+
+SELECT id, '12'::int + qty AS a, '1.5'::numeric(3,1) AS b, 'true'::boolean AS c FROM orders
+
+SELECT id, ok::int AS a, qty::boolean AS b FROM orders
+
+SELECT id, day::timestamp AS a, placed::date AS b FROM orders
+
+SELECT id FROM orders WHERE placed > '2026-01-02' AND day <= DATE '2026-01-03'
+
+SELECT id FROM orders WHERE placed >= TIMESTAMP WITH TIME ZONE '2026-01-02 00:00:00+00'
+
+SELECT id, day + 1 AS tomorrow, day - DATE '2026-01-01' AS days FROM orders
+
+SELECT id, date_trunc('day', placed) AS d, date_trunc('hour', placed) AS h FROM orders
+
+-- postgres: extract gives numeric
+SELECT id, extract(year FROM placed) AS y, extract(epoch FROM placed) AS e, date_part('day', day) AS d FROM orders
+
+-- postgres: AT TIME ZONE
+SELECT id, placed AT TIME ZONE 'UTC' AS t FROM orders
+
+SELECT id, upper(note) AS u, lower(note) AS l, length(note) AS n, note || '!' AS b FROM orders
+
+SELECT id, substring(note FROM 1 FOR 2) AS s, left(note, 1) AS l, trim(note) AS t, position('e' IN note) AS p FROM orders
+
+SELECT id, replace(note, 'e', 'x') AS r, concat(note, '-', qty) AS c FROM orders
+
+SELECT id, abs(qty - 3) AS a, round(amount, 1) AS r, floor(amount) AS f, ceil(price) AS c FROM orders
+
+-- postgres: jsonb
+SELECT id, doc -> 'a' AS a, doc ->> 'b' AS b, doc -> 'list' -> 0 AS c FROM orders
+
+-- postgres: jsonb
+SELECT id FROM orders WHERE doc ->> 'b' = 'x' AND (doc ->> 'a')::int > 1
+
+-- postgres: jsonb
+SELECT doc ->> 'b' AS b, count(*) FROM orders GROUP BY doc ->> 'b'
+
+SELECT DISTINCT customer FROM orders
+
+SELECT DISTINCT qty, note FROM orders WHERE ok
+
+SELECT count(*) FROM orders
+
+SELECT count(*) AS n, count(qty) AS q, count(note) AS t FROM orders
+
+SELECT sum(qty) AS s, avg(qty) AS a, min(qty) AS lo, max(qty) AS hi FROM orders
+
+SELECT sum(amount) AS s, avg(amount) AS a, min(amount) AS lo, max(amount) AS hi FROM orders
+
+SELECT sum(price) AS s, avg(price) AS a, min(price) AS lo, max(price) AS hi FROM orders
+
+SELECT sum(id) AS s, avg(id) AS a, max(id) - min(id) AS spread FROM orders
+
+SELECT min(note) AS a, max(note) AS b, min(placed) AS c, max(placed) AS d, min(day) AS e, max(day) AS f FROM orders
+
+SELECT count(*) AS n, sum(qty) AS s FROM orders WHERE id < 0
+
+SELECT customer, count(*) FROM orders GROUP BY customer
+
+SELECT customer, sum(amount) AS total, count(*) AS orders FROM orders GROUP BY customer
+
+SELECT customer, sum(amount) / count(*) AS mean FROM orders WHERE amount IS NOT NULL GROUP BY customer
+
+SELECT customer, qty, max(price) AS p FROM orders GROUP BY customer, qty
+
+SELECT customer, qty + 1 AS q, count(*) FROM orders GROUP BY 1, 2
+
+SELECT qty % 2 = 0 AS even, sum(amount) FROM orders GROUP BY even
+
+SELECT coalesce(note, 'none') AS note, count(*) AS n FROM orders GROUP BY coalesce(note, 'none')
+
+SELECT customer FROM orders GROUP BY customer
+
+SELECT customer, count(*) + 1 AS n, sum(qty) * 2 + min(qty) AS x FROM orders GROUP BY customer
+
+SELECT customer, sum(qty + 1) AS a, sum(qty) + 1 AS b, avg(amount * 2) AS c FROM orders GROUP BY customer
+
+SELECT customer, count(*) AS n FROM orders GROUP BY customer HAVING count(*) > 1
+
+SELECT customer FROM orders GROUP BY customer HAVING sum(amount) > 20 AND min(qty) < 3
+
+SELECT sum(qty) AS s FROM orders HAVING count(*) > 3
+
+SELECT customer, count(*) FILTER (WHERE ok) AS a, sum(qty) FILTER (WHERE qty > 1) AS b FROM orders GROUP BY customer
+
+SELECT customer, sum(CASE WHEN ok THEN amount ELSE 0 END) AS x FROM orders GROUP BY customer
+
+SELECT customer, CASE WHEN count(*) > 2 THEN 'many' ELSE 'few' END AS size FROM orders GROUP BY customer
+
+SELECT customer, max(placed) AS last, min(DISTINCT qty) AS q FROM orders GROUP BY customer HAVING max(placed) IS NOT NULL
+
+SELECT ok, note, count(*) AS n, sum(price) AS p FROM orders GROUP BY ok, note
+
+SELECT o.id, c.name FROM orders o JOIN customers c ON o.customer = c.id
+
+SELECT o.id, c.name FROM orders o INNER JOIN customers c ON c.id = o.customer AND c.region = 'eu' WHERE o.qty > 1
+
+SELECT o.id, c.name FROM orders o, customers c WHERE o.customer = c.id AND o.amount > c.credit
+
+SELECT o.id, c.name FROM orders o JOIN customers c ON o.customer = c.id AND o.amount > c.credit
+
+SELECT o.id, c.name FROM orders o CROSS JOIN customers c WHERE o.qty > 3
+
+SELECT o.id, c.id AS c FROM orders o JOIN customers c ON o.qty < c.id
+
+SELECT a.id, b.id AS other FROM orders a JOIN orders b ON a.customer = b.customer AND a.id < b.id
+
+SELECT a.id, b.id AS other, c.id AS third FROM orders a, orders b, orders c WHERE a.qty = b.qty AND b.qty = c.qty AND a.id < b.id AND b.id < c.id
+
+SELECT id, name, v FROM customers JOIN events USING (id)
+
+SELECT * FROM customers JOIN events USING (id)
+
+SELECT o.id, c.name, e.v FROM orders o JOIN customers c ON o.customer = c.id JOIN events e ON e.id = c.id
+
+SELECT o.id, c.name, e.v FROM orders o, events e, customers c WHERE o.customer = c.id AND e.id = c.id AND e.v > 1
+
+SELECT c.region, sum(o.amount) AS total, count(*) AS n FROM orders o JOIN customers c ON o.customer = c.id GROUP BY c.region
+
+SELECT c.region, count(*) AS n FROM customers c JOIN events e USING (id) JOIN orders o USING (id) GROUP BY c.region HAVING count(*) > 1
+
+SELECT o.id, c.id AS c FROM orders o JOIN customers c ON o.qty + 1 = c.id
+
+SELECT o.id, e.id AS e FROM orders o JOIN events e ON o.amount = e.w
+
+SELECT o.id, c.id AS c FROM orders o JOIN customers c ON o.note = c.name OR o.customer = c.id
+
+SELECT o.id, c.id AS c FROM orders o JOIN customers c ON o.note IS NOT DISTINCT FROM c.region
+
+SELECT count(*) AS n FROM orders, customers
+
+SELECT x.a, x.b FROM (SELECT id AS a, qty + 1 AS b FROM orders WHERE ok) AS x WHERE x.b > 2
+
+SELECT a FROM (SELECT b AS a FROM (SELECT id + 1 AS b FROM orders) x WHERE b > 2) y
+
+SELECT x.customer, x.n, c.name FROM (SELECT customer, count(*) AS n FROM orders GROUP BY customer) x JOIN customers c ON c.id = x.customer
+
+SELECT max(n) AS most FROM (SELECT customer, count(*) AS n FROM orders GROUP BY customer) x
+
+SELECT q, count(*) AS n FROM (SELECT DISTINCT customer, qty AS q FROM orders) x GROUP BY q
+
+SELECT x, y + 1 AS z FROM (SELECT id, qty FROM orders) AS t (x, y)
+
+WITH big AS (SELECT * FROM orders WHERE amount > 5) SELECT customer, count(*) AS n FROM big GROUP BY customer
+
+WITH a AS (SELECT id, customer FROM orders), b (c, n) AS (SELECT customer, count(*) FROM a GROUP BY customer) SELECT a.id, b.n FROM a JOIN b ON a.customer = b.c
+
+WITH t AS (SELECT customer, sum(amount) AS s FROM orders GROUP BY customer) SELECT a.customer, b.customer AS other FROM t a JOIN t b ON a.s > b.s
+
+SELECT id FROM orders UNION ALL SELECT id FROM customers
+
+SELECT id FROM orders UNION SELECT id FROM customers
+
+SELECT customer FROM orders UNION SELECT qty FROM orders UNION ALL SELECT id FROM customers
+
+SELECT id, note FROM orders UNION ALL SELECT id, NULL FROM customers
+
+SELECT qty AS x FROM orders UNION ALL SELECT amount FROM orders
+
+SELECT customer FROM orders EXCEPT SELECT id FROM customers
+
+SELECT customer FROM orders INTERSECT SELECT id FROM customers
+
+SELECT id FROM customers EXCEPT SELECT customer FROM orders WHERE ok
+
+(SELECT id FROM orders WHERE ok) UNION ALL (SELECT id FROM orders WHERE NOT ok)
+
+SELECT 'order' AS kind, id FROM orders UNION ALL SELECT 'customer', id FROM customers
+
+SELECT 1 AS one
+
+SELECT 1 AS a, 'x' AS b, NULL AS c, 2.50 AS d, TRUE AS e
+
+SELECT 1 + 2 AS a, 3.0 * 2 AS b, 'a' || 'b' AS c WHERE 1 < 2
+
+SELECT 1 AS a WHERE FALSE
+
+SELECT count(*) AS n FROM (SELECT 1 AS x) t
+
+SELECT o.id, v.word FROM orders o JOIN (VALUES (1, 'one'), (2, 'two')) AS v (n, word) ON o.qty = v.n
+
+SELECT o.id FROM (orders o JOIN customers c ON o.customer = c.id) JOIN events e ON e.id = o.id
+
+SELECT id FROM orders WHERE customer = 1 AND customer = 2
+
+SELECT name, region FROM customers WHERE since < '2026-06-01' AND credit >= 1.25
+
+SELECT region, avg(credit) AS c, min(since) AS s FROM customers GROUP BY region
+
+SELECT id FROM orders WHERE price = 'NaN' OR price > 1e1
+
+SELECT price, count(*) AS n FROM orders GROUP BY price
+
+SELECT o.id, e.id AS e FROM orders o JOIN events e ON o.price = e.x
+
+SELECT DISTINCT amount, price FROM orders
+
+SELECT w, count(*) AS n, sum(w) AS s FROM events GROUP BY w
+
+-- postgres: output names of expressions
+SELECT count(*), sum(qty), max(id) FROM orders
+
+-- postgres: output names of expressions
+SELECT CASE WHEN ok THEN 1 END, coalesce(qty, 1), qty::bigint, upper(note), id + 1 FROM orders

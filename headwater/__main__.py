@@ -42,7 +42,9 @@ def check(file: Path) -> None:
 
 @main.command()
 @_FILE
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
 @click.option("--log-format", type=click.Choice(["auto", "text", "json"]), default="auto", show_default=True)
 def run(file: Path, log_level: str, log_format: str) -> None:
     """Run the service that FILE describes until SIGTERM or Ctrl-C."""
@@ -61,7 +63,9 @@ def schema() -> None:
 
 
 @main.command()
-@click.option("--seconds", type=click.IntRange(min=1), default=None, help="end by itself after this long, checking the view")
+@click.option(
+    "--seconds", type=click.IntRange(min=1), default=None, help="end by itself after this long, checking the view"
+)
 @click.option("--rate", type=click.IntRange(min=1), default=500, show_default=True, help="changes produced per second")
 def demo(seconds: int | None, rate: int) -> None:
     """Live data on the embedded broker and a view answering; Ctrl-C ends it."""

@@ -18,12 +18,11 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 
-
 from dataflow.step import Dataflow
 from dataflow.types import Schema
 from headwater.check import Checked
 from headwater.errors import StartError
-from headwater.ticks import Rooms, TickLoop
+from headwater.ticks import OPENING, Rooms, TickLoop
 from ingest.decode import avro_columns, make_decoder
 from ingest.embedded import EmbeddedBroker
 from ingest.registry import Registry, RegistryUnavailable
@@ -84,7 +83,9 @@ class Service:
             self._build(metrics)
         except OSError as error:
             self.stop()
-            raise StartError(f"cannot listen on {self.settings.serve.http} or write {self.settings.state}: {error}") from error
+            raise StartError(
+                f"cannot listen on {self.settings.serve.http} or write {self.settings.state}: {error}"
+            ) from error
         except (RemapError, PlanErrors) as error:
             self.stop()
             raise StartError(str(error)) from error
@@ -103,10 +104,12 @@ class Service:
         self._stop.set()
         self._wake.set()
         deadline = time.monotonic() + STOP_SECONDS
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(STOP_SECONDS)
+        if self._thread is not None and self._loop is not None and self._loop.phase != OPENING:
+            self._thread.join(STOP_SECONDS / 2)
         for sink in self.sinks.values():
             sink.close(max(0.5, deadline - time.monotonic()))
+        if self._thread is not None:
+            self._thread.join(STOP_SECONDS / 4)
         for source in self.sources.values():
             source.stop()
         if self._remap is not None:
@@ -173,7 +176,9 @@ class Service:
     def _build(self, metrics: Metrics) -> None:
         assert self._remap is not None
         registries = {
-            name: Registry(properties[REGISTRY]) for name, properties in self.settings.kafka.items() if REGISTRY in properties
+            name: Registry(properties[REGISTRY])
+            for name, properties in self.settings.kafka.items()
+            if REGISTRY in properties
         }
         schemas = self._schemas(registries)
         planned = plan_views(schemas, {name: view.sql for name, view in self.settings.views.items()})
@@ -181,7 +186,9 @@ class Service:
         for name, source in self.settings.sources.items():
             decoder = make_decoder(source, schemas[name], registries.get(source.kafka))
             group = f"headwater-{self.settings.name}"
-            self.sources[name] = Source(source, name, self.connections[source.kafka], schemas[name], decoder, group, self._wake.set)
+            self.sources[name] = Source(
+                source, name, self.connections[source.kafka], schemas[name], decoder, group, self._wake.set
+            )
         for name, sink in self.settings.sinks.items():
             self.sinks[name] = KafkaSink(
                 sink,
@@ -201,7 +208,9 @@ class Service:
             publication=self.publication,
             metrics=metrics,
             dependencies={name: planned.sources(name) for name in planned.order},
-            catalog=hashlib.sha256("\n".join(f"{k}={v}" for k, v in sorted(planned.definitions.items())).encode()).hexdigest(),
+            catalog=hashlib.sha256(
+                "\n".join(f"{k}={v}" for k, v in sorted(planned.definitions.items())).encode()
+            ).hexdigest(),
         )
         self._loop = TickLoop(rooms, self._wake, self._stop, on_ready=self._on_ready)
         for source in self.sources.values():
@@ -231,5 +240,3 @@ class Service:
             for name, view in self.settings.views.items()
         }
         return build_dataflow(planned, schemas, upserts, indexes, time.perf_counter)
-
-

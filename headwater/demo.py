@@ -27,7 +27,7 @@ from rich.table import Table
 
 from headwater.app import Service
 from headwater.check import check
-from headwater.errors import DemoMismatch, HeadwaterError
+from headwater.errors import DemoMismatchError, HeadwaterError
 from headwater.run import set_up_logging
 
 CUSTOMERS = ("ada", "barbara", "edsger", "frances", "grace", "john", "katherine", "leslie", "niklaus", "tony")
@@ -112,7 +112,7 @@ class Generator(threading.Thread):
 
 
 def run_demo(seconds: int | None, rate: int) -> None:
-    """Run until Ctrl-C, or for `seconds`. DemoMismatch when the view differs from the recomputation at the end."""
+    """Run until Ctrl-C, or for `seconds`. DemoMismatchError when the view differs from the recomputation at the end."""
     set_up_logging("warning", "text")
     console = Console()
     stop = threading.Event()
@@ -135,7 +135,9 @@ def run_demo(seconds: int | None, rate: int) -> None:
         service.stop()
 
 
-def _watch(service: Service, generator: Generator, console: Console, stop: threading.Event, seconds: int | None) -> None:
+def _watch(
+    service: Service, generator: Generator, console: Console, stop: threading.Event, seconds: int | None
+) -> None:
     """Show the view until it is time to end: a live table on a terminal, a line every two seconds elsewhere."""
     until = time.monotonic() + seconds if seconds is not None else float("inf")
     host, port = service.address or ("", 0)
@@ -170,7 +172,9 @@ def _line(status: int, body: Any, produced: int) -> str:
         return f"{produced} changes produced; the view answers {status}: {body['error']['message']}"
     age = time.time() * 1000 - body["timestamp"]
     orders = sum(row["orders"] for row in body["rows"])
-    return f"{produced} changes produced; {len(body['rows'])} rows, {orders} orders, right as of {max(age, 0):.0f} ms ago"
+    return (
+        f"{produced} changes produced; {len(body['rows'])} rows, {orders} orders, right as of {max(age, 0):.0f} ms ago"
+    )
 
 
 def _verify(service: Service, generator: Generator, console: Console) -> None:
@@ -178,7 +182,7 @@ def _verify(service: Service, generator: Generator, console: Console) -> None:
     deadline = time.monotonic() + SETTLE_SECONDS
     while sum(source.status().records for source in service.sources.values()) < generator.produced:
         if time.monotonic() > deadline or service.failure is not None:
-            raise DemoMismatch(f"not every record arrived within {SETTLE_SECONDS:.0f} s; see the log above")
+            raise DemoMismatchError(f"not every record arrived within {SETTLE_SECONDS:.0f} s; see the log above")
         time.sleep(0.05)
     ticks = service.status().ticks
     while service.status().ticks < ticks + 2 and time.monotonic() < deadline:
@@ -186,13 +190,13 @@ def _verify(service: Service, generator: Generator, console: Console) -> None:
     host, port = service.address or ("", 0)
     status, body = _get(HTTPConnection(host, port, timeout=10), "/views/revenue?limit=1000")
     if status != 200:
-        raise DemoMismatch(f"the view answers {status}: {body}")
+        raise DemoMismatchError(f"the view answers {status}: {body}")
     money = ("total", "paid", "open")
     got = {row["customer"]: (row["orders"], *(Decimal(row[column]) for column in money)) for row in body["rows"]}
     want = generator.revenue()
     if got != want:
         wrong = sorted(name for name in got.keys() | want.keys() if got.get(name) != want.get(name))
-        raise DemoMismatch(f"the view differs from its recomputation for {', '.join(wrong)}")
+        raise DemoMismatchError(f"the view differs from its recomputation for {', '.join(wrong)}")
     console.print(
         f"the view equals its recomputation from {generator.produced} changes: {len(want)} customers, "
         f"{len(generator.orders)} orders, {len(generator.payments)} payments",

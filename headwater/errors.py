@@ -2,7 +2,7 @@
 
     HeadwaterError            ends the command with its text, exit status 1, no traceback
     ├── StartError            the service cannot start: an address in use, a state folder that cannot be written
-    └── DemoMismatch          the demonstration's view differs from its recomputation
+    └── DemoMismatchError          the demonstration's view differs from its recomputation
 
 Mistakes in the file are `headwater.check.CheckErrors`; the rooms raise their own errors, named in their modules.
 """
@@ -18,5 +18,5 @@ class StartError(HeadwaterError):
     """The service cannot start with this file on this machine."""
 
 
-class DemoMismatch(HeadwaterError):
+class DemoMismatchError(HeadwaterError):
     """A view was wrong: the demonstration compared it with a recomputation from what it had produced."""

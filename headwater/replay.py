@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from ingest.remap import Binding
 from ingest.source import Range
 
-DIGEST = 2**64
-"""Digests are sums of message hashes modulo this."""
-
 
 @dataclass(frozen=True, slots=True)
 class Fold:
@@ -26,19 +23,6 @@ class Fold:
 
     time: int
     ranges: Mapping[str, Mapping[int, Range]]
-
-
-def join(first: Range | None, second: Range) -> Range:
-    """Two adjacent ranges of one partition as one."""
-    if first is None:
-        return second
-    if first.end != second.start:
-        raise ValueError(
-            f"the remap log has a hole in partition {second.partition}: a range ends at offset {first.end}, the next "
-            f"starts at {second.start}; restore the state folder from a backup"
-        )
-    digest = (first.digest + second.digest) % DIGEST
-    return Range(second.partition, first.start, second.end, first.count + second.count, digest)
 
 
 def fold(bindings: Sequence[Binding], frontiers: Iterable[int]) -> list[Fold]:
@@ -53,7 +37,8 @@ def fold(bindings: Sequence[Binding], frontiers: Iterable[int]) -> list[Fold]:
         for source, ranges in binding.ranges.items():
             bound = current.setdefault(source, {})
             for piece in ranges:
-                bound[piece.partition] = join(bound.get(piece.partition), piece)
+                before = bound.get(piece.partition)
+                bound[piece.partition] = piece if before is None else before.extended(piece)
         following = bindings[position + 1].time if position + 1 < len(bindings) else None
         if following is None or any(binding.time < cut <= following for cut in cuts):
             folds.append(Fold(binding.time, current))

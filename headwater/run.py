@@ -27,7 +27,9 @@ def set_up_logging(level: str, form: str) -> None:
     if form == "auto":
         form = "text" if sys.stderr.isatty() else "json"
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if form == "text" else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if form == "text"
+        else structlog.processors.JSONRenderer()
     )
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -82,16 +84,24 @@ def follow(service: Service, stop: threading.Event) -> None:
 
 
 def _draw(service: Service, stop: threading.Event, console: Console) -> None:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[state]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[state]}"),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         bars: dict[str, TaskID] = {}
         while not stop.is_set() and not service.wait(0) and not service.status().ready:
             for name, source in service.sources.items():
                 if name not in bars:
                     bars[name] = progress.add_task(name, total=None, state="")
-                done, target = source.progress()
+                done, target = source.progress
                 status = source.status()
-                progress.update(bars[name], completed=done, total=target or None, state=f"{status.state} {status.reason}".strip())
+                progress.update(
+                    bars[name], completed=done, total=target or None, state=f"{status.state} {status.reason}".strip()
+                )
             time.sleep(0.1)
 
 
@@ -102,6 +112,6 @@ def _tell(service: Service, stop: threading.Event) -> None:
         if time.monotonic() - said >= PROGRESS_SECONDS:
             said = time.monotonic()
             for name, source in service.sources.items():
-                done, target = source.progress()
+                done, target = source.progress
                 status = source.status()
                 log.info(service.phase, source=name, state=status.state, reason=status.reason, records=done, of=target)

@@ -21,7 +21,7 @@ import structlog
 from dataflow.delta import Delta
 from dataflow.rows import concat, consolidate
 from dataflow.step import Dataflow
-from headwater.replay import Fold, fold, positions
+from headwater.replay import fold, positions
 from ingest.remap import Binding, RemapLog
 from ingest.source import Range, ReplayMismatch, Source, Taken, verify
 from serve.metrics import Metrics
@@ -48,6 +48,10 @@ PATIENCE = 10.0
 
 LEAST_FUEL = 16_384
 """Rows of merge work that every tick may do."""
+
+
+OPENING = "opening sinks"
+"""The phase in which the loop waits for the sinks' broker; closing the sinks ends it."""
 
 
 class Clock(Protocol):
@@ -163,7 +167,7 @@ class TickLoop:
 
     def _open_sinks(self) -> None:
         """Ask every sink for its durable frontier, all at the same time: each fences its predecessor meanwhile."""
-        self.phase = "opening sinks"
+        self.phase = OPENING
         with ThreadPoolExecutor(max(1, len(self._rooms.sinks)), "open-sink") as pool:
             opening = {name: pool.submit(sink.open) for name, sink in self._rooms.sinks.items()}
         for name, future in opening.items():
@@ -181,14 +185,17 @@ class TickLoop:
 
     def _replay(self) -> None:
         self.phase = "replaying"
-        frontiers = [frontier for frontier in self._resume.values() if frontier is not None]
-        for name, resume in self._bound.items():
+        topic_ids: dict[str, str] = {}
+        for binding in self._rooms.remap.bindings:
+            topic_ids.update(binding.topic_ids)
+        for name, ends in self._bound.items():
             if name in self._rooms.sources:
-                self._rooms.sources[name].replay_to(resume)
+                self._rooms.sources[name].replay_to(ends, topic_ids.get(name, ""))
+        frontiers = [frontier for frontier in self._resume.values() if frontier is not None]
         for part in fold(self._rooms.remap.bindings, frontiers):
             pending = Pending()
             for name, ranges in part.ranges.items():
-                if name in self._rooms.sources and name not in self._unusable and not self._stop.is_set():
+                if name in self._rooms.sources and name not in self._unusable:
                     self._replay_source(name, ranges, pending)
             if self._stop.is_set():
                 return
@@ -198,26 +205,21 @@ class TickLoop:
         """Read one source's ranges again; a difference to what the log says makes the source unusable, never wrong."""
         source = self._rooms.sources[name]
         until = {partition: piece.end for partition, piece in ranges.items()}
-        seen: dict[int, Range] = {}
-        while not self._stop.is_set():
-            status = source.status()
-            if status.state == "halted":
+        seen: dict[str, dict[int, Range]] = {name: {}}
+        while not (self._stop.is_set() or source.reached(until)):
+            if taken := source.take(MICROSTEP_ROWS, until):
+                self._collect(seen, {name: taken})
+                self._step({name: taken}, pending)
+                self._rooms.dataflow.maintain(LEAST_FUEL + FUEL_PER_ROW * taken.records)
+            elif (status := source.status()).state == "halted":
                 self._unusable[name] = status.reason
                 return
-            taken = source.take(MICROSTEP_ROWS, until)
-            if taken is None:
-                self._pause(0.2)
-                continue
-            for piece in taken.ranges:
-                before = seen.get(piece.partition)
-                seen[piece.partition] = piece if before is None else before.extended(piece)
-            self._step({name: taken}, pending)
-            if all(seen[p].end >= end if p in seen else ranges[p].start >= end for p, end in until.items()):
-                break
+            else:
+                self._pause(0.1)
         if self._stop.is_set():
             return
         try:
-            verify(source, ranges, seen)
+            verify(source, ranges, seen[name])
         except ReplayMismatch as mismatch:
             source.halt(str(mismatch))
             self._unusable[name] = str(mismatch)
@@ -311,7 +313,7 @@ class TickLoop:
         binding = Binding(
             time=self._last_time,
             ranges={name: tuple(pieces.values()) for name, pieces in ranges.items()},
-            topic_ids={},
+            topic_ids={name: source.topic_id for name, source in self._rooms.sources.items() if name in ranges},
             catalog=self._rooms.catalog,
             epoch=self._epoch,
         )

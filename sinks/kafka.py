@@ -104,7 +104,7 @@ class KafkaSink:
             self._finish()
             raise SinkHaltedError(f"sink {self._target.sink} was closed while it connected to its broker") from None
         except SinkHaltedError as error:
-            self._halt(str(error))
+            self.halt(str(error))
             raise
         self._log.info("sink open", frontier=self._durable)
         self._thread = threading.Thread(target=self._run, name=f"sink-{self._target.sink}", daemon=True)
@@ -127,6 +127,11 @@ class KafkaSink:
             self._queued_rows += len(delta)
             self._changed.notify_all()
 
+    def halt(self, reason: str) -> None:
+        """Drop what is queued and take nothing more; a transaction under way may still commit. Safe to call again."""
+        if self.status().state != "halted":
+            self.halt(f"sink {self._target.sink}: {reason}")
+
     def status(self) -> SinkStatus:
         """How the sink is doing now."""
         with self._changed:
@@ -141,6 +146,18 @@ class KafkaSink:
                 self._queued_rows,
                 self._durable,
             )
+
+    def halt(self, reason: str) -> None:
+        """Write nothing more, for a reason that only a person can end; the first reason stays."""
+        with self._changed:
+            if self._state in ("halted", "stopped"):
+                return
+            self._queue.clear()
+            self._queued_rows = 0
+            self._state, self._reason = "halted", reason
+            self._changed.notify_all()
+        self._log.error("sink halted", reason=reason)
+        self._wake()
 
     def close(self, timeout: float) -> None:
         """Commit what is queued within `timeout` seconds, else abort and leave it to the next start."""
@@ -162,18 +179,11 @@ class KafkaSink:
 
     def _set(self, state: State, reason: str) -> None:
         with self._changed:
-            if (state, reason) == (self._state, self._reason):
+            if self._state == "halted" or (state, reason) == (self._state, self._reason):
                 return
             self._state, self._reason = state, reason
             self._changed.notify_all()
         self._wake()
-
-    def _halt(self, reason: str) -> None:
-        self._log.error("sink halted", reason=reason)
-        with self._changed:
-            self._queue.clear()
-            self._queued_rows = 0
-        self._set("halted", reason)
 
     def _run(self) -> None:
         pause = FIRST_PAUSE
@@ -189,10 +199,10 @@ class KafkaSink:
             if self._session is not None:
                 self._session.abort(2.0)
         except SinkHaltedError as error:
-            self._halt(str(error))
+            self.halt(str(error))
         except Exception:
             log.exception("sink failed", sink=self._target.sink)
-            self._halt("an unexpected error, which the log tells; restart the service to try again")
+            self.halt("an unexpected error, which the log tells; restart the service to try again")
         finally:
             self._finish()
 
@@ -223,15 +233,13 @@ class KafkaSink:
             left = self._queued_rows
             self._queue.clear()
             self._queued_rows = 0
-            if self._state == "halted":
-                return
         self._set("stopped", f"{left} queued rows are left to the next start" if left else "")
 
     def _wait_for_ticks(self) -> bool:
         """Until there is something to write (True) or nothing more to do (False)."""
         with self._changed:
             while not self._queue:
-                if self._deadline is not None:
+                if self._deadline is not None or self._state == "halted":
                     return False
                 self._changed.wait()
         return not self._stopped()
@@ -280,7 +288,8 @@ class KafkaSink:
                 self._records += records
                 self._bytes += size
                 self._attempted.clear()
-            self._state, self._reason = "running", ""
+            if self._state != "halted":
+                self._state, self._reason = "running", ""
             self._changed.notify_all()
         self._wake()
 
@@ -305,6 +314,5 @@ class KafkaSink:
             if found is not None:
                 self._forget_before(found)
                 self._frontier = max(found, self._frontier or found)
-            self._state, self._reason = "running", ""
             self._changed.notify_all()
-        self._wake()
+        self._set("running", "")

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 ROOT = Path(__file__).resolve().parents[2]

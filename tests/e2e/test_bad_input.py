@@ -51,8 +51,16 @@ def _metric(service: Headwater, name: str, **labels: str) -> float:
 def test_poison_and_division_by_zero_stop_nothing(kafka: KafkaServer, tmp_path: Path) -> None:
     kafka.create_topic("bad_items", 1)
     kafka.create_topic("bad_late", 1)
-    items = [record({"id": 1}, {"id": 1, "amount": 10, "parts": 2}), record({"id": 2}, {"id": 2, "amount": 10, "parts": 0})]
-    poison = [(b'{"id": 3}', b'{"id": 3, "amount": "ten"}'), (b'{"id": 4}', b"\xff\xfe"), (None, b'{"id": 5}'), (b"{", b"{}")]
+    items = [
+        record({"id": 1}, {"id": 1, "amount": 10, "parts": 2}),
+        record({"id": 2}, {"id": 2, "amount": 10, "parts": 0}),
+    ]
+    poison = [
+        (b'{"id": 3}', b'{"id": 3, "amount": "ten"}'),
+        (b'{"id": 4}', b"\xff\xfe"),
+        (None, b'{"id": 5}'),
+        (b"{", b"{}"),
+    ]
     produce(kafka.bootstrap, "bad_items", [*items, *poison, record({"id": 6}, {"id": 6, "amount": 9, "parts": 3})])
     with running(tmp_path, settings(kafka.bootstrap, "bad")) as service:
         assert sorted((row["id"], row["each"]) for row in service.rows("share")) == [(1, 5), (6, 3)]
@@ -99,4 +107,6 @@ def test_broker_gone_and_back(tmp_path: Path, own_kafka: KafkaServer) -> None:
             time.sleep(0.1)
         own_kafka.restart()
         produce(own_kafka.bootstrap, "gone_items", [record({"id": 2}, {"id": 2, "amount": 9, "parts": 3})])
-        service.until(lambda: service.get("/views/share/2")[0] == 200, 60, "the record written after the broker came back")
+        service.until(
+            lambda: service.get("/views/share/2")[0] == 200, 60, "the record written after the broker came back"
+        )

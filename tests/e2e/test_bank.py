@@ -32,10 +32,19 @@ def settings(bootstrap: str) -> dict[str, Any]:
             }
         },
         "views": {
-            "debits": {"sql": "SELECT source AS account, sum(amount) AS amount FROM transfers GROUP BY source", "key": ["account"]},
-            "credits": {"sql": "SELECT target AS account, sum(amount) AS amount FROM transfers GROUP BY target", "key": ["account"]},
+            "debits": {
+                "sql": "SELECT source AS account, sum(amount) AS amount FROM transfers GROUP BY source",
+                "key": ["account"],
+            },
+            "credits": {
+                "sql": "SELECT target AS account, sum(amount) AS amount FROM transfers GROUP BY target",
+                "key": ["account"],
+            },
             "entries": {"sql": "SELECT account, amount FROM credits UNION ALL SELECT account, -amount FROM debits"},
-            "balances": {"sql": "SELECT account, sum(amount) AS balance FROM entries GROUP BY account", "key": ["account"]},
+            "balances": {
+                "sql": "SELECT account, sum(amount) AS balance FROM entries GROUP BY account",
+                "key": ["account"],
+            },
             "total": {"sql": "SELECT coalesce(sum(balance), 0) AS total FROM balances"},
         },
     }

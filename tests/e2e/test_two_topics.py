@@ -72,14 +72,21 @@ def test_million_orders_equal_duckdb(kafka: KafkaServer, tmp_path: Path) -> None
         kafka.bootstrap,
         "million_orders",
         (
-            (b"%d" % i, b'{"id":%d,"customer":"%s","amount":"%d.%02d","status":"%s"}' % (i, c.encode(), a // 100, a % 100, s.encode()))
+            (
+                b"%d" % i,
+                b'{"id":%d,"customer":"%s","amount":"%d.%02d","status":"%s"}'
+                % (i, c.encode(), a // 100, a % 100, s.encode()),
+            )
             for i, c, a, s in orders
         ),
     )
     produce(
         kafka.bootstrap,
         "million_payments",
-        ((b'{"id":%d}' % i, b'{"id":%d,"order_id":%d,"amount":%d.%02d}' % (i, o, a // 100, a % 100)) for i, o, a in payments),
+        (
+            (b'{"id":%d}' % i, b'{"id":%d,"order_id":%d,"amount":%d.%02d}' % (i, o, a // 100, a % 100))
+            for i, o, a in payments
+        ),
     )
     with running(tmp_path, settings(kafka.bootstrap), ready_within=240) as service:
         views = {view: service.rows(view) for view in VIEWS}
@@ -88,9 +95,13 @@ def test_million_orders_equal_duckdb(kafka: KafkaServer, tmp_path: Path) -> None
         one = views["revenue"][0]
         status, answer = service.get(f"/views/revenue/{one['customer']}")
         assert (status, answer["rows"]) == (200, [one])
-        service.until(lambda: len(fold(kafka.bootstrap, "million_revenue", 4)) == len(views["revenue"]), 60, "the sink's topic")
+        service.until(
+            lambda: len(fold(kafka.bootstrap, "million_revenue", 4)) == len(views["revenue"]), 60, "the sink's topic"
+        )
     folded = fold(kafka.bootstrap, "million_revenue", 4)
-    assert {json.loads(key)["customer"]: value for key, value in folded.items()} == {row["customer"]: row for row in views["revenue"]}
+    assert {json.loads(key)["customer"]: value for key, value in folded.items()} == {
+        row["customer"]: row for row in views["revenue"]
+    }
     oracle = _oracle(orders, payments)
     for view, sql in VIEWS.items():
         assert multiset(row.values() for row in views[view]) == multiset(oracle.execute(sql).fetchall()), view
@@ -104,6 +115,10 @@ def _oracle(orders: list[tuple[int, str, int, str]], payments: list[tuple[int, i
     paid = pa.table(dict(zip(("id", "order_id", "cents"), map(list, zip(*payments, strict=True)), strict=True)))
     oracle.register("o", table)
     oracle.register("p", paid)
-    oracle.execute("CREATE TABLE orders AS SELECT id, customer, (cents::DECIMAL(14,2) / 100)::DECIMAL(12,2) AS amount, status FROM o")
-    oracle.execute("CREATE TABLE payments AS SELECT id, order_id, (cents::DECIMAL(14,2) / 100)::DECIMAL(12,2) AS amount FROM p")
+    oracle.execute(
+        "CREATE TABLE orders AS SELECT id, customer, (cents::DECIMAL(14,2) / 100)::DECIMAL(12,2) AS amount, status FROM o"
+    )
+    oracle.execute(
+        "CREATE TABLE payments AS SELECT id, order_id, (cents::DECIMAL(14,2) / 100)::DECIMAL(12,2) AS amount FROM p"
+    )
     return oracle

@@ -36,21 +36,20 @@ def table(generator: np.random.Generator, count: int, keys: int) -> Delta:
     return Delta((pa.array(key), pa.array(np.arange(count)), pa.array(key), text), np.ones(count, np.int64))
 
 
-def kernels(generator: np.random.Generator) -> None:
-    for count in (1, 100, 10_000, 1_000_000):
-        delta = table(generator, count, max(1, count // 10))
-        repeat = 50 if count < 1000 else 5
-        ids, representatives = rows.group(delta.columns[:1])
-        groups = len(representatives)
-        permutation = generator.permutation(count)
-        for what, call in (
-            ("hash 4 columns", lambda: rows.hash_rows(delta.columns)),
-            ("group by 1 column", lambda: rows.group(delta.columns[:1])),
-            ("consolidate 4 columns", lambda: rows.consolidate(delta)),
-            ("take 4 columns", lambda: rows.take(delta.columns, permutation)),
-            ("sum by group", lambda: rows.sum_by(ids, groups, delta.columns[1], delta.diffs)),
-        ):
-            report(f"{what}, {count} rows", best(call, repeat), count)
+def kernels(generator: np.random.Generator, count: int) -> None:
+    """Each kernel on one delta."""
+    delta = table(generator, count, max(1, count // 10))
+    ids, representatives = rows.group(delta.columns[:1])
+    groups = len(representatives)
+    permutation = generator.permutation(count)
+    for what, call in (
+        ("hash 4 columns", lambda: rows.hash_rows(delta.columns)),
+        ("group by 1 column", lambda: rows.group(delta.columns[:1])),
+        ("consolidate 4 columns", lambda: rows.consolidate(delta)),
+        ("take 4 columns", lambda: rows.take(delta.columns, permutation)),
+        ("sum by group", lambda: rows.sum_by(ids, groups, delta.columns[1], delta.diffs)),
+    ):
+        report(f"{what}, {count} rows", best(call, 50 if count < 1000 else 5), count)
 
 
 def inserts(generator: np.random.Generator, total: int, batch: int, order: tuple[Order, ...] = ()) -> Spine:
@@ -84,7 +83,8 @@ def probes(generator: np.random.Generator, spine: Spine) -> None:
 def main() -> None:
     total = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000_000
     generator = np.random.default_rng(3)
-    kernels(generator)
+    for count in (1, 100, 10_000, 1_000_000):
+        kernels(generator, count)
     for batch in (1, 100, 1_000, 65_536):
         spine = inserts(generator, total, batch)
     probes(generator, spine)

@@ -127,11 +127,6 @@ class KafkaSink:
             self._queued_rows += len(delta)
             self._changed.notify_all()
 
-    def halt(self, reason: str) -> None:
-        """Drop what is queued and take nothing more; a transaction under way may still commit. Safe to call again."""
-        if self.status().state != "halted":
-            self.halt(f"sink {self._target.sink}: {reason}")
-
     def status(self) -> SinkStatus:
         """How the sink is doing now."""
         with self._changed:
@@ -148,7 +143,7 @@ class KafkaSink:
             )
 
     def halt(self, reason: str) -> None:
-        """Write nothing more, for a reason that only a person can end; the first reason stays."""
+        """Drop what is queued and take nothing more; a transaction under way may still commit. The first reason stays."""
         with self._changed:
             if self._state in ("halted", "stopped"):
                 return

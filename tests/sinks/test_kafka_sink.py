@@ -113,6 +113,22 @@ def test_a_key_that_is_not_unique_halts(sink: KafkaSink) -> None:
     assert sink.status().state == "halted"
 
 
+def test_a_sink_that_is_told_to_halt(sink: KafkaSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction under way may end; it does not bring the sink back."""
+    sink.open()
+    gate, commit = threading.Event(), kafka.Session.commit
+    monkeypatch.setattr(kafka.Session, "commit", lambda *a: (gate.wait(20), commit(*a))[1])
+    sink.write(1, delta([(1, "a", 1)]))
+    sink.halt("a source cannot be replayed")
+    sink.halt("another reason")
+    gate.set()
+    sink.write(2, delta([(1, "a", -1)]))
+    sink.close(10.0)
+    status = sink.status()
+    assert (status.state, status.reason, status.queued_rows) == ("halted", "a source cannot be replayed", 0)
+    assert status.records <= 1
+
+
 def test_broker_that_is_away(name: str) -> None:
     """open waits and says why; close ends it."""
     with socket.socket() as free:

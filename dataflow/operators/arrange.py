@@ -39,3 +39,7 @@ class Arrange(Operator):
         (delta,) = deltas
         self._arrangement.insert(delta)
         return delta
+
+    def consolidated(self) -> Delta:
+        """The input's: several arrangements of one collection consolidate once."""
+        return self.inputs[0].consolidated()

@@ -43,6 +43,9 @@ class Spec(Protocol):
 class Operator(ABC):
     """A running operator: a spec, its inputs, its state, and its output of the current step."""
 
+    consolidates = False
+    """Whether every output of this kind of operator is consolidated as it is."""
+
     def __init__(self, spec: Spec, types: Types, inputs: tuple[Operator, ...]) -> None:
         self.spec = spec
         self.types = types
@@ -91,7 +94,8 @@ class Operator(ABC):
     def consolidated(self) -> Delta:
         """This step's output with equal rows added up; computed once however many views ask."""
         if self._consolidated is None:
-            self._consolidated = rows.consolidate(self.delta) if len(self.delta) else self.delta
+            done = self.consolidates or not len(self.delta)
+            self._consolidated = self.delta if done else rows.consolidate(self.delta)
         return self._consolidated
 
     def report(self, messages: pa.Array, diffs: Diffs) -> None:

@@ -30,6 +30,7 @@ class Input(Operator):
     def __init__(self, spec: InputSpec, types: Types, inputs: tuple[Operator, ...]) -> None:
         super().__init__(spec, types, inputs)
         self.name = spec.name
+        self._types = tuple(kind.arrow for kind in types)
         self._taken = self._nothing
         self._failed = NO_ERRORS
 
@@ -37,9 +38,9 @@ class Input(Operator):
         """TypeError unless the delta's columns are of the input's types."""
         if len(delta.columns) != len(self.types):
             raise TypeError(f"{self.spec} has {len(self.types)} columns, but the delta has {len(delta.columns)}")
-        for position, (column, expected) in enumerate(zip(delta.columns, self.types, strict=True)):
-            if column.type != expected.arrow:
-                raise TypeError(f"{self.spec} column #{position} is {expected.arrow}, but the delta has {column.type}")
+        for position, (column, expected) in enumerate(zip(delta.columns, self._types, strict=True)):
+            if column.type != expected:
+                raise TypeError(f"{self.spec} column #{position} is {expected}, but the delta has {column.type}")
             if len(column) != len(delta):
                 raise TypeError(f"{self.spec} column #{position} has {len(column)} rows, but {len(delta)} diffs")
 

@@ -31,6 +31,8 @@ class DistinctSpec:
 class Distinct(Operator):
     """The counts are the diffs of the input's arrangement."""
 
+    consolidates = True
+
     def __init__(self, spec: DistinctSpec, types: Types, inputs: tuple[Operator, ...]) -> None:
         super().__init__(spec, types, inputs)
         self._counts = arrangement_of(inputs[0])

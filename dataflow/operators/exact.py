@@ -75,6 +75,8 @@ def _sign(values: Wide) -> npt.NDArray[np.uint64]:
 
 def fits_decimal(values: Wide, digits: int) -> Mask:
     """Where the number has at most `digits` decimal digits (1 to 38)."""
+    if digits > 18 and fits_long(values).all():
+        return np.ones(len(values), np.bool_)  # the usual case, and much cheaper
     bound = 10**digits
     low, high = np.uint64(bound & (2**64 - 1)), np.uint64(bound >> 64)
     sign = _sign(values)

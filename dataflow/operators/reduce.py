@@ -46,6 +46,8 @@ class ReduceSpec:
 class Reduce(Operator):
     """State: the accumulators by key."""
 
+    consolidates = True
+
     def __init__(self, spec: ReduceSpec, types: Types, inputs: tuple[Operator, ...]) -> None:
         super().__init__(spec, types, inputs)
         self._spec = spec

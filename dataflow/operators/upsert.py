@@ -35,6 +35,8 @@ class UpsertSpec:
 class Upsert(Operator):
     """Its state is an arrangement of its own output, so others that need the rows by this key share it."""
 
+    consolidates = True
+
     def __init__(self, spec: UpsertSpec, types: Types, inputs: tuple[Operator, ...]) -> None:
         super().__init__(spec, types, inputs)
         self._key = spec.key

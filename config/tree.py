@@ -8,12 +8,13 @@ in YAML of its own. Mistakes are collected, and reading goes on behind them. Del
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from config.marks import Mark, Marks, Path, Text, places
@@ -32,7 +33,11 @@ def read_tree(text: str, marks: Marks, environ: Mapping[str, str]) -> tuple[Any,
     """The file's values (mappings as dict, lists as tuple), and what is wrong with its YAML. Fills `marks`."""
     yaml = YAML(typ="safe", pure=True)
     try:
-        root = yaml.compose(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML allows it: the last anchor counts
+            root = yaml.compose(text)
+    except RecursionError:
+        return None, [Mistake(1, 1, "", "lists or mappings are nested too deeply")]
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)

@@ -139,6 +139,8 @@ class HttpServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            # Longer than clients' pools keep a connection: a server that closes first makes their next request fail.
+            timeout_keep_alive=75,
             timeout_graceful_shutdown=int(STOP_SECONDS),
         )
         self._server = _Server(config)

@@ -62,18 +62,20 @@ class Views:
     async def __call__(self, scope: Scope, send: Send) -> None:
         """Answer one request whose path is `/views` or below it."""
         method = scope["method"]
-        allow: list[tuple[bytes, bytes]] = []
+        headers: list[tuple[bytes, bytes]] = []
         try:
             if method not in ("GET", "HEAD"):
-                allow = [(b"allow", b"GET, HEAD")]
+                headers.append((b"allow", b"GET, HEAD"))
                 raise Refused(405, f"{method} is not possible here", NOT_SUPPORTED, hint="views are read with GET")
             status, body = await self._answer(scope["raw_path"], scope["query_string"])
         except Refused as refused:
             status, body = refused.status, refused.body
+            if status == 503:
+                headers.append((b"retry-after", b"1"))
         except Exception:
             log.exception("a read failed", view=scope["path"].split("/")[2:3])
             status, body = 500, error_body("the read failed; the log says why", INTERNAL)
-        await respond(send, status, body, head=method == "HEAD", headers=allow)
+        await respond(send, status, body, head=method == "HEAD", headers=headers)
 
     async def _answer(self, raw_path: bytes, raw_query: bytes) -> tuple[int, bytes]:
         segments = [_decoded(segment) for segment in raw_path.split(b"/")[2:]]

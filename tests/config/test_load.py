@@ -308,6 +308,17 @@ class TestYaml:
         rows += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
         assert any("stands for more than 100000 values" in line for line in mistakes(tmp_path, "\n".join(rows)))
 
+    def test_an_anchor_may_be_used_again(self, tmp_path: Path) -> None:
+        text = (
+            GOOD.replace("name: shop", "name: &a shop")
+            .replace("topic: orders", "topic: &a o")
+            .replace("topic: totals", "topic: *a")
+        )
+        assert any("sources.orders reads topic 'o' too" in line for line in mistakes(tmp_path, text))
+
+    def test_deep_nesting(self, tmp_path: Path) -> None:
+        assert "nested too deeply" in only(tmp_path, "name: " + "[" * 5000 + "]" * 5000)
+
     def test_tags(self, tmp_path: Path) -> None:
         assert settings(tmp_path, GOOD.replace("topic: orders", "topic: !!str 5")).sources["orders"].topic == "5"
         assert (

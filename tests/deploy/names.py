@@ -37,6 +37,11 @@ def used_metrics() -> set[str]:
     return {name for expression in bare for name in _METRIC.findall(expression)}
 
 
+_SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
+
+
 def exposed_metrics(exposition: str) -> set[str]:
-    """The sample names of a text in Prometheus's format."""
-    return {sample.name for family in text_string_to_metric_families(exposition) for sample in family.samples}
+    """The sample names of a text in Prometheus's format, those of families without samples so far included."""
+    families = list(text_string_to_metric_families(exposition))
+    declared = {family.name + suffix for family in families for suffix in _SUFFIXES.get(family.type, ())}
+    return declared | {sample.name for family in families for sample in family.samples}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -121,6 +122,15 @@ class TestPrometheus:
     def test_rules(self, promtool: str, arguments: list[str]) -> None:
         run = subprocess.run(
             [promtool, *arguments], cwd=DEPLOY / "prometheus", capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stdout + run.stderr
+
+    def test_queries_of_the_dashboard(self, promtool: str, tmp_path: Path) -> None:
+        queries = [expression.replace("$__rate_interval", "1m") for expression in dashboard_expressions()]
+        rules = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(queries)]
+        (tmp_path / "rules.yaml").write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+        run = subprocess.run(
+            [promtool, "check", "rules", "rules.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert run.returncode == 0, run.stdout + run.stderr
 

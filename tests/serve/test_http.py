@@ -6,8 +6,11 @@ import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dataflow.types import (
     BIGINT,
@@ -139,8 +142,6 @@ class TestLookup:
         row = (0.1, 1e300, Decimal("-0.05"), datetime(2026, 1, 2, 3, 4, 5, 6, UTC), b"\x00\xfe", "a&b=c %")
         house = House()
         house.publish(view("v", columns, ["s"], [row]))
-        from urllib.parse import quote
-
         for column, shown in house.get("/views/v")[1]["rows"][0].items():
             assert len(house.get(f"/views/v?{column}={quote(str(shown), safe='')}")[1]["rows"]) == 1, column
 
@@ -289,6 +290,33 @@ class TestProtocol:
         broken = replace(REVENUE, rows=None)
         house.publish(broken)
         assert error(house, "/views/revenue/ada", 500)["code"] == "XX000"
+
+
+SEGMENTS = st.lists(
+    st.sampled_from([*"v%aAfF0189/?&=.+-é:TZ_ ", "%2F", "%ff", "v", "views", "limit", "k", "n", "errors"]), max_size=12
+)
+
+
+@given(
+    SEGMENTS,
+    st.sampled_from([TEXT, BIGINT, MONEY, DOUBLE, DATE, TIMESTAMP, TIMESTAMPTZ, BYTEA, BOOLEAN, JSONB]),
+    st.text(max_size=12),
+)
+def test_any_request_is_answered(segments: list[str], type_: ColumnType, text: str) -> None:
+    """Whatever is asked for, the answer is rows or a refusal, never a failure of ours."""
+    house = House()
+    house.publish(view("v", {"k": type_, "n": BIGINT}, ["k"], [(None, 1)]))
+    free = "".join(segments)
+    for target in (
+        f"/views/{free}",
+        f"/views/v/{free}",
+        f"/views/v?{free}",
+        f"/views/v?k={quote(text)}",
+        f"/views/v/{quote(text, safe='')}",
+    ):
+        status, body = house.get(target)
+        assert status in (200, 400, 404), (target, body)
+        assert ("error" in body) == (status == 400 or (status == 404 and "rows" not in body))
 
 
 class TestHealth:

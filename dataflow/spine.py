@@ -34,6 +34,9 @@ TINY_RUNS = 8
 LOOSE_RUNS = 48
 """With more runs than this an insert merges along, even when nobody calls `maintain`."""
 
+CROWDED_RUNS = 16
+"""Each time the runs are this many more, merging gets as much fuel again: it must outrun what comes in."""
+
 FUEL_PER_ROW = 8
 """Rows of merging that each inserted row pays for: at least the number of tiers that it will pass through."""
 
@@ -268,11 +271,11 @@ class Spine:
     def maintain(self, fuel_rows: int) -> bool:
         """Merge up to `fuel_rows` rows, or what the inserted rows owe if that is more; True while work is left.
 
-        A call may always spend TINY_ROWS, some tens of microseconds, so that tiny runs never pile up.
+        A call may always spend TINY_ROWS, some tens of microseconds, and it spends a multiple when runs have piled up.
 
         Call it after ticks and while idle, until it returns False: only then is what was deleted out of memory.
         """
-        fuel = max(fuel_rows, self._debt, TINY_ROWS)
+        fuel = max(fuel_rows, self._debt, TINY_ROWS) * (1 + len(self._runs) // CROWDED_RUNS)
         self._debt = 0
         self._plan()
         while self._merging and fuel > 0:

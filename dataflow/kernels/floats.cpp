@@ -91,4 +91,38 @@ double Accumulator::round() const {
   return negative ? -rounded : rounded;
 }
 
+// Form: first limb, number of limbs, those limbs (the ones above repeat the sign of the last), then the counts if any.
+std::string Accumulator::pack() const {
+  int first = 0, last = kLimbs - 1;
+  while (first < last && !limbs[first]) ++first;
+  while (last > first && limbs[last] == (limbs[last - 1] >> 63 ? ~uint64_t{0} : 0)) --last;
+  int count = first == last && !limbs[first] ? 0 : last - first + 1;
+  bool special = nans || infinities || minus_infinities;
+  if (!count && !special) return {};
+  std::string out{static_cast<char>(count ? first : 0), static_cast<char>(count)};
+  out.append(reinterpret_cast<const char*>(limbs + first), static_cast<size_t>(count) * 8);
+  for (int64_t value : {nans, infinities, minus_infinities})
+    if (special) out.append(reinterpret_cast<const char*>(&value), 8);
+  return out;
+}
+
+Accumulator Accumulator::unpack(std::string_view packed) {
+  Accumulator out;
+  if (packed.empty()) return out;
+  size_t first = static_cast<uint8_t>(packed[0]), count = packed.size() > 1 ? static_cast<uint8_t>(packed[1]) : kLimbs + 1;
+  size_t counts = 2 + 8 * count;
+  if (first + count > kLimbs || (packed.size() != counts && packed.size() != counts + 24))
+    throw std::invalid_argument("a stored float sum of " + std::to_string(packed.size()) + " bytes is damaged");
+  if (count) {
+    std::memcpy(out.limbs + first, packed.data() + 2, count * 8);
+    uint64_t sign = out.limbs[first + count - 1] >> 63 ? ~uint64_t{0} : 0;
+    std::fill(out.limbs + first + count, out.limbs + kLimbs, sign);
+  }
+  if (packed.size() == counts) return out;
+  std::memcpy(&out.nans, packed.data() + counts, 8);
+  std::memcpy(&out.infinities, packed.data() + counts + 8, 8);
+  std::memcpy(&out.minus_infinities, packed.data() + counts + 16, 8);
+  return out;
+}
+
 }  // namespace headwater::rows

@@ -20,6 +20,11 @@ struct Accumulator {
   // The sum, rounded once to the nearest double, ties to even; NaN and infinities as PostgreSQL's sum. A finite sum
   // beyond the largest double gives an infinity.
   double round() const;
+
+  // A short form for storage, one for each sum: most sums span few limbs. Zero has no bytes.
+  std::string pack() const;
+  // Raises std::invalid_argument when the bytes are not what `pack` makes.
+  static Accumulator unpack(std::string_view packed);
 };
 
 }  // namespace headwater::rows

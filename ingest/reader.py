@@ -134,6 +134,7 @@ class Reader:
         while not self._stop.is_set():
             if time.monotonic() >= self._refresh_at:
                 self._refresh(consumer)
+            self._check_identity(consumer.identity())
             if not self._assigned or self._ahead.full:
                 self._stop.wait(0.005 if self._assigned else 0.05)
                 continue
@@ -142,13 +143,14 @@ class Reader:
     # What the broker says about the topic.
 
     def _refresh(self, consumer: Consumer) -> None:
-        code, reason, topic_id, partitions = consumer.describe(ANSWER_MS)
+        code, reason, partitions = consumer.describe(ANSWER_MS)
         if code == 0:
-            self._check_identity(topic_id, partitions)
+            self._check_partitions(partitions)
             code, reason = self._follow(consumer, [p for p in partitions if p not in self._assigned])
         if code == 0:
             self._check_ends(consumer)
             self._commit(consumer)
+            consumer.ask_identity(ANSWER_MS)
             self._refresh_at = time.monotonic() + REFRESH_SECONDS
         else:
             self._say_why_not(consumer, code, reason)
@@ -156,15 +158,20 @@ class Reader:
         for level, line in consumer.logs():
             log.log(30 if level <= 4 else 10, "librdkafka", source=self._name, line=line)
 
-    def _check_identity(self, topic_id: str, partitions: list[int]) -> None:
-        topic = f"topic {self._topic} on {self._connection}"
+    def _check_identity(self, topic_id: str) -> None:
         known = self.topic_id or self.expected_id
         if topic_id and known and topic_id != known:
-            raise Halt(f"{topic} was deleted and created again; start with an empty state folder to read the new one")
+            raise Halt(
+                f"topic {self._topic} on {self._connection} was deleted and created again; "
+                "start with an empty state folder to read the new one"
+            )
         self.topic_id = topic_id or self.topic_id
+
+    def _check_partitions(self, partitions: list[int]) -> None:
         if lost := self._assigned.difference(partitions):
             raise Halt(
-                f"{topic} no longer has partition {min(lost)}: it was created again; start with an empty state folder"
+                f"topic {self._topic} on {self._connection} no longer has partition {min(lost)}: it was created again; "
+                "start with an empty state folder to read the new one"
             )
 
     def _follow(self, consumer: Consumer, new: list[int]) -> tuple[int, str]:

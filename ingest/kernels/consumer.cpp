@@ -129,6 +129,11 @@ class Consumer {
       kafka_.conf_destroy(conf);
       throw std::invalid_argument(reason);
     }
+    metadata_topic_ = kafka_.topic_new(handle_, topic_.c_str(), nullptr);
+    if (!metadata_topic_) {
+      kafka_.destroy(std::exchange(handle_, nullptr), NO_CONSUMER_CLOSE);
+      throw std::invalid_argument("topic name '" + topic_ + "' is not one that Kafka allows");
+    }
     queue_ = kafka_.queue_consumer(handle_);
     admin_ = kafka_.queue_new(handle_);
   }
@@ -140,6 +145,7 @@ class Consumer {
     if (!handle_) return;
     nb::gil_scoped_release unlocked;
     Handle* handle = std::exchange(handle_, nullptr);
+    kafka_.topic_destroy(metadata_topic_);
     kafka_.queue_destroy(queue_);
     kafka_.queue_destroy(admin_);
     kafka_.destroy(handle, NO_CONSUMER_CLOSE);
@@ -176,9 +182,27 @@ class Consumer {
                           as_numpy(std::move(batch.digests)), bytes, batch.ends, batch.errors);
   }
 
-  // (code, reason, topic id as 32 hex digits or "", partitions): code is 0, or why the topic cannot be described.
-  std::tuple<int, std::string, std::string, std::vector<int32_t>> describe(int timeout_ms) {
+  // (code, reason, partitions): code is 0, or why the topic cannot be described. Waits for the broker.
+  std::tuple<int, std::string, std::vector<int32_t>> describe(int timeout_ms) {
     check();
+    nb::gil_scoped_release unlocked;
+    const Metadata* found = nullptr;
+    int code = kafka_.metadata(handle_, 0, metadata_topic_, &found, timeout_ms);
+    if (code != NO_ERROR) return {code, kafka_.text(code), {}};
+    std::unique_ptr<const Metadata, void (*)(const Metadata*)> metadata(found, kafka_.metadata_destroy);
+    if (metadata->topic_count != 1) return {UNKNOWN_TOPIC, kafka_.text(UNKNOWN_TOPIC), {}};
+    const MetadataTopic& topic = metadata->topics[0];
+    if (topic.err != NO_ERROR) return {topic.err, kafka_.text(topic.err), {}};
+    std::vector<int32_t> partitions;
+    for (int i = 0; i < topic.partition_count; ++i) partitions.push_back(topic.partitions[i].id);
+    std::sort(partitions.begin(), partitions.end());
+    return {NO_ERROR, "", partitions};
+  }
+
+  // Ask for the topic's id; `identity` has it later. Does nothing while a question is under way.
+  void ask_identity(int timeout_ms) {
+    check();
+    if (asking_) return;
     nb::gil_scoped_release unlocked;
     char reason[256] = "";
     const char* names[] = {topic_.c_str()};
@@ -188,21 +212,25 @@ class Consumer {
     if (kafka_.admin_timeout(options.get(), timeout_ms, reason, sizeof reason) != NO_ERROR)
       throw std::invalid_argument(reason);
     kafka_.describe_topics(handle_, topics.get(), options.get(), admin_);
-    // The request answers, with an error if need be, within its timeout; the margin is for a busy machine.
-    std::unique_ptr<Event, void (*)(Event*)> event(kafka_.queue_poll(admin_, timeout_ms + 5000), kafka_.event_destroy);
-    if (!event) return {TIMED_OUT, "the broker gives no answer", "", {}};
-    if (int code = kafka_.event_error(event.get())) return {code, kafka_.event_error_string(event.get()), "", {}};
+    asking_ = true;
+  }
+
+  // The topic's id as 32 hex digits, once per answer; "" when there is no answer yet or it names no id. Never waits.
+  std::string identity() {
+    check();
+    if (!asking_) return "";
+    nb::gil_scoped_release unlocked;
+    std::unique_ptr<Event, void (*)(Event*)> event(kafka_.queue_poll(admin_, 0), kafka_.event_destroy);
+    if (!event) return "";
+    asking_ = false;
+    if (kafka_.event_error(event.get())) return "";
     size_t count = 0;
     const void* result = kafka_.event_describe(event.get());
     const Description** found = result ? kafka_.described(result, &count) : nullptr;
-    if (!found || count != 1) return {TIMED_OUT, "the broker's answer is not a description of the topic", "", {}};
+    if (!found || count != 1) return "";
     const Failure* failure = kafka_.description_error(found[0]);
-    if (int code = failure ? kafka_.failure_code(failure) : NO_ERROR) return {code, kafka_.failure_string(failure), "", {}};
-    const PartitionInfo** infos = kafka_.description_partitions(found[0], &count);
-    std::vector<int32_t> partitions;
-    for (size_t i = 0; i < count; ++i) partitions.push_back(kafka_.partition_number(infos[i]));
-    std::sort(partitions.begin(), partitions.end());
-    return {NO_ERROR, "", hex(kafka_.description_id(found[0])), partitions};
+    if (failure && kafka_.failure_code(failure) != NO_ERROR) return "";
+    return hex(kafka_.description_id(found[0]));
   }
 
   // (code, reason, low, high), asked of the broker; with read_committed `high` is the last stable offset.
@@ -291,8 +319,10 @@ class Consumer {
   std::string topic_;
   std::unique_ptr<Reports> reports_;
   Handle* handle_ = nullptr;
+  Topic* metadata_topic_ = nullptr;
   Queue* queue_ = nullptr;
   Queue* admin_ = nullptr;
+  bool asking_ = false;
   int64_t typical_ = 1024;  // bytes of a message, as of the last batch
 };
 
@@ -306,6 +336,8 @@ NB_MODULE(_consumer, module) {
       .def("assign", &Consumer::assign, nb::arg("offsets"))
       .def("drain", &Consumer::drain, nb::arg("max_messages"), nb::arg("max_bytes"), nb::arg("timeout_ms"))
       .def("describe", &Consumer::describe, nb::arg("timeout_ms"))
+      .def("ask_identity", &Consumer::ask_identity, nb::arg("timeout_ms"))
+      .def("identity", &Consumer::identity)
       .def("watermarks", &Consumer::watermarks, nb::arg("partition"), nb::arg("timeout_ms"))
       .def("known_watermarks", &Consumer::known_watermarks, nb::arg("partition"))
       .def("commit", &Consumer::commit, nb::arg("offsets"))

@@ -22,7 +22,7 @@ struct Failure;           // rd_kafka_error_t
 struct TopicNames;        // rd_kafka_TopicCollection_t
 struct AdminOptions;      // rd_kafka_AdminOptions_t
 struct Description;       // rd_kafka_TopicDescription_t
-struct PartitionInfo;     // rd_kafka_TopicPartitionInfo_t
+struct Topic;             // rd_kafka_topic_t
 struct Uuid;              // rd_kafka_Uuid_t
 
 struct Message {  // rd_kafka_message_t
@@ -56,7 +56,36 @@ struct TopicPartitions {  // rd_kafka_topic_partition_list_t
   TopicPartition* elements;
 };
 
-inline constexpr int CONSUMER = 1, CONF_OK = 0, NO_ERROR = 0, PARTITION_EOF = -191, TIMED_OUT = -185, NO_OFFSET = -168;
+struct MetadataPartition {  // rd_kafka_metadata_partition_t
+  int32_t id;
+  int err;
+  int32_t leader;
+  int replica_count;
+  int32_t* replicas;
+  int isr_count;
+  int32_t* isrs;
+};
+static_assert(sizeof(MetadataPartition) == 40);
+
+struct MetadataTopic {  // rd_kafka_metadata_topic_t
+  char* topic;
+  int partition_count;
+  MetadataPartition* partitions;
+  int err;
+};
+static_assert(sizeof(MetadataTopic) == 32);
+
+struct Metadata {  // rd_kafka_metadata_t
+  int broker_count;
+  void* brokers;
+  int topic_count;
+  MetadataTopic* topics;
+  int32_t origin;
+  char* origin_name;
+};
+static_assert(sizeof(Metadata) == 48);
+
+inline constexpr int CONSUMER = 1, CONF_OK = 0, NO_ERROR = 0, UNKNOWN_TOPIC = 3, PARTITION_EOF = -191;
 inline constexpr int DESCRIBE_TOPICS = 19, NO_CONSUMER_CLOSE = 0x8;
 
 struct Library {
@@ -71,14 +100,12 @@ struct Library {
   void* (*opaque)(const Handle*);
   int (*poll)(Handle*, int);
   const char* (*text)(int);
-  const char* (*name)(int);
   Queue* (*queue_consumer)(Handle*);
   Queue* (*queue_new)(Handle*);
   void (*queue_destroy)(Queue*);
   Event* (*queue_poll)(Queue*, int);
   void (*event_destroy)(Event*);
   int (*event_error)(Event*);
-  const char* (*event_error_string)(Event*);
   const void* (*event_describe)(Event*);
   ssize_t (*consume_batch)(Queue*, int, Message**, size_t);
   void (*message_destroy)(Message*);
@@ -87,7 +114,6 @@ struct Library {
   TopicPartitions* (*list_new)(int);
   TopicPartition* (*list_add)(TopicPartitions*, const char*, int32_t);
   void (*list_destroy)(TopicPartitions*);
-  int (*assign)(Handle*, const TopicPartitions*);
   Failure* (*incremental_assign)(Handle*, const TopicPartitions*);
   int (*failure_code)(const Failure*);
   const char* (*failure_string)(const Failure*);
@@ -104,8 +130,10 @@ struct Library {
   const Description** (*described)(const void*, size_t*);
   const Failure* (*description_error)(const Description*);
   const Uuid* (*description_id)(const Description*);
-  const PartitionInfo** (*description_partitions)(const Description*, size_t*);
-  int (*partition_number)(const PartitionInfo*);
+  Topic* (*topic_new)(Handle*, const char*, void*);
+  void (*topic_destroy)(Topic*);
+  int (*metadata)(Handle*, int, Topic*, const Metadata**, int);
+  void (*metadata_destroy)(const Metadata*);
   int64_t (*uuid_high)(const Uuid*);
   int64_t (*uuid_low)(const Uuid*);
 
@@ -129,14 +157,12 @@ struct Library {
     find(opaque, "rd_kafka_opaque");
     find(poll, "rd_kafka_poll");
     find(text, "rd_kafka_err2str");
-    find(name, "rd_kafka_err2name");
     find(queue_consumer, "rd_kafka_queue_get_consumer");
     find(queue_new, "rd_kafka_queue_new");
     find(queue_destroy, "rd_kafka_queue_destroy");
     find(queue_poll, "rd_kafka_queue_poll");
     find(event_destroy, "rd_kafka_event_destroy");
     find(event_error, "rd_kafka_event_error");
-    find(event_error_string, "rd_kafka_event_error_string");
     find(event_describe, "rd_kafka_event_DescribeTopics_result");
     find(consume_batch, "rd_kafka_consume_batch_queue");
     find(message_destroy, "rd_kafka_message_destroy");
@@ -145,7 +171,6 @@ struct Library {
     find(list_new, "rd_kafka_topic_partition_list_new");
     find(list_add, "rd_kafka_topic_partition_list_add");
     find(list_destroy, "rd_kafka_topic_partition_list_destroy");
-    find(assign, "rd_kafka_assign");
     find(incremental_assign, "rd_kafka_incremental_assign");
     find(failure_code, "rd_kafka_error_code");
     find(failure_string, "rd_kafka_error_string");
@@ -162,8 +187,10 @@ struct Library {
     find(described, "rd_kafka_DescribeTopics_result_topics");
     find(description_error, "rd_kafka_TopicDescription_error");
     find(description_id, "rd_kafka_TopicDescription_topic_id");
-    find(description_partitions, "rd_kafka_TopicDescription_partitions");
-    find(partition_number, "rd_kafka_TopicPartitionInfo_partition");
+    find(topic_new, "rd_kafka_topic_new");
+    find(topic_destroy, "rd_kafka_topic_destroy");
+    find(metadata, "rd_kafka_metadata");
+    find(metadata_destroy, "rd_kafka_metadata_destroy");
     find(uuid_high, "rd_kafka_Uuid_most_significant_bits");
     find(uuid_low, "rd_kafka_Uuid_least_significant_bits");
   }

@@ -1,3 +1,9 @@
-"""What every test shares: the fixtures of the servers."""
+"""What every test shares: the fixtures of the servers, and Hypothesis without a clock."""
+
+from hypothesis import settings
 
 pytest_plugins = ["tests.servers.fixtures", "tests.servers.postgres"]
+
+# A deadline for each example would make tests fail on a busy machine.
+settings.register_profile("headwater", deadline=None)
+settings.load_profile("headwater")

@@ -12,7 +12,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dataflow.operators.accumulators import ExactSums, FloatSums
 from dataflow.operators.exact import Longs, Mask, decimals, fits_decimal, fits_long, longs, quotients
@@ -133,11 +132,10 @@ def _average_finish(result: ColumnType, kind: ExactSums) -> Callable[[Columns, L
         bad = ~fits_decimal(totals, NUMERIC_PRECISION)
         if beyond is not None:
             bad |= beyond
-        empty = counts <= 0
         safe = totals.copy()
         safe[bad] = 0
-        values, large = quotients(safe, kind.scale, np.where(empty, 1, counts), result.decimal_scale)
-        return Result(pc.if_else(pa.array(empty), _null(values.type), values), _some(bad | large))
+        values, large = quotients(safe, kind.scale, np.maximum(counts, 0), result.decimal_scale)
+        return Result(values, _some(bad if large is None else bad | large))
 
     return finish
 
@@ -161,7 +159,3 @@ def _float_finish(result: ColumnType, average: bool, kind: FloatSums) -> Callabl
 
 def _some(mask: Mask) -> Mask | None:
     return mask if mask.any() else None
-
-
-def _null(kind: pa.DataType) -> pa.Scalar:
-    return pa.scalar(None, kind)

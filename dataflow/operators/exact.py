@@ -7,12 +7,11 @@ Deliberately unknown here: groups, NULL rules and SQL types beyond the scale of 
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from dataflow.scalars import Arithmetic, decimal_arithmetic
 
 Wide = npt.NDArray[np.uint64]
 """uint64, shape (n, 2)."""
@@ -20,24 +19,19 @@ Wide = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 Longs = npt.NDArray[np.int64]
 
-_COUNT = pa.decimal256(19, 0)
-
 
 def limbs(values: pa.Array) -> Wide:
     """The unscaled integers of a decimal128 array; where the value is NULL they mean nothing."""
-    width = values.type.bit_width // 64
     flat = np.frombuffer(values.buffers()[1], np.uint64) if len(values) else np.empty(0, np.uint64)
-    return flat[values.offset * width : (values.offset + len(values)) * width].reshape(-1, width)
+    return flat[values.offset * 2 : (values.offset + len(values)) * 2].reshape(-1, 2)
 
 
 def decimals(values: Wide, scale: int, nulls: Mask | None = None) -> pa.Array:
     """A decimal128(38, scale) array of these unscaled integers."""
-    return _array(pa.decimal128(38, scale), values, nulls)
-
-
-def _array(kind: pa.DataType, values: Wide, nulls: Mask | None) -> pa.Array:
     validity = None if nulls is None else pa.array(~nulls).buffers()[1]
-    return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(np.ascontiguousarray(values))])
+    return pa.Array.from_buffers(
+        pa.decimal128(38, scale), len(values), [validity, pa.py_buffer(np.ascontiguousarray(values))]
+    )
 
 
 def add(left: Wide, right: Wide) -> Wide:
@@ -99,23 +93,15 @@ def longs(values: Wide) -> Longs:
     return np.ascontiguousarray(values[:, 0]).view(np.int64)
 
 
-def quotients(totals: Wide, scale: int, counts: Longs, digits: int) -> tuple[pa.Array, Mask]:
-    """totals / 10^scale / counts, rounded half away from zero to `digits` digits after the point.
+def quotients(totals: Wide, scale: int, counts: Longs, digits: int) -> tuple[pa.Array, Mask | None]:
+    """totals / 10^scale / counts, rounded half away from zero to `digits` digits after the point; NULL where no count is.
 
-    totals: within 38 digits; counts: at least 1. Returns decimal128(38, digits), and where it has more than 38 digits
-    (the number then means nothing).
+    totals: within 38 digits; counts: 0 or more. Returns decimal128(38, digits), and where it has more than 38 digits (the
+    number then means nothing; None: nowhere).
     """
-    wide = np.concatenate([totals, np.repeat(_sign(totals)[:, None], 2, axis=1)], axis=1)
-    divisors = np.zeros((len(counts), 4), np.uint64)
+    rows = len(counts)
+    divisors = np.zeros_like(totals)
     divisors[:, 0] = counts.view(np.uint64)
-    # Arrow truncates a quotient at scale + 20 digits. One half of the last kept digit has fewer, so that rounding half away
-    # from zero after the truncation gives what rounding the exact quotient would. Its own `round` misses ties that carry.
-    truncated = pc.divide(_array(pa.decimal256(38, scale), wide, None), _array(_COUNT, divisors, None))
-    half = Decimal(5).scaleb(-digits - 1)
-    halves = pa.array([half, -half], pa.decimal256(digits + 2, digits + 1)).take(pa.array(_sign(totals) & np.uint64(1)))
-    raised = pc.add(truncated, halves)
-    rounded = raised.cast(pa.decimal256(raised.type.precision, digits), safe=False)
-    result = limbs(rounded)
-    narrow = np.ascontiguousarray(result[:, :2])
-    fits = fits_decimal(narrow, 38) & (result[:, 2] == _sign(narrow)) & (result[:, 3] == result[:, 2])
-    return decimals(narrow, digits), ~fits
+    dividends, none = decimals(totals, scale), counts == 0
+    values, errors = decimal_arithmetic(Arithmetic.DIVIDE, dividends, decimals(divisors, 0, none), rows, digits)
+    return values, None if errors is None else errors.is_valid().to_numpy(zero_copy_only=False)

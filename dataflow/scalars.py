@@ -109,32 +109,28 @@ class TextFunction(IntEnum):
     RPAD = 9
     REPEAT = 10
     REVERSE = 11
+    LIKE_ESCAPE = 12
 
 
 FIELD_CODE = {
-    name: code
-    for code, name in enumerate(
-        [
-            "microseconds",
-            "milliseconds",
-            "second",
-            "minute",
-            "hour",
-            "day",
-            "week",
-            "month",
-            "quarter",
-            "year",
-            "decade",
-            "century",
-            "millennium",
-            "isoyear",
-            "dow",
-            "isodow",
-            "doy",
-            "epoch",
-        ]
-    )
+    "microseconds": 0,
+    "milliseconds": 1,
+    "second": 2,
+    "minute": 3,
+    "hour": 4,
+    "day": 5,
+    "week": 6,
+    "month": 7,
+    "quarter": 8,
+    "year": 9,
+    "decade": 10,
+    "century": 11,
+    "millennium": 12,
+    "isoyear": 13,
+    "dow": 14,
+    "isodow": 15,
+    "doy": 16,
+    "epoch": 17,
 }
 """Fields of a date or timestamp; those up to millennium are also units of truncation."""
 
@@ -220,9 +216,9 @@ def text(function: int, values: Sequence[pa.Array], rows: int) -> Result:
     return _result(_scalars.text(function, values, rows))
 
 
-def like(value: pa.Array, pattern: pa.Array, escape: pa.Array, rows: int, negated: bool) -> Result:
-    """LIKE; the escape is one character, or empty for none."""
-    return _result(_scalars.like([value, pattern, escape], rows, negated))
+def like(value: pa.Array, pattern: pa.Array, rows: int, negated: bool) -> Result:
+    """LIKE with a backslash as escape; LIKE_ESCAPE rewrites patterns that have another one."""
+    return _result(_scalars.like([value, pattern], rows, negated))
 
 
 def concat(

@@ -5,6 +5,8 @@
 // PostgreSQL's message where a row failed and NULL elsewhere; the value of a failed row is NULL.
 #pragma once
 
+#include <nanobind/stl/string.h>
+
 #include <optional>
 
 #include "dataflow/kernels/arrow.h"

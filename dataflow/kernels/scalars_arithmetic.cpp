@@ -129,7 +129,7 @@ Outcome signs(Sign op, nb::handle values, int64_t rows) {
   return unary<T, T>(a, rows, a.column.format.text.c_str(), [=](T x, T& out) -> const char* {
     if constexpr (std::is_floating_point_v<T>) {
       if (op == Sign::sign)
-        out = x > 0 ? T{1} : x < 0 ? T{-1} : x == 0 ? T{0} : x;
+        out = x > 0 ? T{1} : x < 0 ? T{-1} : T{0};  // NaN has sign 0, as in PostgreSQL
       else
         out = op == Sign::negate ? -x : std::fabs(x);
       return nullptr;

@@ -185,7 +185,11 @@ nb::tuple cast_time(nb::handle values, int64_t rows, int code) {
 
 // From text --------------------------------------------------------------------------------------------------------
 
-std::string quoted(std::string_view value) { return "\"" + std::string(value) + "\""; }
+std::string quoted(std::string_view value) {
+  std::string out(1, '"');
+  out.append(value).append(1, '"');
+  return out;
+}
 
 std::string input_error(Kind kind, Status status, std::string_view value) {
   const std::string name = kNames[static_cast<int>(kind)];

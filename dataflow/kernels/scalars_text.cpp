@@ -164,9 +164,28 @@ void reverse(Text text, std::string& out) {
   }
 }
 
-// Matches LIKE: % any text, _ one character, `escape` (empty: none) takes the next character as it is. The last % seen is
-// the only place to go back to, so the time is at most text times pattern. Sets `failed` when the pattern ends in an escape.
-bool like(Text text, Text pattern, Text escape, bool& failed) {
+// The pattern with a backslash in place of its own escape character (empty: none, so that backslashes are plain).
+const char* like_escape(Text pattern, Text escape, std::string& out) {
+  if (count(escape) > 1) return "invalid escape string";
+  bool escaped = false;
+  while (!pattern.empty()) {
+    const Text character = first(pattern, 1);
+    pattern = pattern.substr(character.size());
+    if (character == escape && !escaped) {
+      out += '\\';
+      escaped = true;
+      continue;
+    }
+    if (character == "\\" && !escaped) out += '\\';
+    out.append(character);
+    escaped = false;
+  }
+  return nullptr;
+}
+
+// Matches LIKE: % any text, _ one character, a backslash takes the next character as it is. The last % seen is the only place
+// to go back to, so the time is at most text times pattern. Sets `failed` when a match gets to a backslash at the end.
+bool like(Text text, Text pattern, bool& failed) {
   size_t t = 0, p = 0, star = Text::npos, retry = 0;
   auto next_character = [&](size_t at) {
     ++at;
@@ -174,32 +193,29 @@ bool like(Text text, Text pattern, Text escape, bool& failed) {
     return at;
   };
   while (true) {
-    if (p < pattern.size()) {
-      size_t from = p;
-      const bool escaped = !escape.empty() && pattern.substr(p, escape.size()) == escape;
-      if (escaped) {
-        from += escape.size();
-        if (from >= pattern.size()) {
-          failed = true;
-          return false;
-        }
-      } else if (pattern[p] == '%') {
-        star = ++p;
-        retry = t;
-        if (p == pattern.size()) return true;
-        continue;
-      } else if (pattern[p] == '_' && t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '%') {
+      star = ++p;
+      retry = t;
+      if (p == pattern.size()) return true;
+      continue;
+    }
+    if (p == pattern.size() && t == text.size()) return true;
+    if (p < pattern.size() && t < text.size()) {
+      if (pattern[p] == '_') {
         t = next_character(t);
         ++p;
         continue;
       }
-      if (t < text.size() && (escaped || pattern[p] != '_') && text[t] == pattern[from]) {
+      const size_t from = pattern[p] == '\\' ? p + 1 : p;
+      if (from == pattern.size()) {
+        failed = true;
+        return false;
+      }
+      if (text[t] == pattern[from]) {
         ++t;
         p = from + 1;
         continue;
       }
-    } else if (t == text.size()) {
-      return true;
     }
     if (star == Text::npos || retry >= text.size()) return false;
     retry = next_character(retry);
@@ -213,18 +229,12 @@ Outcome like_rows(const std::vector<Arg>& a, int64_t rows, bool negated) {
   Output<bool> out(rows);
   Errors errors;
   for (int64_t i = 0; i < rows; ++i) {
-    if (!(a[0].valid(i) && a[1].valid(i) && a[2].valid(i))) {
+    if (!(a[0].valid(i) && a[1].valid(i))) {
       out.set_null(i);
       continue;
     }
     bool failed = false;
-    const Text escape = a[2].bytes(i);
-    if (count(escape) > 1) {
-      errors.add(i, "invalid escape string");
-      out.set_null(i);
-      continue;
-    }
-    const bool matched = like(a[0].bytes(i), a[1].bytes(i), escape, failed);
+    const bool matched = like(a[0].bytes(i), a[1].bytes(i), failed);
     if (failed) {
       errors.add(i, "LIKE pattern must not end with escape character");
       out.set_null(i);
@@ -235,7 +245,7 @@ Outcome like_rows(const std::vector<Arg>& a, int64_t rows, bool negated) {
   return {out.finish("b"), errors.finish(rows)};
 }
 
-enum class Piece { substring, left, right, btrim, ltrim, rtrim, replace, split_part, lpad, rpad, repeat, reverse };
+enum class Piece { substring, left, right, btrim, ltrim, rtrim, replace, split_part, lpad, rpad, repeat, reverse, like_escape };
 
 // Calls the function with the arguments of row i; the texts and numbers are where each function has them.
 const char* apply(Piece piece, const std::vector<Arg>& a, int64_t i, std::string& out) {
@@ -257,6 +267,7 @@ const char* apply(Piece piece, const std::vector<Arg>& a, int64_t i, std::string
     case Piece::rpad: return pad(text, number(1), a[2].bytes(i), piece == Piece::lpad, out);
     case Piece::repeat: return repeat(text, number(1), out);
     case Piece::reverse: reverse(text, out); return nullptr;
+    case Piece::like_escape: return like_escape(text, a[1].bytes(i), out);
   }
   return nullptr;
 }
@@ -269,7 +280,8 @@ std::vector<Arg> read_piece(Piece piece, const nb::sequence& values, int64_t row
     case Piece::repeat: return read_all(values, rows, -1, 4);
     case Piece::btrim:
     case Piece::ltrim:
-    case Piece::rtrim: return read_all(values, rows, -1, -1);
+    case Piece::rtrim:
+    case Piece::like_escape: return read_all(values, rows, -1, -1);
     case Piece::replace: return read_all(values, rows, -1, -1, -1);
     case Piece::split_part: return read_all(values, rows, -1, -1, 4);
     case Piece::lpad:
@@ -306,13 +318,13 @@ Column concat(const std::vector<Arg>& parts, int64_t rows, bool strict, const st
 
 void add_text(nb::module_& m) {
   m.def("text", [](int code, const nb::sequence& values, int64_t rows) {
-    if (code < 0 || code > static_cast<int>(Piece::reverse)) throw std::invalid_argument("unknown function of text");
+    if (code < 0 || code > static_cast<int>(Piece::like_escape)) throw std::invalid_argument("unknown function of text");
     const Piece piece = static_cast<Piece>(code);
     const auto args = read_piece(piece, values, rows);
     return give(text_rows(args, rows, "U", [&](int64_t i, std::string& out) { return apply(piece, args, i, out); }));
   });
   m.def("like", [](const nb::sequence& values, int64_t rows, bool negated) {
-    return give(like_rows(read_all(values, rows, -1, -1, -1), rows, negated));
+    return give(like_rows(read_all(values, rows, -1, -1), rows, negated));
   });
   m.def(
       "concat",

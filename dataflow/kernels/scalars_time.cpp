@@ -1,5 +1,6 @@
 // Dates and timestamps: fields, truncation, days added, seconds since the epoch. All in UTC.
 #include <cmath>
+#include <cstdio>
 
 #include "dataflow/kernels/scalars.h"
 #include "dataflow/kernels/text_time.h"
@@ -132,6 +133,30 @@ nb::tuple extract(int code, nb::handle values, int64_t rows, int scale) {
   }));
 }
 
+Outcome to_timestamp(const Arg& seconds, int64_t rows) {
+  // PostgreSQL rounds the microseconds since 2000: later instants round differently otherwise.
+  constexpr int64_t epoch = 946'684'800;
+  constexpr double first = static_cast<double>(text::kFirstDay) * 86'400, last = static_cast<double>(text::kLastTimestampDay) * 86'400;
+  Unlocked unlocked(rows);
+  Output<int64_t> out(rows);
+  Errors errors;
+  for (int64_t i = 0; i < rows; ++i) {
+    const double value = seconds.valid(i) ? seconds.get<double>(i) : 0;
+    if (!seconds.valid(i)) {
+      out.set_null(i);
+    } else if (value >= first && value < last) {
+      const double micros = std::rint((value - epoch) * static_cast<double>(kMicrosPerSecond));
+      out.set(i, static_cast<int64_t>(micros) + epoch * kMicrosPerSecond);
+    } else {
+      char message[64];
+      std::snprintf(message, sizeof(message), "timestamp out of range: \"%g\"", value);
+      errors.add(i, std::isnan(value) ? "timestamp cannot be NaN" : message);
+      out.set_null(i);
+    }
+  }
+  return {out.finish("tsu:UTC"), errors.finish(rows)};
+}
+
 }  // namespace
 
 void add_time(nb::module_& m) {
@@ -158,18 +183,7 @@ void add_time(nb::module_& m) {
           return __builtin_sub_overflow(a, b, &out) ? "integer out of range" : nullptr;
         }));
   });
-  m.def("to_timestamp", [](nb::handle seconds, int64_t rows) {
-    return give(unary<int64_t, double>(
-        read_arg(seconds, rows, 8), rows, "tsu:UTC", [](double value, int64_t& out) -> const char* {
-          // PostgreSQL rounds the microseconds since 2000: later instants round differently otherwise.
-          constexpr int64_t epoch = 946'684'800;
-          if (std::isnan(value)) return "timestamp cannot be NaN";
-          const double micros = std::rint((value - epoch) * static_cast<double>(kMicrosPerSecond));
-          if (!(micros > -211'813'488'000'000'001.0 && micros < 9.2e18 - epoch * 1e6)) return kTimestampRange;
-          out = static_cast<int64_t>(micros) + epoch * kMicrosPerSecond;
-          return nullptr;
-        }));
-  });
+  m.def("to_timestamp", [](nb::handle seconds, int64_t rows) { return give(to_timestamp(read_arg(seconds, rows, 8), rows)); });
 }
 
 }  // namespace headwater::scalars

@@ -17,7 +17,7 @@ from dataflow import scalars
 from dataflow.scalars import Comparison
 from dataflow.types import ColumnType, Kind
 from planner.functions.registry import Function, Implementation, Kernel, Operands, Pattern, Site, fixed, predicate
-from planner.functions.types import FLOATS
+from planner.functions.types import INTEGERS, FunctionError
 
 TRUE, FALSE, UNKNOWN = pa.scalar(True), pa.scalar(False), pa.scalar(None, pa.bool_())
 
@@ -85,7 +85,7 @@ def _nullif(site: Site) -> Kernel:
 def _extreme(site: Site) -> Kernel:
     """GREATEST and LEAST: NULLs are passed over; NaN is the greatest."""
     greatest = site.name == "greatest"
-    if site.result.kind not in (*FLOATS, Kind.TEXT, Kind.BYTEA):
+    if site.result.kind in (*INTEGERS, Kind.NUMERIC, Kind.DATE, Kind.TIMESTAMP):
         function = pc.max_element_wise if greatest else pc.min_element_wise
         return lambda operands, _rows: (function(*operands), None)
     op = int(Comparison.GREATER_EQUAL if greatest else Comparison.LESS_EQUAL)
@@ -108,6 +108,12 @@ def _first(arguments: tuple[ColumnType, ...], _literals: tuple[object, ...]) -> 
     return arguments[0]
 
 
+def _ordered(arguments: tuple[ColumnType, ...], _literals: tuple[object, ...]) -> ColumnType:
+    if arguments[0].kind is Kind.JSONB:
+        raise FunctionError("jsonb values have no order here", "take a scalar out first: (value ->> 'key')::numeric")
+    return arguments[0]
+
+
 _B = Kind.BOOLEAN
 _invert = pc.invert
 _EXTREME = Implementation(_extreme, scalars=True)
@@ -126,6 +132,6 @@ FUNCTIONS: tuple[Function, ...] = (
     predicate("is_not_unknown", _test(pc.is_valid), _B),
     Function("coalesce", (Pattern.UNIFIED,), _first, fixed(coalesce, lenient=True), variadic=True),
     Function("nullif", (Pattern.COMPARED, Pattern.COMPARED), _first, Implementation(_nullif)),
-    Function("greatest", (Pattern.UNIFIED,), _first, _EXTREME, variadic=True),
-    Function("least", (Pattern.UNIFIED,), _first, _EXTREME, variadic=True),
+    Function("greatest", (Pattern.UNIFIED,), _ordered, _EXTREME, variadic=True),
+    Function("least", (Pattern.UNIFIED,), _ordered, _EXTREME, variadic=True),
 )

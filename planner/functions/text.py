@@ -17,6 +17,7 @@ from dataflow import scalars
 from dataflow.scalars import TextFunction
 from dataflow.types import BYTEA, INTEGER, TEXT, ColumnType, Kind
 from planner.functions.constants import specialised
+from planner.functions.logic import first_errors
 from planner.functions.registry import (
     Function,
     Implementation,
@@ -31,7 +32,6 @@ from planner.functions.registry import (
 from planner.functions.types import FunctionError
 
 _BLANK = pa.array([" "], pa.large_string())
-_BACKSLASH = pa.array(["\\"], pa.large_string())
 
 
 def _arrow(name: str) -> Implementation:
@@ -54,13 +54,16 @@ def _native(function: TextFunction, last: pa.Array | None = None) -> Implementat
 
 def _like(site: Site) -> Kernel:
     fold, negated = site.name.endswith("ilike"), site.name.startswith("not_")
-    lower = pc.get_function("utf8_lower")
+    lower, escape = pc.get_function("utf8_lower"), int(TextFunction.LIKE_ESCAPE)
 
     def kernel(operands: Operands, rows: int) -> tuple[Any, Any]:
+        value, pattern, errors = operands[0], operands[1], None
+        if len(operands) == 3:
+            pattern, errors = scalars.text(escape, operands[1:], rows)
         if fold:
-            operands = [lower.call([operand]) for operand in operands]
-        escape = operands[2] if len(operands) == 3 else _BACKSLASH
-        return scalars.like(operands[0], operands[1], escape, rows, negated)
+            value, pattern = lower.call([value]), lower.call([pattern])
+        values, own = scalars.like(value, pattern, rows, negated)
+        return values, first_errors([errors, own])
 
     return kernel
 

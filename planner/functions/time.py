@@ -73,8 +73,12 @@ def field_error(text: str, type_: ColumnType) -> str:
     return f'unit "{text.lower()}" {verb} for type {type_name(type_)}'
 
 
-def _checked(arguments: tuple[ColumnType, ...], literals: tuple[object, ...]) -> str | None:
-    field, type_ = literals[0], arguments[1]
+def _fields_of(name: str, type_: ColumnType) -> ColumnType:
+    """date_part sees a date as the timestamp of its midnight; extract does not."""
+    return TIMESTAMP if name == "date_part" and type_.kind is Kind.DATE else type_
+
+
+def _checked(field: object, type_: ColumnType) -> str | None:
     if not isinstance(field, str):
         return None
     name = field_name(field)
@@ -84,14 +88,14 @@ def _checked(arguments: tuple[ColumnType, ...], literals: tuple[object, ...]) ->
 
 
 def _extracted(arguments: tuple[ColumnType, ...], literals: tuple[object, ...]) -> ColumnType:
-    name = _checked(arguments, literals)
+    name = _checked(literals[0], arguments[1])
     if name is None:
         return NUMERIC
     return derived_numeric(0 if arguments[1].kind is Kind.DATE else FIELDS[name])
 
 
 def _part(arguments: tuple[ColumnType, ...], literals: tuple[object, ...]) -> ColumnType:
-    _checked(arguments, literals)
+    _checked(literals[0], _fields_of("date_part", arguments[1]))
     return DOUBLE
 
 
@@ -110,7 +114,7 @@ def _no_interval(arguments: tuple[ColumnType, ...], _literals: tuple[object, ...
 
 
 def _extract(site: Site, field: str) -> Callable[[Any, int], tuple[Any, Any]]:
-    type_ = site.operands[1].type
+    type_ = _fields_of(site.name, site.operands[1].type)
     name = field_name(field)
     if name not in (DATE_FIELDS if type_.kind is Kind.DATE else FIELDS):
         raise FunctionError(field_error(field, type_))
@@ -130,7 +134,7 @@ def _truncate(site: Site, unit: str) -> Callable[[Any, int], tuple[Any, Any]]:
 def _zone(site: Site, zone: str) -> Callable[[Any, int], tuple[Any, Any]]:
     """AT TIME ZONE: between the wall clock of a zone and the instant; the one zone here is UTC, where both have equal bits."""
     if zone.upper() not in ("UTC", "GMT", "Z", "ETC/UTC", "ZULU"):
-        raise FunctionError(f'time zone "{zone}" is not supported', "the only time zone is UTC")
+        raise FunctionError(f'time zone "{zone}" not recognized', "the only time zone here is UTC")
     data = site.result.arrow
     return lambda values, _rows: (values.view(data), None)
 

@@ -7,6 +7,7 @@ Deliberately unknown: HTTP, and how values are written.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -23,6 +24,9 @@ from dataflow.types import Schema
 SMALL_WINDOW = 256
 LARGE_WINDOW = 65_536
 """Rows of each run that a scan looks at at once: few at first, for a small limit; more while nothing is found."""
+
+Filter = tuple[int, pa.Array]
+"""A column's position and the value, an array of one, that it has to equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +68,14 @@ class Publication:
         return self._current
 
 
-def lookup(view: PublishedView, key: Sequence[pa.Scalar]) -> Delta:
-    """The rows whose key columns have these values, in the order of `view.key`; consolidated."""
-    probe = view.rows.probe(tuple(pa.array([value.as_py()], value.type) for value in key), False)
+def lookup(view: PublishedView, key: Sequence[pa.Array]) -> Delta:
+    """The rows whose key columns have these values (arrays of one, in the order of `view.key`); consolidated."""
+    probe = view.rows.probe(tuple(key), False)
     found = Delta(probe.columns, probe.diffs)
     return consolidate(found) if len(found) > 1 else found  # one match has nothing to be added to
 
 
-def scan(snapshot: Snapshot, filters: Sequence[tuple[int, pa.Scalar]], limit: int, distinct: bool = False) -> Delta:
+def scan(snapshot: Snapshot, filters: Sequence[Filter], limit: int, distinct: bool = False) -> Delta:
     """Rows that equal every (column, value), enough of them for `limit`; consolidated, in the order of the index.
 
     The limit counts each copy of a row, with `distinct` each different row. More rows than asked for may come back; when
@@ -126,7 +130,7 @@ def _behind(run: Run, key_hash: np.uint64, second: np.uint64) -> int:
     return low + int(np.searchsorted(run.seconds[low:high], second, "right"))
 
 
-def _select(window: Window, filters: Sequence[tuple[int, pa.Scalar]]) -> Delta:
+def _select(window: Window, filters: Sequence[Filter]) -> Delta:
     """The rows of a window that pass the filters, not consolidated."""
     parts = []
     for run, start, stop in window:
@@ -135,16 +139,16 @@ def _select(window: Window, filters: Sequence[tuple[int, pa.Scalar]]) -> Delta:
     return concat_deltas(parts)
 
 
-def equal_rows(rows: Delta, filters: Sequence[tuple[int, pa.Scalar]]) -> Delta:
+def equal_rows(rows: Delta, filters: Sequence[Filter]) -> Delta:
     """The rows in which each (column, value) is equal."""
     if not filters:
         return rows
     mask = None
     for index, value in filters:
         # As in PostgreSQL, NaN equals NaN.
-        nan = pa.types.is_floating(value.type) and value.as_py() != value.as_py()
-        column = rows.columns[index]
-        equal = pc.is_nan(column) if nan else pc.equal(column, value)
+        column, scalar = rows.columns[index], value[0]
+        nan = pa.types.is_floating(value.type) and math.isnan(scalar.as_py())
+        equal = pc.is_nan(column) if nan else pc.equal(column, scalar)
         mask = equal if mask is None else pc.and_(mask, equal)
     mask = pc.fill_null(mask, False)
     return Delta(tuple(column.filter(mask) for column in rows.columns), rows.diffs[mask.to_numpy(zero_copy_only=False)])

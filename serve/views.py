@@ -31,7 +31,7 @@ from serve.errors import (
     did_you_mean,
     error_body,
 )
-from serve.reads import Publication, Published, PublishedView, copies, equal_rows, lookup, scan
+from serve.reads import Filter, Publication, Published, PublishedView, copies, equal_rows, lookup, scan
 from serve.status import StatusSource
 from serve.values import BadValue, parse_value
 
@@ -228,7 +228,7 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-def _value(view: PublishedView, index: int, text: str) -> pa.Scalar | None:
+def _value(view: PublishedView, index: int, text: str) -> pa.Array | None:
     column = view.schema[index]
     try:
         return parse_value(text, column.type)
@@ -237,7 +237,7 @@ def _value(view: PublishedView, index: int, text: str) -> pa.Scalar | None:
         raise Refused(400, str(error), error.code, detail=detail, hint=error.hint) from None
 
 
-def _filtered(rows: Delta, filters: list[tuple[int, pa.Scalar]], view: PublishedView) -> Delta:
+def _filtered(rows: Delta, filters: list[Filter], view: PublishedView) -> Delta:
     """The rows of a lookup that pass the filters on other columns too."""
     others = [(index, value) for index, value in filters if index not in view.key]
     return equal_rows(rows, others) if others and len(rows) else rows

@@ -50,9 +50,9 @@ def test_scan_equals_the_model(batches, key, data) -> None:
     assert counted(scan(rows, [], 10_000)) == expected
 
     number, text = data.draw(st.integers(0, 7)), data.draw(st.sampled_from(["a", "c"]))
-    filters = [(0, pa.scalar(number, pa.int64())), (1, pa.scalar(text, pa.large_string()))]
+    filters = [(0, pa.array([number], pa.int64())), (1, pa.array([text], pa.large_string()))]
     for wanted in (filters, filters[:1], filters[1:]):
-        kept = {row: n for row, n in expected.items() if all(row[i] == value.as_py() for i, value in wanted)}
+        kept = {row: n for row, n in expected.items() if all(row[i] == value[0].as_py() for i, value in wanted)}
         assert counted(scan(rows, wanted, 10_000)) == Counter(kept)
 
     limit = data.draw(st.integers(1, 8))
@@ -76,14 +76,14 @@ def test_rows_cancelled_in_another_run_are_not_seen() -> None:
 
 def test_lookup_adds_runs_up_and_finds_no_null() -> None:
     found = view("v", {"k": TEXT, "n": BIGINT}, ["k"], [("a", 1), ("b", 2), (None, 9)], [("a", 1, Diff(-1)), ("a", 3)])
-    assert counted(lookup(found, [pa.scalar("a", pa.large_string())])) == Counter({("a", 3): 1})
-    assert counted(lookup(found, [pa.scalar("z", pa.large_string())])) == Counter()
+    assert counted(lookup(found, [pa.array(["a"], pa.large_string())])) == Counter({("a", 3): 1})
+    assert counted(lookup(found, [pa.array(["z"], pa.large_string())])) == Counter()
 
 
 def test_nan_equals_nan_and_zero_equals_minus_zero() -> None:
     numbers = snapshot([DOUBLE], (0,), delta([DOUBLE], [(float("nan"),), (-0.0,), (1.0,), (None,)]))
-    assert len(scan(numbers, [(0, pa.scalar(float("nan"), pa.float64()))], 10)) == 1
-    assert len(scan(numbers, [(0, pa.scalar(0.0, pa.float64()))], 10)) == 1
+    assert len(scan(numbers, [(0, pa.array([float("nan")], pa.float64()))], 10)) == 1
+    assert len(scan(numbers, [(0, pa.array([0.0], pa.float64()))], 10)) == 1
 
 
 def test_copies_follow_diffs_up_to_the_limit() -> None:

@@ -50,7 +50,8 @@ class Generator(threading.Thread):
         self._chance = random.Random()
         self._rate = rate
         self._next = {"orders": 1, "payments": 1}
-        self._producer = Producer({**connection, "linger.ms": 2})
+        mine = {key: value for key, value in connection.items() if not key.startswith("fetch.")}
+        self._producer = Producer({**mine, "linger.ms": 2, "log_level": 4})
 
     def run(self) -> None:
         """Produce until stopped, then wait until the broker has everything."""
@@ -113,7 +114,7 @@ class Generator(threading.Thread):
 
 def run_demo(seconds: int | None, rate: int) -> None:
     """Run until Ctrl-C, or for `seconds`. DemoMismatchError when the view differs from the recomputation at the end."""
-    set_up_logging("warning", "text")
+    set_up_logging("error", "text")
     console = Console()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -27,7 +27,7 @@ def set_up_logging(level: str, form: str) -> None:
     if form == "auto":
         form = "text" if sys.stderr.isatty() else "json"
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
         if form == "text"
         else structlog.processors.JSONRenderer()
     )

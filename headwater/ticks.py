@@ -19,7 +19,7 @@ from typing import Protocol
 import structlog
 
 from dataflow.delta import Delta
-from dataflow.rows import concat, consolidate
+from dataflow.rows import concat_deltas, consolidate
 from dataflow.step import Dataflow
 from headwater.replay import fold, positions
 from ingest.remap import Binding, RemapLog
@@ -115,7 +115,7 @@ class Pending:
         parts = self.changes.get(view, [])
         if len(parts) <= 1:
             return parts[0] if parts else None
-        return consolidate(concat(parts))
+        return consolidate(concat_deltas(parts))
 
 
 class TickLoop:

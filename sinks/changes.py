@@ -45,11 +45,14 @@ def upserts(ticks: Sequence[tuple[int, Delta]], schema: Schema, key: tuple[int, 
     """
     ticks = [(time, delta) for time, delta in ticks if len(delta)]
     columns, diffs, times = _joined(ticks, schema)
-    same_row, first = rows.group(columns)
-    net = np.zeros(len(first), np.int64)
-    np.add.at(net, same_row, diffs)
     same_key, first_of_key = rows.group(tuple(columns[i] for i in key))
     keys = len(first_of_key)
+    if keys == len(diffs):  # no row can meet another, as in the first fill of a view
+        first, net = first_of_key, diffs
+    else:
+        same_row, first = rows.group(columns)
+        net = np.zeros(len(first), np.int64)
+        np.add.at(net, same_row, diffs)
     changed = np.flatnonzero(net)
     # The key and the diff of each distinct row that the ticks together add or take away.
     owner, diff = same_key[first[changed]], net[changed]
@@ -58,14 +61,16 @@ def upserts(ticks: Sequence[tuple[int, Delta]], schema: Schema, key: tuple[int, 
     np.add.at(removed, owner, np.maximum(-diff, 0))
     if keys and max(int(added.max()), int(removed.max())) > 1:
         raise KeyNotUniqueError
-    last = np.zeros(keys, np.int64)
-    if len(ticks) == 1:
-        last[:] = ticks[0][0]
-    else:
-        np.maximum.at(last, same_key, times)
     upserted = first[changed[diff > 0]]
     deleted = first[changed[(diff < 0) & (added[owner] == 0)]]
-    return _encoded(columns, upserted, deleted, last[same_key[np.concatenate([upserted, deleted])]], schema, key)
+    touched = np.concatenate([upserted, deleted])
+    if len(ticks) == 1:
+        last = np.full(len(touched), ticks[0][0], np.int64)
+    else:
+        of_key = np.zeros(keys, np.int64)
+        np.maximum.at(of_key, same_key, times)
+        last = of_key[same_key[touched]]
+    return _encoded(columns, upserted, deleted, last, schema, key)
 
 
 def _joined(
@@ -93,7 +98,10 @@ def _encoded(
     schema: Schema,
     key: tuple[int, ...],
 ) -> Changes:
-    every = rows.take(tuple(columns[i] for i in key), np.concatenate([upserted, deleted]))
+    keys = tuple(columns[i] for i in key)
+    if len(upserted) == len(columns[0]):  # distinct indices: every row, in its order
+        return Changes(encode_keys(keys, tuple(schema[i] for i in key)), encode_values(columns, schema), times)
+    every = rows.take(keys, np.concatenate([upserted, deleted]))
     values = encode_values(rows.take(columns, upserted), schema)
     if len(deleted):
         values = pa.concat_arrays([values, pa.nulls(len(deleted), pa.large_binary())])

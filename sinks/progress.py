@@ -15,6 +15,14 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from sinks.base import SinkHaltedError
 
+TOPIC_SETTINGS = {
+    # Only closed segments are compacted: with Kafka's defaults a start would read a week of records, or a gigabyte.
+    "segment.bytes": str(8 * 1024 * 1024),
+    "segment.ms": str(3_600_000),
+    "min.cleanable.dirty.ratio": "0.1",
+}
+"""Settings of the progress topic besides compaction."""
+
 
 class Progress(msgspec.Struct, frozen=True):
     """One record.
@@ -56,8 +64,8 @@ def read(
 
     Call it after init_transactions: then the sink's own last transaction has ended. The high watermark is asked for with
     read_uncommitted, since the last stable offset may hide our own committed record behind another sink's open transaction;
-    the records up to it are read with read_committed. Raises ProgressUnavailableError if the end is not reached within `timeout`
-    seconds or when `stopped()`, SinkHaltedError if the frontier went back or a record cannot be read.
+    the records up to it are read with read_committed. Raises ProgressUnavailableError after `timeout` seconds without coming
+    nearer to the end, or when `stopped()`; SinkHaltedError if the frontier went back or a record cannot be read.
     """
     partition = TopicPartition(topic_name(service), 0, OFFSET_BEGINNING)
     end = _high_watermark(connection, partition, timeout)
@@ -65,7 +73,7 @@ def read(
     consumer = _consumer(connection, "read_committed")
     try:
         consumer.assign([partition])
-        for message in _until(consumer, partition, end, time.monotonic() + timeout, stopped):
+        for message in _until(consumer, partition, end, timeout, stopped):
             if message.key() == wanted and message.value() is not None:
                 found = _later(found, _decode(message), message)
     except KafkaException as error:
@@ -107,14 +115,14 @@ def _high_watermark(connection: Mapping[str, str], partition: TopicPartition, ti
 
 
 def _until(
-    consumer: Consumer, partition: TopicPartition, end: int, deadline: float, stopped: Callable[[], bool]
+    consumer: Consumer, partition: TopicPartition, end: int, timeout: float, stopped: Callable[[], bool]
 ) -> Iterator[Message]:
     """Every committed record before offset `end`; returns only on proof that there are no more.
 
     Control records and aborted ones occupy offsets too, so the last record may lie well before `end`: the end of partition that
     the client reports for a committed reader is the last stable offset, and it alone tells that `end` was reached.
     """
-    reached = 0
+    reached, deadline = 0, time.monotonic() + timeout
     while reached < end:
         if stopped() or time.monotonic() > deadline:
             raise ProgressUnavailableError(
@@ -127,7 +135,7 @@ def _until(
             continue
         error = message.error()
         if error is None:
-            reached = offset + 1
+            reached, deadline = offset + 1, time.monotonic() + timeout
             if offset < end:
                 yield message
         elif error.code() == KafkaError._PARTITION_EOF:

@@ -61,7 +61,7 @@ class Target:
 def transaction_timeout(rows: int) -> float:
     """Seconds that the broker should give a transaction of so many rows; in steps, so that a session serves many sizes."""
     timeout = SHORT_TRANSACTION
-    while timeout < 10.0 + rows / _ROWS_PER_SECOND and timeout < LONG_TRANSACTION:
+    while timeout < 2.0 * rows / _ROWS_PER_SECOND and timeout < LONG_TRANSACTION:
         timeout *= 4
     return min(timeout, LONG_TRANSACTION)
 
@@ -85,7 +85,8 @@ class Session:
             raise SinkHaltedError(f"sink {target.sink} cannot use its connection: {error}") from error
         try:
             topics = Topics(target.connection, timeout=5.0)
-            recorded = topics.ensure(progress.topic_name(target.service), 1, target.replication) != "missing"
+            shared = progress.topic_name(target.service)
+            recorded = topics.ensure(shared, 1, target.replication, progress.TOPIC_SETTINGS) != "missing"
             self._repeat(self._producer.init_transactions, 30.0)
             if recorded:
                 self.progress = progress.read(

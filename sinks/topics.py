@@ -20,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 Found = Literal["existing", "created", "missing"]
 
+_NOTHING: Mapping[str, str] = {}
 _FORBIDDEN = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
 _EMBEDDED = "mockCluster"  # how the cluster ids of librdkafka's own mock cluster begin
 
@@ -35,9 +36,12 @@ class Topics:
         self._admin = AdminClient({**connection, "log_level": 2})
         self._timeout = timeout
 
-    def ensure(self, topic: str, partitions: int, replication: int) -> Found:
-        """Create the topic, compacted, if it is missing. "missing" means: this broker creates it when it is produced to."""
-        found = self._create(topic, partitions, replication, validate_only=False)
+    def ensure(self, topic: str, partitions: int, replication: int, extra: Mapping[str, str] = _NOTHING) -> Found:
+        """Create the topic, compacted, with `extra` settings if it is missing.
+
+        "missing" means: this broker creates it when it is produced to.
+        """
+        found = self._create(topic, partitions, replication, extra, validate_only=False)
         if found == "created":
             self._await(topic)
             log.info("topic created", topic=topic, partitions=partitions, replication=replication)
@@ -45,7 +49,7 @@ class Topics:
 
     def find(self, topic: str) -> Found:
         """Whether the topic exists: "existing" or "missing"."""
-        found = self._create(topic, 1, 1, validate_only=True)
+        found = self._create(topic, 1, 1, _NOTHING, validate_only=True)
         return "existing" if found == "existing" else "missing"
 
     def identity(self, topic: str) -> str:
@@ -60,10 +64,12 @@ class Topics:
             raise TopicsUnavailableError(f"cannot describe topic {topic}: {failure.args[0].str()}") from failure
         return str(description.topic_id)
 
-    def _create(self, topic: str, partitions: int, replication: int, validate_only: bool) -> Found:
+    def _create(
+        self, topic: str, partitions: int, replication: int, extra: Mapping[str, str], validate_only: bool
+    ) -> Found:
         if self._embedded():
             return "existing" if topic in self._cluster().topics else "missing"
-        new = NewTopic(topic, partitions, replication, config={"cleanup.policy": "compact"})
+        new = NewTopic(topic, partitions, replication, config={"cleanup.policy": "compact", **extra})
         request = self._admin.create_topics(
             [new], operation_timeout=self._timeout, request_timeout=self._timeout, validate_only=validate_only
         )

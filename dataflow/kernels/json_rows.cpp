@@ -48,6 +48,7 @@ class Output {
   void advance(const char* end) { size_ = static_cast<size_t>(end - data_); }
   size_t size() const { return size_; }
   char* release() {
+    if (capacity_ > size_ + size_ / 4 + 64) reserve(size_);
     char* out = data_;
     data_ = nullptr;
     size_ = capacity_ = 0;
@@ -329,20 +330,22 @@ nb::ndarray<nb::numpy, T, nb::ndim<1>> own(T* data, size_t n) {
 nb::tuple encode_rows(nb::list arrays, const std::vector<Spec>& specs) {
   if (arrays.size() != specs.size() || specs.empty()) throw std::invalid_argument("give one spec for each column");
   std::vector<Printed> columns;
-  size_t guess = 2;
+  // Enough for most relations, so that the output is seldom moved; what is not used costs address space only.
+  size_t size = 0;
   auto read = headwater::arrow::read_columns(arrays);
   for (size_t i = 0; i < specs.size(); ++i) {
     if (!fits(specs[i].form, read[i]))
       throw std::invalid_argument("column " + std::to_string(i) + " of arrow format '" + read[i].format.text +
                                   "' does not fit its form");
     columns.push_back({specs[i], read[i], read[i].format.scale()});
-    guess += specs[i].prefix.size() + 12;
+    size += static_cast<size_t>(read[i].length) * (specs[i].prefix.size() + 24);
+    if (read[i].format.layout == Layout::bytes) size += static_cast<size_t>(read[i].size());
   }
   int64_t rows = read[0].length;
   auto* offsets = static_cast<int64_t*>(std::malloc((static_cast<size_t>(rows) + 1) * sizeof(int64_t)));
   if (!offsets) throw std::bad_alloc();
   nb::object first = nb::cast(own(offsets, static_cast<size_t>(rows) + 1));
-  Output output(guess * static_cast<size_t>(rows));
+  Output output(size + 2 * static_cast<size_t>(rows));
   {
     nb::gil_scoped_release release;
     for (int64_t row = 0; row < rows; ++row) {
@@ -351,7 +354,7 @@ nb::tuple encode_rows(nb::list arrays, const std::vector<Spec>& specs) {
     }
     offsets[rows] = static_cast<int64_t>(output.size());
   }
-  size_t size = output.size();
+  size = output.size();
   return nb::make_tuple(first, own(reinterpret_cast<uint8_t*>(output.release()), size));
 }
 

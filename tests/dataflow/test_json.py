@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dataflow import types
 from dataflow.json import encode_rows
 from dataflow.types import Column, ColumnType, Kind
 
-EPOCH = datetime(1970, 1, 1)
+unhurried = settings(deadline=None)  # time is measured elsewhere, and other tests run beside these
 NUMERIC_4 = ColumnType(Kind.NUMERIC, 38, 4)
 NUMERIC_38 = ColumnType(Kind.NUMERIC, 38, 38)
 TYPES = (
@@ -130,6 +130,7 @@ def relations(draw: st.DrawFn) -> tuple[list[Column], list[list[Any]], int]:
     return columns, values, draw(st.integers(0, rows))
 
 
+@unhurried
 @given(relations())
 @example(([Column("z", types.DOUBLE)], [[-0.0, 5e-324, 1.7976931348623157e308, 1e22, 1e16, 123456789012345680.0]], 0))
 @example(([Column("t", types.TEXT)], [['\x00\x1f\x7f"\\/\b\f\n\r\t é€😀\u2028 and a longer run of plain text']], 0))
@@ -150,6 +151,7 @@ def test_encoder_equals_its_twin(relation: tuple[list[Column], list[list[Any]], 
         assert {name: type(value) for name, value in row.items()} == {name: type(value) for name, value in want.items()}
 
 
+@unhurried
 @given(st.lists(VALUES[types.DOUBLE] | signed(53).map(float), min_size=1), st.sampled_from([types.REAL, types.DOUBLE]))
 def test_floats_are_shortest(values: list[float], type_: ColumnType) -> None:
     column = pa.array(np.asarray(values, np.float64)).cast(type_.arrow, safe=False)
@@ -194,6 +196,7 @@ def test_dates_beyond_python() -> None:
     assert got == ["0000-12-31", "0000-01-01", "-000001-12-31", "+010000-01-01", "+5881580-07-11", "-5877641-06-23"]
 
 
+@unhurried
 @given(st.integers(0, 3652058))
 def test_every_date(day: int) -> None:
     value = date(1, 1, 1) + timedelta(days=day)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataflow import types
@@ -17,6 +17,7 @@ from dataflow.types import Column
 from sinks.changes import KeyNotUniqueError, upserts
 from tests.sinks.histories import KEY, SCHEMA, State, delta, difference
 
+unhurried = settings(deadline=None)  # time is measured elsewhere, and other tests run beside these
 NAN = float("nan")
 WIDE = (Column("v", types.TEXT), Column("f", types.DOUBLE), Column("n", types.NUMERIC))
 STATES = st.lists(st.dictionaries(st.integers(0, 4), st.sampled_from("abc")), min_size=1, max_size=6)
@@ -34,6 +35,7 @@ def consume(state: State, keys: pa.Array, values: pa.Array) -> State:
     return state
 
 
+@unhurried
 @given(STATES, st.data())
 def test_fold_of_any_run_of_ticks(states: list[State], data: st.DataObject) -> None:
     """Also: at most one change per key, none for a key that is as before, and each carries its key's last tick."""
@@ -50,6 +52,7 @@ def test_fold_of_any_run_of_ticks(states: list[State], data: st.DataObject) -> N
     assert changes.times.tolist() == [last[k] for k in touched]
 
 
+@unhurried
 @given(STATES, st.randoms(use_true_random=False))
 def test_order_and_splitting_of_rows_mean_nothing(states: list[State], chance: Any) -> None:
     """A delta may hold a row several times, in any order, and rows that cancel."""
@@ -62,6 +65,7 @@ def test_order_and_splitting_of_rows_mean_nothing(states: list[State], chance: A
     assert consume({}, changes.keys, changes.values) == states[0]
 
 
+@unhurried
 @given(
     st.lists(
         st.tuples(

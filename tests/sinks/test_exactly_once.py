@@ -11,13 +11,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer
 
 from config.settings import Sink
+from sinks import session
 from sinks.base import SinkHaltedError
 from sinks.kafka import KafkaSink
+from sinks.producer import TransactionalProducer
 from sinks.progress import topic_name as progress_topic
 from tests.servers.kafka import KafkaServer
 from tests.sinks import child, topic
@@ -154,6 +157,30 @@ def test_a_zombie_that_wakes_after_its_successor_wrote(kafka: KafkaServer, topic
             settle(successor)
             assert successor.status().state == "running"
     assert history.before(topic.check(kafka.config, topic_name, "out", topic_name, history)) == history.states[-1]
+
+
+def test_a_transaction_that_the_broker_timed_out(
+    kafka: KafkaServer, topic_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker then answers as if another instance had taken over; nobody has, so the sink writes it again."""
+    monkeypatch.setattr(session, "SHORT_TRANSACTION", 2.0)
+    produce_one, slept = TransactionalProducer.produce_one, [False]
+
+    def asleep(*arguments: Any) -> None:
+        produce_one(*arguments)
+        if not slept[0]:
+            slept[0] = True
+            time.sleep(8.0)
+
+    monkeypatch.setattr(TransactionalProducer, "produce_one", asleep)
+    history = History.random(13, 10)
+    with opened(kafka, topic_name) as sink:
+        for at, delta in history.ticks():
+            sink.write(at, delta)
+        settle(sink)
+        status = sink.status()
+        assert (status.state, status.aborted) == ("running", 1)
+    topic.check(kafka.config, topic_name, "out", topic_name, history)
 
 
 def test_another_sinks_open_transaction(kafka: KafkaServer, topic_name: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from config.settings import Sink
-from sinks import kafka
+from sinks import kafka, session
 from sinks.base import SinkHaltedError
 from sinks.kafka import KafkaSink
 from tests.sinks import topic
@@ -77,6 +77,20 @@ def test_ticks_are_grouped_when_behind(sink: KafkaSink, monkeypatch: pytest.Monk
     assert status.transactions <= 2
     assert status.records <= 6
     assert status.frontier == status.durable == 60
+
+
+def test_a_large_transaction_gets_more_time(sink: KafkaSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker counts from the first message; small ones afterwards have the short limit again."""
+    monkeypatch.setattr(session, "_ROWS_PER_SECOND", 1)
+    used: list[float] = []
+    commit = kafka.Session.commit
+    monkeypatch.setattr(kafka.Session, "commit", lambda self, *a: (used.append(self.timeout), commit(self, *a))[1])
+    sink.open()
+    for at, rows in ((1, 3), (2, 100), (3, 3)):
+        sink.write(at, delta([(at * 1000 + k, "a", 1) for k in range(rows)]))
+        wait(lambda: not sink.status().queued_rows)
+    assert used == [15.0, 240.0, 15.0]
+    assert sink.status().frontier == 4
 
 
 def test_write_blocks_only_beyond_the_limit(sink: KafkaSink, monkeypatch: pytest.MonkeyPatch) -> None:

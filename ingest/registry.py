@@ -141,7 +141,14 @@ def make_registry(connection: Mapping[str, str]) -> Registry | None:
 def _parse_text(what: str, text: str, named: dict[str, Any]) -> Any:
     try:
         return fastavro.parse_schema(msgspec.json.decode(text), named_schemas=named, expand=False)
-    except (msgspec.DecodeError, fastavro.schema.SchemaParseException, TypeError, KeyError, ValueError) as error:
+    except (
+        msgspec.DecodeError,
+        fastavro.schema.SchemaParseException,
+        TypeError,
+        KeyError,
+        ValueError,
+        RecursionError,
+    ) as error:
         raise UnknownSchemaError(f"{what} is no Avro schema: {str(error)[:200]}") from error
 
 

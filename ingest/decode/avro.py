@@ -1,62 +1,23 @@
-"""Avro: Confluent's wire format (a zero byte, the writer's schema id in four bytes, the value) through fastavro.
+"""Avro: Confluent's wire format (a zero byte, the writer's schema id in four bytes, the value), read by the native kernel.
 
-Always true: a value is read with the schema that wrote it and nothing may follow it; logical types are converted here, exactly,
-not by fastavro (which rounds decimals to a shared context). Fields are columns by name; fields that are no columns are dropped.
+Always true: a value is read with the schema that wrote it, exactly, and nothing may follow it. Fields are columns by name; fields
+that are no columns are checked and dropped. Parsing schemas is fastavro's; its reader is the kernel's twin in the tests, not used
+here: it takes booleans besides 0 and 1 and negative branches, and rounds decimals to a context that threads share.
 Deliberately unknown here: envelopes, and when to ask an unreachable registry again.
 """
 
 from __future__ import annotations
 
-import struct
-from dataclasses import dataclass
-from io import BytesIO
-from typing import Any
-
-import fastavro
-import numpy as np
 import pyarrow as pa
 
-from dataflow.types import Column, Kind, Schema
-from ingest.decode.avro_types import (
-    Convert,
-    UnfitError,
-    check_bounded,
-    column_type,
-    converter,
-    named_types,
-    resolve,
-    without_logical,
-)
-from ingest.decode.decoded import Fields, MessageError, Rows
-from ingest.decode.json import JsonTexts
+from dataflow.types import Column, Schema
+from ingest.decode.avro_types import check_bounded, column_type, kernel_nodes, named_types, resolve, takes
+from ingest.decode.decoded import Fields
+from ingest.decode.json import kernel_columns, kernel_fields
+from ingest.kernels import _decode
 from ingest.registry import Registry, UnknownSchemaError
 
-_HEADER = 5
-# What fastavro raises on bytes that the schema cannot have written.
-_CORRUPT = (
-    EOFError,
-    ValueError,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    struct.error,
-    MemoryError,
-    StopIteration,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How values of one writer's schema become the columns.
-
-    schema: what fastavro reads with. bare: the value itself is the only column. fields: of each column the field's name
-    (None: the schema lacks it) and the conversion (None: as it is).
-    """
-
-    schema: Any
-    bare: bool
-    fields: tuple[tuple[str | None, Convert | None], ...]
+_NO_COLUMN = -1
 
 
 class AvroFields:
@@ -69,117 +30,49 @@ class AvroFields:
     def __init__(self, schema: Schema, registry: Registry, null_reason: str | None, scalar: bool = False) -> None:
         self._schema = schema
         self._registry = registry
-        self._null_reason = null_reason
         self._scalar = scalar
-        self._plans: dict[int, _Plan | str] = {}
+        self._spec = _decode.Spec(kernel_columns(schema), null_reason, scalar)
+        self._plans: dict[int, _decode.AvroPlan | str] = {}
 
     def decode(self, values: pa.LargeBinaryArray) -> Fields:
         """Decode every entry; raises RegistryUnavailable when a schema cannot be had now."""
-        rows: list[int] = []
-        columns: list[list[Any]] = [[] for _ in self._schema]
-        errors: list[MessageError] = []
-        unknown: dict[int, str] = {}
-        for row, message in enumerate(values.to_pylist()):
-            try:
-                record = self._row(message, unknown)
-            except UnfitError as error:
-                errors.append(MessageError(row, str(error)))
-                continue
-            rows.append(row)
-            for column, value in zip(columns, record, strict=True):
-                column.append(value)
-        return self._finish(np.array(rows, np.int64), columns, errors)
+        plans = {schema_id: self._plan(schema_id) for schema_id in _decode.schema_ids(values)}
+        return kernel_fields(self._spec.avro(values, plans))
 
-    def _row(self, message: bytes | None, unknown: dict[int, str]) -> list[Any]:
-        """One message as values for pyarrow; `unknown` remembers this batch's ids that the registry does not know."""
-        if message is None:
-            if self._null_reason is not None:
-                raise UnfitError(self._null_reason)
-            return [None] * len(self._schema)
-        if len(message) < _HEADER or message[0] != 0:
-            raise UnfitError("not in Confluent's wire format: a zero byte, a schema id of four bytes, then the value")
-        plan = self._plan(int.from_bytes(message[1:_HEADER], "big"), unknown)
-        stream = BytesIO(message)
-        stream.seek(_HEADER)
-        try:
-            value = fastavro.schemaless_reader(stream, plan.schema, None)
-        except _CORRUPT as error:
-            raise UnfitError(f"not what its avro schema describes: {type(error).__name__}") from error
-        if stream.tell() != len(message):
-            raise UnfitError("not what its avro schema describes: bytes follow the value")
-        return self._convert(value, plan)
-
-    def _convert(self, value: Any, plan: _Plan) -> list[Any]:
-        converted: list[Any] = []
-        for column, (name, convert) in zip(self._schema, plan.fields, strict=True):
-            item = value if plan.bare else None if name is None else value[name]
-            if item is None:
-                if not column.nullable:
-                    raise UnfitError(f"column {column.name}: null, but must not be null")
-            elif convert is not None:
-                try:
-                    item = convert(item)
-                except UnfitError as error:
-                    raise UnfitError(f"column {column.name}: expected {column.type}, read {error}") from error
-            converted.append(item)
-        return converted
-
-    def _plan(self, schema_id: int, unknown: dict[int, str]) -> _Plan:
-        """The plan of a writer's schema; UnfitError when no message of it can be read."""
-        found = self._plans.get(schema_id) or unknown.get(schema_id)
+    def _plan(self, schema_id: int) -> _decode.AvroPlan | str:
+        """How to read what a schema wrote, or the error of every message that has its id."""
+        found = self._plans.get(schema_id)
         if found is None:
             try:
                 found = self._plans[schema_id] = self._make_plan(schema_id)
             except UnknownSchemaError as error:
-                found = unknown[schema_id] = str(error)
-        if isinstance(found, str):
-            raise UnfitError(found)
+                # Not kept: a schema may be registered after the first message that names it was seen.
+                return str(error)
         return found
 
-    def _make_plan(self, schema_id: int) -> _Plan | str:
+    def _make_plan(self, schema_id: int) -> _decode.AvroPlan | str:
         schema = self._registry.by_id(schema_id)
         named = dict(named_types(schema))
         try:
             check_bounded(schema, named)
+            nodes = kernel_nodes(schema, named)
         except ValueError as error:
             return f"schema {schema_id}: {error}"
         whole = resolve(schema, named)
-        bare = whole.name != "record"
+        bare = whole.name != "record" or whole.nullable
         if bare and not self._scalar:
-            return f"schema {schema_id} is avro {whole.name}, not a record"
+            return f"schema {schema_id} is avro {'union' if whole.nullable else whole.name}, not a record"
         written = {} if bare else {field["name"]: field["type"] for field in whole.schema["fields"]}
-        fields: list[tuple[str | None, Convert | None]] = []
         for column in self._schema:
             if not bare and column.name not in written:
                 if not column.nullable:
                     return f"column {column.name}: missing in schema {schema_id}, but must not be null"
-                fields.append((None, None))
                 continue
-            try:
-                type = resolve(schema if bare else written[column.name], named)
-                fields.append((column.name, converter(type, column.type, named)))
-            except UnfitError as error:
-                return f"column {column.name}: expected {column.type}, schema {schema_id} has {error}"
-        return _Plan(fastavro.parse_schema(without_logical(schema)), bare, tuple(fields))
-
-    def _finish(self, rows: Rows, lists: list[list[Any]], errors: list[MessageError]) -> Fields:
-        columns: list[pa.Array] = []
-        bad: dict[int, str] = {}
-        for column, values in zip(self._schema, lists, strict=True):
-            if column.type.kind is Kind.JSONB:
-                array, faults = JsonTexts(column.name).canonical(pa.array(values, pa.large_binary()))
-                for place, reason in faults:
-                    bad.setdefault(place, reason)
-            else:
-                array = pa.array(values, column.type.arrow)
-            columns.append(array)
-        if not bad:
-            return Fields(tuple(columns), rows, errors)
-        good = np.ones(len(rows), np.bool_)
-        good[list(bad)] = False
-        mask = pa.array(good)
-        errors = sorted([*errors, *(MessageError(int(rows[place]), reason) for place, reason in bad.items())])
-        return Fields(tuple(column.filter(mask) for column in columns), rows[good], errors)
+            type = resolve(schema if bare else written[column.name], named)
+            if not takes(column.type, type):
+                return f"column {column.name}: expected {column.type}, schema {schema_id} has avro {type.name}"
+        places = {column.name: place for place, column in enumerate(self._schema)}
+        return _decode.AvroPlan(nodes, bare, [places.get(name, _NO_COLUMN) for name in written])
 
 
 def avro_columns(registry: Registry, topic: str) -> Schema:
@@ -190,10 +83,13 @@ def avro_columns(registry: Registry, topic: str) -> Schema:
     subject = f"{topic}-value"
     schema = registry.latest(subject)
     named = dict(named_types(schema))
-    check_bounded(schema, named)
+    try:
+        check_bounded(schema, named)
+    except ValueError as error:
+        raise ValueError(f"subject {subject!r}: {error}") from error
     whole = resolve(schema, named)
-    if whole.name != "record":
-        raise ValueError(f"subject {subject!r} is avro {whole.name}, not a record")
+    if whole.name != "record" or whole.nullable:
+        raise ValueError(f"subject {subject!r} is avro {'union' if whole.nullable else whole.name}, not a record")
     columns: list[Column] = []
     for field in whole.schema["fields"]:
         type = resolve(field["type"], named)

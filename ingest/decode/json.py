@@ -7,10 +7,9 @@ Deliberately unknown here: envelopes.
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 
-from dataflow.types import JSONB, Column, Kind, Schema
+from dataflow.types import Kind, Schema
 from ingest.decode.decoded import Fields, MessageError
 from ingest.kernels import _decode
 
@@ -57,19 +56,3 @@ def kernel_fields(result: _decode.Result) -> Fields:
     rows, columns, errors = result
     arrays = tuple(pa.Array._import_from_c_capsule(*capsules) for capsules in columns)
     return Fields(arrays, rows, [MessageError(row, reason) for row, reason in errors])
-
-
-class JsonTexts:
-    """Brings JSON texts to canonical jsonb. column: named in errors."""
-
-    def __init__(self, column: str) -> None:
-        self._spec = _decode.Spec(kernel_columns((Column(column, JSONB),)), None, True)
-
-    def canonical(self, texts: pa.LargeBinaryArray) -> tuple[pa.LargeStringArray, list[MessageError]]:
-        """One canonical text for each entry, NULL for NULL, for `null` and for the entries that the errors name."""
-        fields = kernel_fields(self._spec.text(texts))
-        if not fields.errors:
-            return fields.columns[0], []
-        places = np.full(len(texts), -1, np.int64)
-        places[fields.rows] = np.arange(len(fields.rows))
-        return fields.columns[0].take(pa.array(places, mask=places < 0)), fields.errors

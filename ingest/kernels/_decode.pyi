@@ -1,4 +1,4 @@
-"""Decoder of JSON and plain text in C++; ingest.decode.json and ingest.decode.keys wrap it."""
+"""Decoder of JSON, plain text and avro in C++; ingest.decode.json, .keys and .avro wrap it."""
 
 import numpy as np
 import numpy.typing as npt
@@ -24,3 +24,21 @@ class Spec:
 
     def text(self, values: pa.LargeBinaryArray) -> Result:
         """Each entry is the text of the only column's value."""
+
+    def avro(self, values: pa.LargeBinaryArray, plans: dict[int, AvroPlan | str]) -> Result:
+        """Each entry is in Confluent's wire format; `plans` has a plan, or an error, for each of `schema_ids(values)`."""
+
+class AvroPlan:
+    """How values of one avro schema become columns.
+
+    nodes: its types, parts before wholes, the whole last: (type, logical type, size of a fixed, scale of a decimal, symbols or
+    field names, places of items, values, fields or branches). bare: the value is the only column; else the whole is a record
+    and `columns` says the column of each field, -1 for none.
+    """
+
+    def __init__(
+        self, nodes: list[tuple[int, int, int, int, list[str], list[int]]], bare: bool, columns: list[int]
+    ) -> None: ...
+
+def schema_ids(values: pa.LargeBinaryArray) -> list[int]:
+    """The distinct schema ids of messages in Confluent's wire format; other entries have none."""

@@ -1,17 +1,21 @@
-// Messages to columns: schema-directed decoding of JSON objects, bare JSON values and plain texts in one pass.
+// Messages to columns: schema-directed decoding of JSON objects, bare JSON values, plain texts and avro in one pass.
 // Always true: each entry of the input becomes one row or one error; the loops run without the GIL and keep no state
 // between calls. Deliberately unknown here: Kafka, envelopes and what a NULL entry means (the caller says).
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <memory>
 #include <optional>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
 
+#include "ingest/kernels/decode_avro.h"
 #include "ingest/kernels/decode_column.h"
 #include "ingest/kernels/decode_scan.h"
 
@@ -35,6 +39,31 @@ struct Spec {
     Spec(const Spec&) = delete;
 };
 
+// How the values that one avro schema wrote become the columns of a Spec.
+struct AvroPlan {
+    std::vector<AvroNode> nodes;
+    int root;
+    bool bare;                 // the value itself is the only column; else the root is a record
+    std::vector<int> columns;  // of each field of the record: its column, or UNKNOWN
+};
+
+// What to do with a schema id: a plan, or the error of every message that has it.
+struct AvroSchema {
+    const AvroPlan* plan;
+    std::string error;
+};
+using AvroSchemas = std::unordered_map<uint32_t, AvroSchema>;
+
+enum class Form { JSON, TEXT, AVRO };
+
+// The schema id of a message in Confluent's wire format; false when it is not.
+bool schema_id(std::string_view bytes, uint32_t& id) {
+    if (bytes.size() < 5 || bytes[0] != 0) return false;
+    id = 0;
+    for (size_t i = 1; i < 5; ++i) id = id << 8 | static_cast<uint8_t>(bytes[i]);
+    return true;
+}
+
 const char* read_kind(uint8_t first) {
     switch (first) {
         case '{': return "an object";
@@ -49,13 +78,15 @@ const char* read_kind(uint8_t first) {
 // Decodes one batch.
 class Batch {
   public:
-    Batch(const Spec& spec, int64_t count) : spec_(spec), stamps_(spec.fields.size(), -1) {
+    // `schemas` holds every schema id of the batch; for other forms it is empty.
+    Batch(const Spec& spec, const AvroSchemas& schemas, int64_t count)
+        : spec_(spec), schemas_(schemas), stamps_(spec.fields.size(), -1) {
         columns_.reserve(spec.fields.size());
         for (const Field& field : spec.fields) columns_.emplace_back(field, count);
         rows_.reserve(static_cast<size_t>(count));
     }
 
-    template <bool JSON>
+    template <Form FORM>
     void run(const arrow::Column& values) {
         for (message_ = 0; message_ < values.length; ++message_) {
             row_ = static_cast<int64_t>(rows_.size());
@@ -63,10 +94,12 @@ class Batch {
             bool good;
             if (!values.valid(message_)) {
                 good = null_entry();
-            } else if constexpr (JSON) {
+            } else if constexpr (FORM == Form::JSON) {
                 good = json(values.bytes(message_));
-            } else {
+            } else if constexpr (FORM == Form::TEXT) {
                 good = text(values.bytes(message_));
+            } else {
+                good = avro(values.bytes(message_));
             }
             if (good) {
                 for (ColumnWriter& column : columns_) column.close();
@@ -277,6 +310,48 @@ class Batch {
         return in.finish() || not_json(in);
     }
 
+    bool avro(std::string_view bytes) {
+        uint32_t id = 0;
+        if (!schema_id(bytes, id)) {
+            return fail("not in Confluent's wire format: a zero byte, a schema id of four bytes, then the value");
+        }
+        const auto found = schemas_.find(id);
+        if (found == schemas_.end()) return fail("schema " + std::to_string(id) + " is not known");
+        if (found->second.plan == nullptr) return fail(found->second.error);
+        const AvroPlan& plan = *found->second.plan;
+        avro_.use(plan.nodes);
+        AvroReader in(bytes.substr(5));
+        seen_ = 0;
+        if (plan.bare) {
+            if (!avro_field(in, plan.root, 0)) return false;
+        } else {
+            const std::vector<int>& children = plan.nodes[static_cast<size_t>(plan.root)].children;
+            for (size_t i = 0; i < children.size(); ++i) {
+                if (plan.columns[i] == UNKNOWN) {
+                    if (!avro_.skip(in, children[i])) return not_avro("");
+                } else if (!avro_field(in, children[i], static_cast<size_t>(plan.columns[i]))) {
+                    return false;
+                }
+            }
+        }
+        return in.at_end() ? missing() : not_avro(": bytes follow the value");
+    }
+
+    bool not_avro(const char* why) { return fail(std::string("not what its avro schema describes") + why); }
+
+    bool avro_field(AvroReader& in, int node, size_t place) {
+        const Field& field = spec_.fields[place];
+        stamps_[place] = message_;
+        ++seen_;
+        const Fault fault = avro_.read(in, node, columns_[place], field, row_);
+        if (fault == nullptr) return true;
+        if (fault == CORRUPT) return not_avro("");
+        if (fault != IS_NULL) return mismatch(field, fault);
+        if (!field.nullable) return fail(name(field) + ": null, but must not be null");
+        columns_[place].put_null(row_);
+        return true;
+    }
+
     // What an escaped string means; valid until the next call.
     std::string_view plain(std::string_view raw) {
         unescaped_.resize(raw.size());
@@ -284,26 +359,99 @@ class Batch {
     }
 
     const Spec& spec_;
+    const AvroSchemas& schemas_;
     std::vector<ColumnWriter> columns_;
     std::vector<int64_t> stamps_;  // of each column: the message that named it last
     std::vector<std::pair<std::string_view, int>> hints_;
     std::vector<int64_t> rows_;
     std::vector<std::pair<int64_t, std::string>> errors_;
+    AvroDecoder avro_;
     std::string reason_, scratch_, unescaped_;
     int64_t message_ = 0, row_ = 0;
     size_t seen_ = 0;
 };
 
-template <bool JSON>
-nb::tuple decode(const Spec& spec, nb::handle values) {
-    const arrow::Column column = arrow::read_column(values);
+arrow::Column read_binary(nb::handle values) {
+    arrow::Column column = arrow::read_column(values);
     if (column.format.layout != arrow::Layout::bytes) throw nb::type_error("values are large_binary");
-    Batch batch(spec, column.length);
+    return column;
+}
+
+template <Form FORM>
+nb::tuple decode(const Spec& spec, nb::handle values, const AvroSchemas& schemas = {}) {
+    const arrow::Column column = read_binary(values);
+    Batch batch(spec, schemas, column.length);
     {
         nb::gil_scoped_release release;
-        batch.run<JSON>(column);
+        batch.run<FORM>(column);
     }
     return batch.result();
+}
+
+// A plan may only be used with specs that have the columns it names.
+void check_plan(const AvroPlan& plan, const Spec& spec) {
+    const int count = static_cast<int>(spec.fields.size());
+    if (plan.bare && count != 1) throw nb::value_error("a bare value is one column");
+    for (const int column : plan.columns)
+        if (column >= count) throw nb::value_error("the plan is for other columns");
+}
+
+nb::tuple decode_avro(const Spec& spec, nb::handle values, const nb::dict& plans) {
+    AvroSchemas schemas;
+    for (const auto& [id, plan] : plans) {
+        AvroSchema schema{nullptr, {}};
+        if (nb::isinstance<AvroPlan>(plan)) {
+            schema.plan = nb::cast<const AvroPlan*>(plan);
+            check_plan(*schema.plan, spec);
+        } else {
+            schema.error = nb::cast<std::string>(plan);
+        }
+        schemas.emplace(nb::cast<uint32_t>(id), std::move(schema));
+    }
+    return decode<Form::AVRO>(spec, values, schemas);
+}
+
+// The distinct schema ids of a column of messages, ascending.
+std::vector<uint32_t> schema_ids(nb::handle values) {
+    const arrow::Column column = read_binary(values);
+    std::vector<uint32_t> ids;
+    uint32_t id = 0;
+    for (int64_t row = 0; row < column.length; ++row) {
+        if (column.valid(row) && schema_id(column.bytes(row), id) && (ids.empty() || ids.back() != id)) ids.push_back(id);
+    }
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    return ids;
+}
+
+using NodeTuple = std::tuple<int, int, int64_t, int, std::vector<std::string>, std::vector<int>>;
+
+AvroPlan* make_plan(const std::vector<NodeTuple>& nodes, bool bare, std::vector<int> columns) {
+    auto plan = std::make_unique<AvroPlan>();
+    for (const auto& [type, logical, size, scale, names, children] : nodes) {
+        const int index = static_cast<int>(plan->nodes.size());
+        if (type < 0 || type >= AVRO_TYPES || logical < 0 || logical >= LOGICALS) throw nb::value_error("no such avro type");
+        if (size < 0 || scale < 0 || scale > 38) throw nb::value_error("a decimal's scale is 0 to 38");
+        for (const int child : children)
+            if (child < 0 || child >= index) throw nb::value_error("children come before their parent");
+        const auto kind = static_cast<AvroType>(type);
+        const bool single = kind == AvroType::ARRAY || kind == AvroType::MAP;
+        if ((single && children.size() != 1) || (kind == AvroType::RECORD && names.size() != children.size())) {
+            throw nb::value_error("an avro type lacks parts");
+        }
+        plan->nodes.push_back({kind, static_cast<Logical>(logical), size, scale, names, children});
+    }
+    if (plan->nodes.empty()) throw nb::value_error("a plan without types");
+    plan->root = static_cast<int>(plan->nodes.size()) - 1;
+    const AvroNode& root = plan->nodes.back();
+    if (!bare && (root.type != AvroType::RECORD || columns.size() != root.children.size())) {
+        throw nb::value_error("the root is no record of these fields");
+    }
+    for (const int column : columns)
+        if (column < UNKNOWN) throw nb::value_error("no such column");
+    plan->bare = bare;
+    plan->columns = std::move(columns);
+    return plan.release();
 }
 
 Spec* make_spec(const std::vector<nb::tuple>& columns, std::optional<std::string> null_reason, bool scalar) {
@@ -324,11 +472,19 @@ Spec* make_spec(const std::vector<nb::tuple>& columns, std::optional<std::string
 NB_MODULE(_decode, m) {
     using headwater::decode::Spec;
     m.attr("MAXIMUM_DEPTH") = headwater::decode::MAXIMUM_DEPTH;
+    using headwater::decode::AvroPlan;
+    using headwater::decode::Form;
+    nb::class_<AvroPlan>(m, "AvroPlan")
+        .def(nb::new_(&headwater::decode::make_plan), nb::arg("nodes"), nb::arg("bare"), nb::arg("columns"));
     nb::class_<Spec>(m, "Spec")
         .def(nb::new_(&headwater::decode::make_spec), nb::arg("columns"), nb::arg("null_reason").none(), nb::arg("scalar"))
-        .def("json", &headwater::decode::decode<true>, nb::arg("values"))
+        .def("json", [](const Spec& spec, nb::handle values) {
+            return headwater::decode::decode<Form::JSON>(spec, values);
+        }, nb::arg("values"))
         .def("text", [](const Spec& spec, nb::handle values) {
             if (spec.fields.size() != 1) throw nb::value_error("text holds one column");
-            return headwater::decode::decode<false>(spec, values);
-        }, nb::arg("values"));
+            return headwater::decode::decode<Form::TEXT>(spec, values);
+        }, nb::arg("values"))
+        .def("avro", &headwater::decode::decode_avro, nb::arg("values"), nb::arg("plans"));
+    m.def("schema_ids", &headwater::decode::schema_ids, nb::arg("values"));
 }

@@ -50,9 +50,11 @@ def plain_values(array: pa.Array) -> list[Any]:
 
 
 def same(left: Any, right: Any) -> bool:
-    """Equal with type and sign of zero."""
+    """Equal with type and sign of zero; NaN equals NaN."""
     if isinstance(left, float) and isinstance(right, float):
-        return left == right and math.copysign(1, left) == math.copysign(1, right)
+        return (left == right and math.copysign(1, left) == math.copysign(1, right)) or (
+            left != left and right != right
+        )
     return type(left) is type(right) and bool(left == right)
 
 

@@ -295,7 +295,7 @@ def _group_keys(
 
 def _group_key(node: exp.Expr, items: list[tuple[str, exp.Expr, Bound]], plain: Binder) -> Scalar:
     text = plain.text
-    if isinstance(node, exp.Literal):
+    if isinstance(node, exp.Literal | exp.Boolean | exp.Null):
         if not node.name.isdigit() or node.args.get("is_string"):
             raise text.error(node, "non-integer constant in GROUP BY", "name a column, or give its position")
         if not 1 <= int(node.name) <= len(items):

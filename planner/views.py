@@ -51,8 +51,8 @@ class _Planner(Catalog):
     """A catalog that plans a view when somebody first asks for it."""
 
     def __init__(self, sources: Mapping[str, Schema], views: Mapping[str, str]) -> None:
-        super().__init__({**sources, **dict.fromkeys(views, ())})
-        self._views = views
+        super().__init__({**dict.fromkeys(views, ()), **sources})
+        self._views = {name: sql for name, sql in views.items() if name not in sources}
         self._stack: list[str] = []
         self.errors: dict[str, list[SqlError]] = {}
         self.schemas: dict[str, Schema] = {}

@@ -1,0 +1,206 @@
+"""Random queries over the tables of `oracle`: typed, always valid in PostgreSQL, and of every shape that views may have."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Columns = list[tuple[str, str]]
+"""Name and kind of each column that a clause can see: int, numeric, float, text, bool, date, time."""
+
+_TABLES: dict[str, Columns] = {
+    "orders": [
+        ("id", "int"),
+        ("customer", "int"),
+        ("amount", "numeric"),
+        ("qty", "int"),
+        ("price", "float"),
+        ("note", "text"),
+        ("ok", "bool"),
+        ("placed", "time"),
+        ("day", "date"),
+    ],
+    "customers": [("id", "int"), ("name", "text"), ("region", "text"), ("credit", "numeric")],
+    "events": [("id", "int"), ("v", "int"), ("w", "numeric"), ("x", "float")],
+}
+_LITERALS = {
+    "int": ["0", "1", "2", "3", "-1", "NULL::int"],
+    "numeric": ["0.5", "2", "1.25", "-3.10", "NULL::numeric"],
+    "float": ["'0.5'::float8", "2::float8", "'NaN'::float8"],
+    "text": ["'red'", "'r'", "''", "NULL::text", "'Blue'"],
+    "bool": ["TRUE", "FALSE", "NULL::boolean"],
+    "date": ["DATE '2026-01-02'", "NULL::date"],
+    "time": ["TIMESTAMPTZ '2026-01-02 10:00:00+00'", "NULL::timestamptz"],
+}
+KINDS = tuple(_LITERALS)
+
+
+@dataclass
+class Queries:
+    """A stream of random queries."""
+
+    rng: random.Random
+    names: int = 0
+
+    def name(self, prefix: str) -> str:
+        """A name that no other part of the query has."""
+        self.names += 1
+        return f"{prefix}{self.names}"
+
+    def query(self, depth: int = 2) -> tuple[str, Columns]:
+        """A query and its columns."""
+        if depth and self.rng.random() < 0.15:
+            return self._set_operation(depth)
+        if self.rng.random() < 0.4:
+            return self._grouped(depth)
+        return self._plain(depth)
+
+    def expression(self, kind: str, columns: Columns, depth: int = 2) -> str:
+        """An expression of a kind."""
+        own = [name for name, k in columns if k == kind]
+        if depth == 0 or self.rng.random() < 0.3:
+            return self.rng.choice(own) if own and self.rng.random() < 0.8 else self.rng.choice(_LITERALS[kind])
+
+        def sub(k: str) -> str:
+            return self.expression(k, columns, depth - 1)
+
+        general = [
+            lambda: f"CASE WHEN {sub('bool')} THEN {sub(kind)} ELSE {sub(kind)} END",
+            lambda: f"CASE WHEN {sub('bool')} THEN {sub(kind)} END",
+            lambda: f"coalesce({sub(kind)}, {sub(kind)})",
+            lambda: f"nullif({sub(kind)}, {sub(kind)})",
+        ]
+        if kind != "bool":
+            general += [lambda: f"greatest({sub(kind)}, {sub(kind)})", lambda: f"least({sub(kind)}, {sub(kind)})"]
+        return self.rng.choice(general + 3 * self._special(kind, sub))()
+
+    def _special(self, kind: str, sub: Callable[[str], str]) -> list[Callable[[], str]]:
+        any_kind = self.rng.choice(KINDS)
+        compared = self.rng.choice(("=", "<>", "<", "<=", ">", ">="))
+        return {
+            "int": [
+                lambda: f"({sub('int')} {self.rng.choice('+-*')} {sub('int')})",
+                lambda: f"({sub('int')} / nullif({sub('int')}, 0))",
+                lambda: f"({sub('int')} % nullif({sub('int')}, 0))",
+                lambda: f"abs({sub('int')})",
+                lambda: f"length({sub('text')})",
+                lambda: f"({sub('bool')})::int",
+                lambda: f"(- {sub('int')})",
+                lambda: f"({sub('date')} - {sub('date')})",
+            ],
+            "numeric": [
+                lambda: f"({sub('numeric')} {self.rng.choice('+-*')} {sub('numeric')})",
+                lambda: f"({sub('numeric')} + {sub('int')})",
+                lambda: f"round({sub('numeric')}, 1)",
+                lambda: f"({sub('int')})::numeric",
+                lambda: f"abs({sub('numeric')})",
+            ],
+            "float": [
+                lambda: f"({sub('float')} {self.rng.choice('+-*')} {sub('float')})",
+                lambda: f"({sub('float')} + {sub('int')})",
+                lambda: f"({sub('numeric')})::float8",
+            ],
+            "text": [
+                lambda: f"upper({sub('text')})",
+                lambda: f"({sub('text')} || {sub('text')})",
+                lambda: f"left({sub('text')}, {self.rng.randrange(3)})",
+                lambda: f"({sub('int')})::text",
+                lambda: f"({sub('bool')})::text",
+                lambda: f"replace({sub('text')}, 'e', 'xx')",
+            ],
+            "bool": [
+                lambda: f"({sub(any_kind)} {compared} {sub(any_kind)})",
+                lambda: f"({sub('bool')} AND {sub('bool')})",
+                lambda: f"({sub('bool')} OR {sub('bool')})",
+                lambda: f"(NOT {sub('bool')})",
+                lambda: f"({sub(any_kind)} IS {self.rng.choice(['', 'NOT '])}NULL)",
+                lambda: f"({sub(any_kind)} IS {self.rng.choice(['', 'NOT '])}DISTINCT FROM {sub(any_kind)})",
+                lambda: f"({sub('bool')} IS {self.rng.choice(['TRUE', 'NOT TRUE', 'FALSE', 'NOT FALSE', 'UNKNOWN'])})",
+                lambda: f"({sub('int')} IN ({sub('int')}, {sub('int')}))",
+                lambda: f"({sub('int')} NOT IN ({sub('int')}, 2))",
+                lambda: f"({sub('numeric')} BETWEEN {sub('int')} AND {sub('numeric')})",
+                lambda: f"({sub('text')} LIKE '{self.rng.choice(['r%', '%e%', '_ed', ''])}')",
+            ],
+            "date": [lambda: f"({sub('date')} + {sub('int')}::int)", lambda: f"({sub('time')})::date"],
+            "time": [lambda: f"date_trunc('hour', {sub('time')})", lambda: f"({sub('date')})::timestamptz"],
+        }[kind]
+
+    def _from(self, depth: int) -> tuple[str, Columns]:
+        """FROM's text and what it shows, qualified."""
+        parts: list[str] = []
+        seen: Columns = []
+        for number in range(self.rng.choice((1, 1, 1, 2, 2, 3))):
+            alias = self.name("t")
+            if depth and self.rng.random() < 0.3:
+                text, columns = self.query(depth - 1)
+                text = f"({text}) AS {alias}"
+            else:
+                table = self.rng.choice(list(_TABLES))
+                text, columns = f"{table} AS {alias}", _TABLES[table]
+            new = [(f"{alias}.{name}", kind) for name, kind in columns]
+            if number == 0:
+                parts.append(text)
+            elif self.rng.random() < 0.7:
+                parts.append(f" JOIN {text} ON {self._join_condition(seen, new)}")
+            else:
+                parts.append(f" CROSS JOIN {text}")
+            seen = seen + new
+        return "".join(parts), seen
+
+    def _join_condition(self, left: Columns, right: Columns) -> str:
+        pairs = [(a, b) for a, kind in left for b, other in right if kind == other]
+        if not pairs or self.rng.random() < 0.1:
+            return self.expression("bool", left + right, 1)
+        chosen = [" = ".join(self.rng.choice(pairs)) for _ in range(self.rng.choice((1, 1, 2)))]
+        if self.rng.random() < 0.3:
+            chosen.append(self.expression("bool", left + right, 1))
+        return " AND ".join(chosen)
+
+    def _where(self, columns: Columns) -> str:
+        return f" WHERE {self.expression('bool', columns)}" if self.rng.random() < 0.5 else ""
+
+    def _plain(self, depth: int) -> tuple[str, Columns]:
+        source, columns = self._from(depth)
+        items = [(self.expression(kind, columns), self.name("c"), kind) for kind in self.rng.choices(KINDS, k=3)]
+        chosen = ", ".join(f"{text} AS {name}" for text, name, _ in items)
+        distinct = "DISTINCT " if self.rng.random() < 0.2 else ""
+        return f"SELECT {distinct}{chosen} FROM {source}{self._where(columns)}", [(n, k) for _, n, k in items]
+
+    def _grouped(self, depth: int) -> tuple[str, Columns]:
+        source, columns = self._from(depth)
+        keys = [(self.expression(k, columns, 1), k) for k in self.rng.choices(KINDS, k=self.rng.randrange(3))]
+        # PostgreSQL refuses constants here.
+        inner = [(key, kind) for key, kind in keys if key not in _LITERALS[kind]]
+        aggregates = [self._aggregate(columns) for _ in range(2)]
+        having = f" HAVING {self.expression('bool', inner + aggregates, 1)}" if self.rng.random() < 0.3 else ""
+        outputs: list[tuple[str, str, str]] = [(key, self.name("k"), kind) for key, kind in inner]
+        kinds = self.rng.choices(KINDS, k=2)
+        outputs += [(self.expression(kind, inner + aggregates, 1), self.name("a"), kind) for kind in kinds]
+        group = f" GROUP BY {', '.join(key for key, _ in inner)}" if inner else " HAVING count(*) >= 0"
+        if not inner:
+            having = ""
+        chosen = ", ".join(f"{text} AS {name}" for text, name, _ in outputs)
+        query = f"SELECT {chosen} FROM {source}{self._where(columns)}{group}{having}"
+        return query, [(name, kind) for _, name, kind in outputs]
+
+    def _aggregate(self, columns: Columns) -> tuple[str, str]:
+        kind = self.rng.choice(("int", "numeric", "float", "text", "date", "time"))
+        argument = self.expression(kind, columns, 1)
+        extremes = [(f"min({argument})", kind), (f"max({argument})", kind)]
+        counts = [("count(*)::int", "int"), (f"count({argument})::int", "int")]
+        sums = (
+            [(f"sum({argument})", kind if kind != "int" else "numeric")] if kind in ("int", "numeric", "float") else []
+        )
+        return self.rng.choice(extremes + counts + 2 * sums)
+
+    def _set_operation(self, depth: int) -> tuple[str, Columns]:
+        kinds = self.rng.choices(KINDS, k=2)
+        names = [self.name("u"), self.name("u")]
+        sides = []
+        for _ in range(2):
+            source, columns = self._from(depth - 1)
+            chosen = ", ".join(f"{self.expression(k, columns, 1)} AS {n}" for k, n in zip(kinds, names, strict=True))
+            sides.append(f"SELECT {chosen} FROM {source}{self._where(columns)}")
+        word = self.rng.choice(("UNION ALL", "UNION ALL", "UNION", "EXCEPT", "INTERSECT"))
+        return f"{sides[0]} {word} {sides[1]}", list(zip(names, kinds, strict=True))

@@ -41,7 +41,7 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 DEFAULT_LIMIT = 100
-MAX_LIMIT = 10_000
+MAX_LIMIT = 1_000_000
 SCAN_THREADS = 2
 """Scans at a time; more wait their turn, so that lookups keep a core."""
 

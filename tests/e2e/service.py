@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +20,9 @@ from urllib.parse import quote
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 ROOT = Path(__file__).resolve().parents[2]
+
+RUN = uuid.uuid4().hex[:8]
+"""Part of every topic's name: the broker is shared with the other test processes."""
 
 
 class Headwater:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from tests.e2e.service import running
+from tests.e2e.service import RUN, running
 from tests.servers.kafka import KafkaServer
 
 READS = 10_000
@@ -21,12 +21,12 @@ READS = 10_000
 
 def settings(bootstrap: str) -> dict[str, Any]:
     return {
-        "name": "bank",
+        "name": f"bank_{RUN}",
         "kafka": {"main": {"bootstrap.servers": bootstrap}},
         "sources": {
             "transfers": {
                 "kafka": "main",
-                "topic": "bank_transfers",
+                "topic": f"{RUN}_bank_transfers",
                 "format": "json",
                 "columns": {"id": "bigint", "source": "integer", "target": "integer", "amount": "numeric(12,2)"},
             }
@@ -52,7 +52,7 @@ def settings(bootstrap: str) -> dict[str, Any]:
 
 def transfer(stop: threading.Event, bootstrap: str, counts: dict[str, int]) -> None:
     """Write transfers in transactions that span both partitions; one in five is aborted."""
-    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": "bank", "linger.ms": 0})
+    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": f"bank_{RUN}", "linger.ms": 0})
     producer.init_transactions(30)
     chance = random.Random(3)
     number = 0
@@ -62,7 +62,7 @@ def transfer(stop: threading.Event, bootstrap: str, counts: dict[str, int]) -> N
             source, target = chance.sample(range(10), 2)
             cents = chance.randrange(1, 10_000)
             value = {"id": number, "source": source, "target": target, "amount": f"{cents // 100}.{cents % 100:02d}"}
-            producer.produce("bank_transfers", json.dumps(value).encode(), partition=number % 2)
+            producer.produce(f"{RUN}_bank_transfers", json.dumps(value).encode(), partition=number % 2)
             number += 1
         if chance.random() < 0.2:
             producer.abort_transaction(30)
@@ -76,7 +76,7 @@ def transfer(stop: threading.Event, bootstrap: str, counts: dict[str, int]) -> N
 @pytest.mark.kafka
 @pytest.mark.slow
 def test_total_is_zero_in_every_read(kafka: KafkaServer, tmp_path: Path) -> None:
-    kafka.create_topic("bank_transfers", 2)
+    kafka.create_topic(f"{RUN}_bank_transfers", 2)
     stop, counts = threading.Event(), {"committed": 0, "aborted": 0}
     writer = threading.Thread(target=transfer, args=(stop, kafka.bootstrap, counts), daemon=True)
     with running(tmp_path, settings(kafka.bootstrap)) as service:
@@ -95,6 +95,7 @@ def test_total_is_zero_in_every_read(kafka: KafkaServer, tmp_path: Path) -> None
             assert time >= last, "a read went back in time"
             last = time
             times.add(time)
+        connection.close()
         stop.set()
         writer.join(30)
     assert counts["committed"] > 20, counts

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from tests.e2e.service import Headwater, fold
+from tests.e2e.service import RUN, Headwater, fold
 from tests.servers.kafka import KafkaServer
 
 KILLS = 20
@@ -22,18 +22,18 @@ KILLS = 20
 
 def settings(bootstrap: str) -> dict[str, Any]:
     return {
-        "name": "kills",
+        "name": f"kills_{RUN}",
         "kafka": {"main": {"bootstrap.servers": bootstrap}},
         "sources": {
             "events": {
                 "kafka": "main",
-                "topic": "kill_events",
+                "topic": f"{RUN}_kill_events",
                 "format": "json",
                 "columns": {"id": "bigint", "account": "integer", "amount": "numeric(12,2)"},
             },
             "accounts": {
                 "kafka": "main",
-                "topic": "kill_accounts",
+                "topic": f"{RUN}_kill_accounts",
                 "format": "json",
                 "envelope": "upsert",
                 "key": ["account"],
@@ -52,8 +52,8 @@ def settings(bootstrap: str) -> dict[str, Any]:
             },
         },
         "sinks": {
-            "balance_out": {"view": "balance", "kafka": "main", "topic": "kill_balance", "key": ["account"]},
-            "owned_out": {"view": "owned", "kafka": "main", "topic": "kill_owned", "key": ["owner"]},
+            "balance_out": {"view": "balance", "kafka": "main", "topic": f"{RUN}_kill_balance", "key": ["account"]},
+            "owned_out": {"view": "owned", "kafka": "main", "topic": f"{RUN}_kill_owned", "key": ["owner"]},
         },
     }
 
@@ -76,16 +76,18 @@ class Writer(threading.Thread):
                 event = (len(self.events), chance.randrange(200), chance.randrange(1, 10_000))
                 self.events.append(event)
                 value = {"id": event[0], "account": event[1], "amount": f"{event[2] // 100}.{event[2] % 100:02d}"}
-                self.producer.produce("kill_events", json.dumps(value).encode(), on_delivery=self._delivered)
+                self.producer.produce(f"{RUN}_kill_events", json.dumps(value).encode(), on_delivery=self._delivered)
             account = chance.randrange(200)
             key = json.dumps({"account": account}).encode()
             if chance.random() < 0.2:
                 self.owners.pop(account, None)
-                self.producer.produce("kill_accounts", None, key, on_delivery=self._delivered)
+                self.producer.produce(f"{RUN}_kill_accounts", None, key, on_delivery=self._delivered)
             else:
                 self.owners[account] = f"owner{chance.randrange(20)}"
                 body = {"account": account, "owner": self.owners[account]}
-                self.producer.produce("kill_accounts", json.dumps(body).encode(), key, on_delivery=self._delivered)
+                self.producer.produce(
+                    f"{RUN}_kill_accounts", json.dumps(body).encode(), key, on_delivery=self._delivered
+                )
             self.producer.poll(0)
             self.stopped.wait(0.02)
         self.producer.flush(30)
@@ -114,7 +116,7 @@ class Writer(threading.Thread):
 @pytest.mark.kafka
 @pytest.mark.slow
 def test_kill_at_random_moments_loses_and_doubles_nothing(kafka: KafkaServer, tmp_path: Path) -> None:
-    for topic, partitions in (("kill_events", 4), ("kill_accounts", 2)):
+    for topic, partitions in ((f"{RUN}_kill_events", 4), (f"{RUN}_kill_accounts", 2)):
         kafka.create_topic(topic, partitions)
     seed = time.time_ns() % 1_000_000
     print(f"seed {seed}")
@@ -145,7 +147,7 @@ def test_kill_at_random_moments_loses_and_doubles_nothing(kafka: KafkaServer, tm
     status, seconds = service.stop()
     assert status == 0, service.tail()
     assert seconds < 10
-    sunk = fold(kafka.bootstrap, "kill_balance", 4).values()
+    sunk = fold(kafka.bootstrap, f"{RUN}_kill_balance", 4).values()
     assert {row["account"]: (row["events"], Decimal(row["total"]), row["latest"]) for row in sunk} == balance
-    sunk = fold(kafka.bootstrap, "kill_owned", 4).values()
+    sunk = fold(kafka.bootstrap, f"{RUN}_kill_owned", 4).values()
     assert {row["owner"]: (row["events"], Decimal(row["total"])) for row in sunk} == owned

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from tests.e2e.service import fold, multiset, produce, running
+from tests.e2e.service import RUN, fold, multiset, produce, running
 from tests.servers.kafka import KafkaServer
 
 ORDERS, PAYMENTS, CUSTOMERS = 1_000_000, 200_000, 20_000
@@ -28,18 +28,18 @@ VIEWS = {
 
 def settings(bootstrap: str) -> dict[str, Any]:
     return {
-        "name": "million",
+        "name": f"million_{RUN}",
         "kafka": {"main": {"bootstrap.servers": bootstrap}},
         "sources": {
             "orders": {
                 "kafka": "main",
-                "topic": "million_orders",
+                "topic": f"{RUN}_million_orders",
                 "format": "json",
                 "columns": {"id": "bigint", "customer": "text", "amount": "numeric(12,2)", "status": "text"},
             },
             "payments": {
                 "kafka": "main",
-                "topic": "million_payments",
+                "topic": f"{RUN}_million_payments",
                 "format": "json",
                 "envelope": "upsert",
                 "key": ["id"],
@@ -52,7 +52,7 @@ def settings(bootstrap: str) -> dict[str, Any]:
             "by_status": {"sql": VIEWS["by_status"], "key": ["status"]},
         },
         "sinks": {
-            "revenue_out": {"view": "revenue", "kafka": "main", "topic": "million_revenue", "key": ["customer"]},
+            "revenue_out": {"view": "revenue", "kafka": "main", "topic": f"{RUN}_million_revenue", "key": ["customer"]},
         },
     }
 
@@ -66,11 +66,11 @@ def test_million_orders_equal_duckdb(kafka: KafkaServer, tmp_path: Path) -> None
         for i in range(ORDERS)
     ]
     payments = [(i, chance.randrange(ORDERS), chance.randrange(1, 50_000)) for i in range(PAYMENTS)]
-    for topic in ("million_orders", "million_payments"):
+    for topic in (f"{RUN}_million_orders", f"{RUN}_million_payments"):
         kafka.create_topic(topic, 4)
     produce(
         kafka.bootstrap,
-        "million_orders",
+        f"{RUN}_million_orders",
         (
             (
                 b"%d" % i,
@@ -82,7 +82,7 @@ def test_million_orders_equal_duckdb(kafka: KafkaServer, tmp_path: Path) -> None
     )
     produce(
         kafka.bootstrap,
-        "million_payments",
+        f"{RUN}_million_payments",
         (
             (b'{"id":%d}' % i, b'{"id":%d,"order_id":%d,"amount":%d.%02d}' % (i, o, a // 100, a % 100))
             for i, o, a in payments
@@ -96,9 +96,11 @@ def test_million_orders_equal_duckdb(kafka: KafkaServer, tmp_path: Path) -> None
         status, answer = service.get(f"/views/revenue/{one['customer']}")
         assert (status, answer["rows"]) == (200, [one])
         service.until(
-            lambda: len(fold(kafka.bootstrap, "million_revenue", 4)) == len(views["revenue"]), 60, "the sink's topic"
+            lambda: len(fold(kafka.bootstrap, f"{RUN}_million_revenue", 4)) == len(views["revenue"]),
+            60,
+            "the sink's topic",
         )
-    folded = fold(kafka.bootstrap, "million_revenue", 4)
+    folded = fold(kafka.bootstrap, f"{RUN}_million_revenue", 4)
     assert {json.loads(key)["customer"]: value for key, value in folded.items()} == {
         row["customer"]: row for row in views["revenue"]
     }

@@ -33,6 +33,7 @@ from dataflow.types import (
     ColumnType,
 )
 from serve.status import ServiceStatus
+from serve.views import MAX_LIMIT
 from tests.serve.published import TIME, Diff, House, Source, view
 
 MONEY = ColumnType.parse("numeric(12,2)")

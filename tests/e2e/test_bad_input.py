@@ -56,7 +56,7 @@ def test_poison_and_division_by_zero_stop_nothing(kafka: KafkaServer, tmp_path: 
         record({"id": 2}, {"id": 2, "amount": 10, "parts": 0}),
     ]
     poison = [
-        (b'{"id": 3}', b'{"id": 3, "amount": "ten"}'),
+        (b'{"id": 3}', b'{"id": 3, "amount": "sesame"}'),
         (b'{"id": 4}', b"\xff\xfe"),
         (None, b'{"id": 5}'),
         (b"{", b"{}"),
@@ -74,7 +74,7 @@ def test_poison_and_division_by_zero_stop_nothing(kafka: KafkaServer, tmp_path: 
         service.until(lambda: len(service.rows("share")) == 3, 10, "the corrected row")
         status, errors = service.get("/views/share/errors")
         assert "division by zero" not in str(errors)
-        assert "ten" not in service.log.read_text(), "a row's content was logged"
+        assert "sesame" not in service.log.read_text(), "a row's content was logged"
 
 
 @pytest.mark.kafka

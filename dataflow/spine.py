@@ -276,8 +276,9 @@ class Spine:
         Call it after ticks and while idle, until it returns False: only then is what was deleted out of memory.
         """
         fuel = max(fuel_rows, self._debt, TINY_ROWS) * (1 + len(self._runs) // CROWDED_RUNS)
+        idle = self._debt == 0
         self._debt = 0
-        self._plan()
+        self._plan(idle)
         while self._merging and fuel > 0:
             smallest = min(self._merging, key=lambda merging: merging.remaining)
             before = smallest.remaining
@@ -285,8 +286,8 @@ class Spine:
             fuel -= before - smallest.remaining
             if smallest.remaining == 0:
                 self._finish(smallest)
-                self._plan()
-        return bool(self._merging)
+                self._plan(idle)
+        return bool(self._merging) or self._cancelling(idle=True)
 
     def _set(self, runs: tuple[_rows.Run, ...]) -> None:
         self._runs = runs
@@ -298,7 +299,7 @@ class Spine:
         kept = tuple(run for run in self._runs if not any(run is old for old in merging.inputs))
         self._set((*kept, merged) if merged.rows else kept)
 
-    def _plan(self) -> None:
+    def _plan(self, idle: bool) -> None:
         """Start the merges that are due: one for each tier that is full, or one of everything full of retractions."""
         busy = {id(run) for merging in self._merging for run in merging.inputs}
         free = [run for run in self._runs if id(run) not in busy]
@@ -308,18 +309,18 @@ class Spine:
         for tier, runs in tiers.items():
             if len(runs) >= (TINY_RUNS if tier == 0 else FAN_IN):
                 self._merging.append(_Merging(tuple(runs)))
-        if not self._merging and self._cancelling():
+        if not self._merging and self._cancelling(idle):
             self._merging.append(_Merging(self._runs))
 
-    def _cancelling(self) -> bool:
-        """Whether a quarter of the rows may be dead: the others would cancel rows of the largest run."""
+    def _cancelling(self, idle: bool) -> bool:
+        """Whether a quarter of the rows may cancel rows of the largest run; few rows are looked through whenever idle."""
         if len(self._runs) < 2:
             return False
         base = max(self._runs, key=lambda run: run.rows)
-        negated = base.negatives * 2 > base.rows
-        rows = opposing = 0
+        positive, negative = base.negatives < base.rows, base.negatives > 0
+        rows, opposing = base.rows, 0
         for run in self._runs:
-            rows += run.rows
             if run is not base:
-                opposing += run.rows - run.negatives if negated else run.negatives
-        return opposing * 4 >= rows
+                rows += run.rows
+                opposing += positive * run.negatives + negative * (run.rows - run.negatives)
+        return opposing * 4 >= rows or (idle and opposing > 0 and rows < TINY_ROWS)

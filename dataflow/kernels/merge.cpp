@@ -106,6 +106,7 @@ int64_t Merge::pick() {
 }
 
 int64_t Merge::step(int64_t fuel) {
+  if (!out_) return 0;
   const Shape& shape = *out_->shape;
   for (fuel = std::max<int64_t>(fuel, 1); fuel > 0 && remaining_ > 0;) {
     int64_t used = 0, limit = std::min(fuel, kChunk);

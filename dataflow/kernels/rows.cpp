@@ -260,33 +260,48 @@ std::shared_ptr<Shape> make_shape(nb::handle empty_columns, std::vector<int64_t>
   return std::make_shared<Shape>(formats_of(read_columns(empty_columns)), std::move(key), orders);
 }
 
+// Python's None arrives as null.
+template <class T>
+void refuse_none(const std::shared_ptr<T>& object) {
+  if (!object) throw nb::type_error("None is neither a run nor a shape");
+}
+
+std::vector<RunPtr> constant(const std::vector<std::shared_ptr<Run>>& runs) {
+  for (const auto& run : runs) refuse_none(run);
+  return {runs.begin(), runs.end()};
+}
+
 std::shared_ptr<Run> build_run(std::shared_ptr<Shape> shape, nb::handle columns_, Int64s diffs) {
+  refuse_none(shape);
   std::vector<Column> columns = read_columns(columns_);
   check_rows(columns, size(diffs));
   nb::gil_scoped_release unlocked;
   return std::const_pointer_cast<Run>(make_run(shape, columns, diffs.data(), size(diffs)));
 }
 
-std::vector<RunPtr> constant(const std::vector<std::shared_ptr<Run>>& runs) { return {runs.begin(), runs.end()}; }
-
 Matches probe_runs(std::shared_ptr<Shape> shape, const std::vector<std::shared_ptr<Run>>& runs, nb::handle keys_,
                    int64_t rows, bool nulls_match) {
   std::vector<Column> keys = read_columns(keys_);
   check_rows(keys, rows);
+  refuse_none(shape);
+  std::vector<RunPtr> held = constant(runs);
   nb::gil_scoped_release unlocked;
-  return probe(*shape, constant(runs), keys, rows, nulls_match);
+  return probe(*shape, std::move(held), keys, rows, nulls_match);
 }
 
 Matches first_of_runs(std::shared_ptr<Shape> shape, const std::vector<std::shared_ptr<Run>>& runs, nb::handle keys_,
                       int64_t rows, int64_t limit) {
   std::vector<Column> keys = read_columns(keys_);
   check_rows(keys, rows);
+  refuse_none(shape);
+  std::vector<RunPtr> held = constant(runs);
   nb::gil_scoped_release unlocked;
-  return first(*shape, constant(runs), keys, rows, limit);
+  return first(*shape, std::move(held), keys, rows, limit);
 }
 
 nb::tuple take_matches(const Matches& matches, std::shared_ptr<Shape> shape, const std::vector<int64_t>& columns,
                        int64_t begin, int64_t end) {
+  refuse_none(shape);
   if (begin < 0 || end < begin || end > matches.size())
     throw std::out_of_range("matches " + std::to_string(begin) + " to " + std::to_string(end) + " of " +
                             std::to_string(matches.size()) + " do not exist");

@@ -10,8 +10,9 @@
 
 namespace headwater::rows {
 
-// The fixed part of every run of a spine.
-struct Shape {
+// The fixed part of every run of a spine. Shared ownership starts at the object itself (also where Python passes it in), so that the last owner need not have
+// the GIL to let go.
+struct Shape : std::enable_shared_from_this<Shape> {
   std::vector<Format> formats;
   std::vector<int64_t> key;
   bool ordered = false;
@@ -35,7 +36,7 @@ struct Numbers {
   void push(T value) { std::memcpy(memory.extend(8), &value, 8); }
 };
 
-struct Run {
+struct Run : std::enable_shared_from_this<Run> {
   std::shared_ptr<const Shape> shape;
   std::vector<Column> columns;
   Numbers<int64_t> diffs;

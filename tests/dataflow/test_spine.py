@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dataflow.delta import Delta
+from dataflow.kernels import _rows
 from dataflow.spine import LOOSE_RUNS, Layout, Order, Spine
 from dataflow.types import BIGINT, DOUBLE, TEXT, ColumnType
 from tests.dataflow import twins
@@ -250,6 +251,33 @@ def test_every_type_sorts_in_both_directions(kind: ColumnType) -> None:
         signs = [twins.compare_rows((order,), a, b) for a, b in pairwise(plain)]
         assert signs == [-1] * (len(plain) - 1)
         assert len(plain) == len({twins.column_values(twins.column([v], kind))[0] for v in values})
+
+
+def test_merges_end_once_and_need_runs_of_one_layout() -> None:
+    here, there = (Layout((BIGINT, TEXT), (0,)).shape for _ in range(2))
+    runs = [_rows.Run.make(shape, numbers(np.arange(5)).columns, np.ones(5, np.int64)) for shape in (here, here, there)]
+    with pytest.raises(ValueError, match="different layouts"):
+        _rows.Merge(runs)
+    with pytest.raises(ValueError, match="needs a run"):
+        _rows.Merge([])
+    with pytest.raises(TypeError):
+        _rows.Merge([None])
+    merge = _rows.Merge(runs[:2])
+    with pytest.raises(RuntimeError, match="not at its end"):
+        merge.finish()
+    assert [merge.step(4), merge.step(0), merge.step(100)] == [6, 4, 0]
+    assert merge.finish().diffs().tolist() == [2] * 5
+    assert merge.step(1) == 0
+    with pytest.raises(RuntimeError, match="not at its end"):
+        merge.finish()
+
+
+def test_diffs_may_be_a_view_with_steps() -> None:
+    spine = Spine(Layout((BIGINT, TEXT), (0,)))
+    delta = numbers(np.arange(3))
+    spine.insert(Delta(delta.columns, np.array([1, 9, 2, 9, 3])[::2]))
+    rows = spine.snapshot().rows()
+    assert dict(zip(rows.columns[0].to_pylist(), rows.diffs.tolist(), strict=True)) == {0: 1, 1: 2, 2: 3}
 
 
 def test_wrong_columns_are_refused_by_name() -> None:

@@ -183,7 +183,7 @@ def compare_rows(order: Sequence[Order], a: Row, b: Row) -> int:
 
 def first(total: Counter[Row], key: Sequence[int], order: Sequence[Order], wanted: Row, limit: int) -> list[Any]:
     """Twin of Snapshot.first for one key: (row, diff), live rows only."""
-    live = [(row, diff) for row, diff in total.items() if diff > 0 and tuple(row[c] for c in key) == wanted]
+    live: list[Any] = [(row, diff) for row, diff in total.items() if diff > 0 and tuple(row[c] for c in key) == wanted]
     live.sort(key=cmp_to_key(lambda a, b: compare_rows(order, a[0], b[0])))
     return live[:limit]
 

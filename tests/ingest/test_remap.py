@@ -153,10 +153,11 @@ def test_full_disk_is_an_error_and_the_log_stays_whole(tmp_path: Path) -> None:
     # /dev/full refuses every write as a full disk does.
     log = RemapLog.open(tmp_path)
     log.append([_binding(1)])
-    kept, log._file = log._file, Path("/dev/full").open("r+b", buffering=0)
-    kept.close()
-    with pytest.raises(OSError, match="No space left"):
-        log.append([_binding(2, 5)])
+    log._file.close()
+    with Path("/dev/full").open("r+b", buffering=0) as full:
+        log._file = full
+        with pytest.raises(OSError, match="No space left"):
+            log.append([_binding(2, 5)])
     with pytest.raises(RemapError, match="cannot be written since"):
         log.append([_binding(3, 5)])
     assert log.bindings == [_binding(1)]

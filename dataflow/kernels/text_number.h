@@ -1,6 +1,7 @@
 // Booleans, integers, exact decimals and floats from and to text. See text.h for what all of them promise.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -104,7 +105,7 @@ inline Status parse_bool(std::string_view text, bool& out) {
   return Status::syntax;
 }
 
-// [+-]digits within [low, high]; no fraction, exponent, hex or underscores.
+// [+-]digits within [low, high], where low <= 0 <= high; no fraction, exponent, hex or underscores.
 inline Status parse_integer(std::string_view text, int64_t low, int64_t high, int64_t& out) {
   text = trim(text);
   bool negative = false;
@@ -113,15 +114,17 @@ inline Status parse_integer(std::string_view text, int64_t low, int64_t high, in
     text.remove_prefix(1);
   }
   if (text.empty()) return Status::syntax;
+  // As PostgreSQL, a number that is too long is out of range even when something else follows it.
+  const uint64_t limit = std::max(static_cast<uint64_t>(high), 0 - static_cast<uint64_t>(low));
   uint64_t magnitude = 0;
-  bool overflow = false;
   for (char c : text) {
     if (!is_digit(c)) return Status::syntax;
-    overflow |= __builtin_mul_overflow(magnitude, uint64_t{10}, &magnitude);
-    overflow |= __builtin_add_overflow(magnitude, static_cast<uint64_t>(c - '0'), &magnitude);
+    const uint64_t digit = static_cast<uint64_t>(c - '0');
+    if (magnitude > (limit - std::min(limit, digit)) / 10) return Status::range;
+    magnitude = magnitude * 10 + digit;
   }
-  const uint64_t limit = (uint64_t{1} << 63) - (negative ? 0 : 1);
-  if (overflow || magnitude > limit) return Status::range;
+  const uint64_t most = (uint64_t{1} << 63) - (negative ? 0 : 1);
+  if (magnitude > most) return Status::range;
   const int64_t value = negative ? static_cast<int64_t>(0 - magnitude) : static_cast<int64_t>(magnitude);
   if (value < low || value > high) return Status::range;
   out = value;

@@ -13,7 +13,7 @@ namespace headwater::text {
 inline constexpr int64_t kMicrosPerSecond = 1'000'000;
 inline constexpr int64_t kMicrosPerDay = 86'400 * kMicrosPerSecond;
 inline constexpr int64_t kFirstDay = -2'440'588;     // 4714-11-24 BC, Julian day zero: PostgreSQL's first date
-inline constexpr int64_t kLastDay = 2'145'031'948;   // 5874897-12-31: PostgreSQL's last date
+inline constexpr int64_t kLastDay = 2'145'042'905;   // 5874897-12-31: PostgreSQL's last date
 inline constexpr int64_t kLastTimestampDay = 106'751'990;  // the last whole day that int64 microseconds hold (year 294247)
 inline constexpr size_t kDateChars = 24;             // what format_date may write
 inline constexpr size_t kTimestampChars = 48;        // what format_timestamp may write

@@ -1,0 +1,67 @@
+"""Every overload of the registry against PostgreSQL, over the products of its arguments' domains."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from dataflow.types import NUMERIC, ColumnType, Kind
+from planner.functions import SCALARS, FunctionError, resolve
+from planner.functions.registry import Function, Pattern
+from tests.planner.functions.domains import DOMAINS
+from tests.planner.functions.oracle import Answer, ask, beyond_numeric, compute, folded, quoted, same, written
+from tests.servers.postgres import PostgresServer
+
+ROWS = 100
+"""Rows of an overload at most, spread over the product."""
+
+REFUSED = frozenset({("-", Kind.TIMESTAMP), ("-", Kind.TIMESTAMPTZ)}) | {
+    (name, Kind.JSONB) for name in ("<", "<=", ">", ">=", "greatest", "least")
+}
+"""What PostgreSQL computes and we refuse: there are no intervals, and jsonb has no order."""
+
+
+def _type(kind: Kind) -> ColumnType:
+    return NUMERIC if kind is Kind.NUMERIC else ColumnType(kind)
+
+
+def _signatures(function: Function) -> Iterator[list[ColumnType]]:
+    for count in range(len(function.parameters) - function.optional, len(function.parameters) + 1 + function.variadic):
+        parameters = function.expand(count) or ()
+        patterned = any(isinstance(parameter, Pattern) for parameter in parameters)
+        for kind in Kind if patterned else (Kind.BOOLEAN,):
+            yield [_type(p) if isinstance(p, Kind) else _type(kind) for p in parameters]
+
+
+def _known(ours: Answer, theirs: Answer, name: str) -> bool:
+    """Differences that are documented: the end of numerics, and no infinite timestamps."""
+    infinite = name == "to_timestamp" and theirs.value is not None and "infinity" in theirs.value
+    return beyond_numeric(ours, theirs) or infinite
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("name", SCALARS)
+def test_registry_agrees_with_postgresql(name: str, postgres: PostgresServer) -> None:
+    with postgres.connect() as connection:
+        for types in (types for function in SCALARS[name] for types in _signatures(function)):
+            if (name, types[-1].kind) in REFUSED:
+                with pytest.raises(FunctionError):
+                    resolve(name, types)
+                continue
+            rows = list(itertools.product(*(DOMAINS[type_.kind] for type_ in types)))
+            if name == "repeat":  # PostgreSQL copies nothing two thousand million times, which takes it a minute
+                rows = [row for row in rows if row != ("", "2147483647")]
+            rows = rows[:: len(rows) // ROWS + 1]
+            theirs = ask(connection, [written(name, list(map(quoted, row, types))) for row in rows])
+            ours = compute(name, types, rows)
+            wrong = [
+                (row, a, b)
+                for row, a, b in zip(rows, ours, theirs, strict=True)
+                if not same(a, b) and not _known(a, b, name)
+            ]
+            assert not wrong, f"{name}{tuple(map(str, types))}: {wrong[:3]}"
+            for row, over_column in list(zip(rows, ours, strict=True))[:20]:
+                constant = folded(name, types, row)
+                assert constant in (None, over_column), f"{name}{row} folded"

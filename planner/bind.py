@@ -16,6 +16,7 @@ from sqlglot import exp
 from dataflow.types import BOOLEAN, TEXT, ColumnType
 from planner import functions
 from planner.aggregates import Aggregates, aggregate_of
+from planner.bind_condition import between, connective, escape, in_list, is_test, like, negation
 from planner.functions import FunctionError
 from planner.literals import Untyped, number, string, typed_literal
 from planner.names import TRIMS, written_type
@@ -152,91 +153,12 @@ def _literal(binder: Binder, node: exp.Expr) -> Bound:
     return number(node.name, node, binder.text)
 
 
-def _negation(binder: Binder, node: exp.Expr) -> Bound:
+def _minus(binder: Binder, node: exp.Expr) -> Bound:
     binder.text.only(node, "this")
     inner = node.this
     if isinstance(inner, exp.Literal) and not inner.args.get("is_string"):
         return number(inner.name, node, binder.text, negative=True)
     return binder.call(node, "-", [binder.bind(inner)])
-
-
-def _connective(binder: Binder, node: exp.Expr) -> Bound:
-    word = "and" if isinstance(node, exp.And) else "or"
-    parts = list(node.flatten(unnest=False))
-    return Call(word, tuple(binder.condition(part, word.upper()) for part in parts), BOOLEAN)
-
-
-def _not(binder: Binder, node: exp.Expr) -> Bound:
-    binder.text.only(node, "this")
-    return _negated(binder.condition(node.this, "NOT"))
-
-
-_OPPOSITES = {
-    "is_null": "is_not_null",
-    "is_true": "is_not_true",
-    "is_false": "is_not_false",
-    "like": "not_like",
-    "ilike": "not_ilike",
-}
-
-
-def _negated(scalar: Scalar) -> Scalar:
-    """NOT of a condition: by its own opposite where it has one."""
-    if isinstance(scalar, Call) and scalar.function in _OPPOSITES:
-        return Call(_OPPOSITES[scalar.function], scalar.args, BOOLEAN)
-    return Call("not", (scalar,), BOOLEAN)
-
-
-def _is(binder: Binder, node: exp.Expr) -> Bound:
-    binder.text.only(node, "this", "expression")
-    if isinstance(node.expression, exp.Null):
-        return Call("is_null", (binder.typed(node.this),), BOOLEAN)
-    if isinstance(node.expression, exp.Boolean):
-        word = "TRUE" if node.expression.this else "FALSE"
-        return Call(f"is_{word.lower()}", (binder.condition(node.this, f"IS {word}"),), BOOLEAN)
-    raise binder.text.unsupported(
-        node, f"IS {node.expression.sql(dialect='postgres')}", "use IS NOT DISTINCT FROM to compare"
-    )
-
-
-def _like(binder: Binder, node: exp.Expr) -> Bound:
-    binder.text.only(node, "this", "expression", "negate")
-    return _match(binder, node, [node.this, node.expression])
-
-
-def _escape(binder: Binder, node: exp.Expr) -> Bound:
-    binder.text.only(node, "this", "expression")
-    if not isinstance(node.this, exp.Like | exp.ILike):
-        raise binder.text.unsupported(node, "ESCAPE here")
-    binder.text.only(node.this, "this", "expression", "negate")
-    return _match(binder, node.this, [node.this.this, node.this.expression, node.expression])
-
-
-def _match(binder: Binder, node: exp.Expr, operands: list[exp.Expr]) -> Bound:
-    name = "like" if isinstance(node, exp.Like) else "ilike"
-    found = binder.call(node, name, [binder.bind(operand) for operand in operands])
-    return _negated(found) if node.args.get("negate") else found
-
-
-def _between(binder: Binder, node: exp.Expr) -> Bound:
-    binder.text.only(node, "this", "low", "high", "symmetric")
-    value, low, high = (binder.bind(node.args[part]) for part in ("this", "low", "high"))
-
-    def within(least: Bound, most: Bound) -> Scalar:
-        bounds = binder.call(node, ">=", [value, least]), binder.call(node, "<=", [value, most])
-        return Call("and", bounds, BOOLEAN)
-
-    if node.args.get("symmetric"):
-        return Call("or", (within(low, high), within(high, low)), BOOLEAN)
-    return within(low, high)
-
-
-def _in(binder: Binder, node: exp.Expr) -> Bound:
-    binder.text.only(node, "this", "expressions")
-    value = binder.bind(node.this)
-    if not node.expressions:
-        raise binder.text.error(node, "syntax error: IN needs at least one value")
-    return binder.call(node, "in", [value, *map(binder.bind, node.expressions)])
 
 
 def _case(binder: Binder, node: exp.Expr) -> Bound:
@@ -327,16 +249,16 @@ _HANDLERS: dict[type[exp.Expr], Callable[[Binder, exp.Expr], Bound]] = {
     exp.Concat: lambda binder, node: string(node, binder.text),
     exp.Null: lambda _, __: Untyped(None),
     exp.Boolean: lambda _, node: Literal(bool(node.this), BOOLEAN),
-    exp.Neg: _negation,
-    exp.And: _connective,
-    exp.Or: _connective,
-    exp.Not: _not,
-    exp.Is: _is,
-    exp.Like: _like,
-    exp.ILike: _like,
-    exp.Escape: _escape,
-    exp.Between: _between,
-    exp.In: _in,
+    exp.Neg: _minus,
+    exp.And: connective,
+    exp.Or: connective,
+    exp.Not: negation,
+    exp.Is: is_test,
+    exp.Like: like,
+    exp.ILike: like,
+    exp.Escape: escape,
+    exp.Between: between,
+    exp.In: in_list,
     exp.Case: _case,
     exp.Cast: _cast,
     exp.Extract: _extract,

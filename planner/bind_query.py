@@ -13,17 +13,18 @@ from sqlglot import exp
 
 from dataflow.types import ColumnType
 from planner import functions
-from planner.aggregates import Aggregates, regroup
+from planner.aggregates import Aggregates
 from planner.bind import Binder, Bound
 from planner.bind_from import Columns, Environment, Relation, bind_from, rename, unique_names
+from planner.bind_group import Items, group_keys, grouped, nullable
 from planner.catalog import Catalog, spelling
 from planner.errors import PlanErrors, SqlError
 from planner.functions import FunctionError
 from planner.literals import Untyped
 from planner.names import column_name
 from planner.parse import Text, parse
-from planner.plan import AggregateCall, Constant, Distinct, Filter, Negate, Plan, Project, Reduce, Union
-from planner.scalar import Cast, ColumnRef, Literal, Scalar
+from planner.plan import Constant, Distinct, Filter, Negate, Plan, Project, Union
+from planner.scalar import ColumnRef, Scalar
 from planner.scalars import conjuncts
 from planner.scope import Field, Scope
 
@@ -194,10 +195,10 @@ def _select(select: exp.Select, env: Environment) -> _Parts:
     if having_node is not None:
         text.only(having_node, "this")
         having = binder.condition(having_node.this, "HAVING")
-    keys = _group_keys(select, items, binder)
+    keys = group_keys(select, items, binder)
     text.settle_errors()
     if keys is not None or having is not None or aggregates.calls:
-        plan, outputs = _grouped(plan, outputs, having, keys or (), binder)
+        plan, outputs = grouped(plan, outputs, having, keys or (), binder)
     distinct = select.args.get("distinct")
     if distinct is not None:
         text.only(distinct)
@@ -205,7 +206,7 @@ def _select(select: exp.Select, env: Environment) -> _Parts:
         plan,
         outputs,
         tuple(name for name, _, _ in items),
-        tuple(_nullable(output, source.scope, binder) for _, _, output in items),
+        tuple(nullable(output, source.scope, binder) for _, _, output in items),
         tuple(node for _, node, _ in items),
         binder,
         distinct is not None,
@@ -220,28 +221,12 @@ def _where(plan: Plan, node: exp.Expr, binder: Binder) -> Plan:
         return plan
 
 
-def _grouped(
-    plan: Plan, outputs: tuple[Bound, ...], having: Scalar | None, keys: tuple[Scalar, ...], binder: Binder
-) -> tuple[Plan, tuple[Bound, ...]]:
-    """The Reduce (and HAVING's Filter) under a select list, and the list over its columns."""
-    aggregates = binder.aggregates
-    assert aggregates is not None
-
-    def over(scalar: Scalar) -> Scalar:
-        return regroup(scalar, keys, aggregates.width, binder.places, binder.text)
-
-    new = tuple(output if isinstance(output, Untyped) else over(output) for output in outputs)
-    test = None if having is None else over(having)
-    plan = Reduce(plan, keys, tuple(aggregates.calls))
-    return (plan if test is None else Filter(plan, conjuncts(test))), new
-
-
-def _items(select: exp.Select, binder: Binder) -> list[tuple[str, exp.Expr, Bound]]:
+def _items(select: exp.Select, binder: Binder) -> Items:
     """The select list with stars written out: name, syntax node, bound expression."""
     text = binder.text
     if not select.expressions:
         raise text.error(select, "SELECT needs at least one column", "write SELECT * or the columns")
-    items: list[tuple[str, exp.Expr, Bound]] = []
+    items: Items = []
     for item in select.expressions:
         fields = _star(item, binder)
         if fields is not None:
@@ -271,72 +256,3 @@ def _star(item: exp.Expr, binder: Binder) -> tuple[Field, ...] | None:
         text.only(item.this)
         return binder.scope.table(spelling(item.args["table"]), item, text)
     return None
-
-
-def _group_keys(
-    select: exp.Select, items: list[tuple[str, exp.Expr, Bound]], binder: Binder
-) -> tuple[Scalar, ...] | None:
-    """The GROUP BY expressions, each once; None without GROUP BY."""
-    group = select.args.get("group")
-    if group is None or binder.text.errors:
-        return None
-    text = binder.text
-    if group.args.get("all"):
-        raise text.unsupported(group, "GROUP BY ALL", "list the columns")
-    text.only(group, "expressions")
-    keys: list[Scalar] = []
-    plain = Binder(text, binder.scope, None, "GROUP BY", binder.places)
-    for node in group.expressions:
-        key = _group_key(node, items, plain)
-        if key not in keys:
-            keys.append(key)
-    return tuple(keys)
-
-
-def _group_key(node: exp.Expr, items: list[tuple[str, exp.Expr, Bound]], plain: Binder) -> Scalar:
-    text = plain.text
-    if isinstance(node, exp.Literal | exp.Boolean | exp.Null):
-        if not node.name.isdigit() or node.args.get("is_string"):
-            raise text.error(node, "non-integer constant in GROUP BY", "name a column, or give its position")
-        if not 1 <= int(node.name) <= len(items):
-            raise text.error(node, f"GROUP BY position {node.name} is not in select list")
-        return plain.typed(items[int(node.name) - 1][1]) if not _is_star(items, node) else _starred(items, node)
-    if isinstance(node, exp.Column) and node.args.get("table") is None:
-        name = spelling(node.this)
-        # An input column of the name goes before an output column of it.
-        if not any(f.name == name for f in plain.scope.visible):
-            matches = [item for label, item, _ in items if label == name]
-            bound = {plain.typed(item) for item in matches if not isinstance(item, exp.Star)}
-            if len(bound) > 1:
-                raise text.error(node, f'GROUP BY "{name}" is ambiguous')
-            if bound:
-                return bound.pop()
-    return plain.typed(node)
-
-
-def _is_star(items: list[tuple[str, exp.Expr, Bound]], position: exp.Expr) -> bool:
-    node = items[int(position.name) - 1][1]
-    return isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star))
-
-
-def _starred(items: list[tuple[str, exp.Expr, Bound]], position: exp.Expr) -> Scalar:
-    bound = items[int(position.name) - 1][2]
-    assert isinstance(bound, ColumnRef)
-    return bound
-
-
-def _nullable(output: Bound, scope: Scope, binder: Binder) -> bool:
-    """Whether an output may be NULL: False only for not-null columns, literals and counts."""
-    if isinstance(output, Untyped):
-        return output.value is None
-    if isinstance(output, Literal):
-        return output.value is None
-    if isinstance(output, Cast):
-        return _nullable(output.arg, scope, binder)
-    if not isinstance(output, ColumnRef):
-        return True
-    aggregates = binder.aggregates
-    if aggregates is not None and output.index >= aggregates.width:
-        call: AggregateCall = aggregates.calls[output.index - aggregates.width]
-        return call.function not in ("count", "count_star")
-    return all(f.nullable for f in scope.visible if f.index == output.index)

@@ -30,12 +30,14 @@ def name_columns(plan: Plan) -> Plan:
 
 
 def _rename(plan: Plan) -> Plan:
+    if isinstance(plan, Get | Constant | Union | Distinct | Negate):
+        return plan
     names = _apart([name for below in inputs(plan) for name in _names(below)])
 
     def change(node: Scalar) -> Scalar | None:
         return ColumnRef(node.index, node.type, names[node.index]) if isinstance(node, ColumnRef) else None
 
-    return rewrite_scalars(plan, lambda scalar: rewrite(scalar, change)) if names else plan
+    return rewrite_scalars(plan, lambda scalar: rewrite(scalar, change))
 
 
 def _apart(names: list[str]) -> list[str]:

@@ -1,0 +1,103 @@
+"""Conditions: AND, OR, NOT, IS, LIKE, BETWEEN and IN, from sqlglot's tree to typed scalars.
+
+Always true: what is bound here is boolean. BETWEEN becomes two comparisons; NOT of a test becomes the opposite test where there
+is one. Deliberately unknown: how anything else is bound (`planner.bind`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from dataflow.types import BOOLEAN
+from planner.scalar import Call, Scalar
+
+if TYPE_CHECKING:
+    from planner.bind import Binder, Bound
+
+
+def connective(binder: Binder, node: exp.Expr) -> Bound:
+    """Bind `a AND b ...; a OR b ...`."""
+    word = "and" if isinstance(node, exp.And) else "or"
+    parts = list(node.flatten(unnest=False))
+    return Call(word, tuple(binder.condition(part, word.upper()) for part in parts), BOOLEAN)
+
+
+def negation(binder: Binder, node: exp.Expr) -> Bound:
+    """Bind `NOT a`."""
+    binder.text.only(node, "this")
+    return _negated(binder.condition(node.this, "NOT"))
+
+
+_OPPOSITES = {
+    "is_null": "is_not_null",
+    "is_true": "is_not_true",
+    "is_false": "is_not_false",
+    "like": "not_like",
+    "ilike": "not_ilike",
+}
+
+
+def _negated(scalar: Scalar) -> Scalar:
+    """NOT of a condition: by its own opposite where it has one."""
+    if isinstance(scalar, Call) and scalar.function in _OPPOSITES:
+        return Call(_OPPOSITES[scalar.function], scalar.args, BOOLEAN)
+    return Call("not", (scalar,), BOOLEAN)
+
+
+def is_test(binder: Binder, node: exp.Expr) -> Bound:
+    """Bind `a IS NULL, TRUE, FALSE, UNKNOWN`."""
+    binder.text.only(node, "this", "expression")
+    if isinstance(node.expression, exp.Null):
+        return Call("is_null", (binder.typed(node.this),), BOOLEAN)
+    if isinstance(node.expression, exp.Boolean):
+        word = "TRUE" if node.expression.this else "FALSE"
+        return Call(f"is_{word.lower()}", (binder.condition(node.this, f"IS {word}"),), BOOLEAN)
+    raise binder.text.unsupported(
+        node, f"IS {node.expression.sql(dialect='postgres')}", "use IS NOT DISTINCT FROM to compare"
+    )
+
+
+def like(binder: Binder, node: exp.Expr) -> Bound:
+    """Bind `a LIKE b, a ILIKE b`."""
+    binder.text.only(node, "this", "expression", "negate")
+    return _match(binder, node, [node.this, node.expression])
+
+
+def escape(binder: Binder, node: exp.Expr) -> Bound:
+    """Bind `a LIKE b ESCAPE c`."""
+    binder.text.only(node, "this", "expression")
+    if not isinstance(node.this, exp.Like | exp.ILike):
+        raise binder.text.unsupported(node, "ESCAPE here")
+    binder.text.only(node.this, "this", "expression", "negate")
+    return _match(binder, node.this, [node.this.this, node.this.expression, node.expression])
+
+
+def _match(binder: Binder, node: exp.Expr, operands: list[exp.Expr]) -> Bound:
+    name = "like" if isinstance(node, exp.Like) else "ilike"
+    found = binder.call(node, name, [binder.bind(operand) for operand in operands])
+    return _negated(found) if node.args.get("negate") else found
+
+
+def between(binder: Binder, node: exp.Expr) -> Bound:
+    """Bind `a BETWEEN b AND c`."""
+    binder.text.only(node, "this", "low", "high", "symmetric")
+    value, low, high = (binder.bind(node.args[part]) for part in ("this", "low", "high"))
+
+    def within(least: Bound, most: Bound) -> Scalar:
+        bounds = binder.call(node, ">=", [value, least]), binder.call(node, "<=", [value, most])
+        return Call("and", bounds, BOOLEAN)
+
+    if node.args.get("symmetric"):
+        return Call("or", (within(low, high), within(high, low)), BOOLEAN)
+    return within(low, high)
+
+
+def in_list(binder: Binder, node: exp.Expr) -> Bound:
+    """Bind `a IN (b, ...)`."""
+    binder.text.only(node, "this", "expressions")
+    value = binder.bind(node.this)
+    if not node.expressions:
+        raise binder.text.error(node, "syntax error: IN needs at least one value")
+    return binder.call(node, "in", [value, *map(binder.bind, node.expressions)])

@@ -18,9 +18,7 @@
 #include <charconv>
 #include <chrono>
 #include <deque>
-#include <memory>
 #include <mutex>
-#include <optional>
 #include <thread>
 
 namespace nb = nanobind;
@@ -35,6 +33,9 @@ struct Handle;   // rd_kafka_t
 struct Conf;     // rd_kafka_conf_t
 struct Topic;    // rd_kafka_topic_t
 struct Failure;  // rd_kafka_error_t
+struct Message {  // rd_kafka_message_t begins so
+  int error;
+};
 
 enum VType : int { V_END = 0, V_RKT = 2, V_PARTITION = 3, V_VALUE = 4, V_KEY = 5, V_MSGFLAGS = 7, V_HEADER = 9 };
 
@@ -59,7 +60,7 @@ struct Argument {  // rd_kafka_vu_t
 static_assert(sizeof(Argument) == 72);
 
 constexpr int PRODUCER = 0, CONF_OK = 0, COPY = 2, PURGE_ALL = 1 | 2 | 4;
-constexpr int QUEUE_FULL = -184, TIMED_OUT = -185;
+constexpr int QUEUE_FULL = -184, TIMED_OUT = -185, INCONSISTENT = -149;
 
 struct Library {
   Conf* (*conf_new)();
@@ -67,6 +68,9 @@ struct Library {
   int (*conf_set)(Conf*, const char*, const char*, char*, size_t);
   void (*conf_set_opaque)(Conf*, void*);
   void (*conf_set_log_cb)(Conf*, void (*)(const Handle*, int, const char*, const char*));
+  void (*conf_set_dr_msg_cb)(Conf*, void (*)(Handle*, const Message*, void*));
+  const char* (*err2name)(int);
+  const char* (*err2str)(int);
   Handle* (*make)(int, Conf*, char*, size_t);
   void (*destroy)(Handle*);
   void* (*opaque)(const Handle*);
@@ -103,6 +107,9 @@ struct Library {
     find(conf_set, "rd_kafka_conf_set");
     find(conf_set_opaque, "rd_kafka_conf_set_opaque");
     find(conf_set_log_cb, "rd_kafka_conf_set_log_cb");
+    find(conf_set_dr_msg_cb, "rd_kafka_conf_set_dr_msg_cb");
+    find(err2name, "rd_kafka_err2name");
+    find(err2str, "rd_kafka_err2str");
     find(make, "rd_kafka_new");
     find(destroy, "rd_kafka_destroy");
     find(opaque, "rd_kafka_opaque");
@@ -154,11 +161,13 @@ nb::object to_python(const Outcome& outcome) {
   return nb::make_tuple(outcome.code, outcome.name, outcome.text, outcome.fatal, outcome.retriable, outcome.abortable);
 }
 
-// librdkafka's log lines, the newest LIMIT of them; filled by its threads.
-struct Log {
+// What librdkafka's callbacks leave: its newest LIMIT log lines, from its threads; and the first error of a message since
+// `begin`, from within calls of the thread that uses the producer.
+struct Notes {
   static constexpr size_t LIMIT = 100;
   std::mutex mutex;
   std::deque<std::pair<int, std::string>> lines;
+  int undelivered = 0;
 
   void add(int level, std::string line) {
     std::lock_guard lock(mutex);
@@ -172,17 +181,23 @@ class Producer {
   Producer(const std::string& library, const std::map<std::string, std::string>& settings) : library_(library) {
     char error[512] = {};
     Conf* conf = library_.conf_new();
-    for (const auto& [name, value] : settings) {
+    auto all = settings;
+    all["delivery.report.only.error"] = "true";
+    for (const auto& [name, value] : all) {
       if (library_.conf_set(conf, name.c_str(), value.c_str(), error, sizeof error) != CONF_OK) {
         library_.conf_destroy(conf);
         throw std::invalid_argument(error);
       }
     }
-    library_.conf_set_opaque(conf, &log_);
+    library_.conf_set_opaque(conf, &notes_);
     opaque_of = library_.opaque;
     library_.conf_set_log_cb(conf, [](const Handle* handle, int level, const char* facility, const char* text) {
-      auto* log = handle ? static_cast<Log*>(opaque_of(handle)) : nullptr;
-      if (log) log->add(level, std::string(facility) + ": " + text);
+      auto* notes = handle ? static_cast<Notes*>(opaque_of(handle)) : nullptr;
+      if (notes) notes->add(level, std::string(facility) + ": " + text);
+    });
+    library_.conf_set_dr_msg_cb(conf, [](Handle*, const Message* message, void* opaque) {
+      auto* notes = static_cast<Notes*>(opaque);
+      if (message->error && !notes->undelivered) notes->undelivered = message->error;
     });
     {
       nb::gil_scoped_release release;
@@ -210,6 +225,7 @@ class Producer {
     return call([&](Handle* handle) { return library_.init_transactions(handle, timeout_ms); });
   }
   nb::object begin() {
+    notes_.undelivered = 0;
     return call([&](Handle* handle) { return library_.begin_transaction(handle); });
   }
   nb::object commit(int timeout_ms) {
@@ -270,9 +286,9 @@ class Producer {
 
   // (syslog level, text), oldest first, and forget them.
   std::vector<std::pair<int, std::string>> take_log() {
-    std::lock_guard lock(log_.mutex);
-    std::vector<std::pair<int, std::string>> lines(log_.lines.begin(), log_.lines.end());
-    log_.lines.clear();
+    std::lock_guard lock(notes_.mutex);
+    std::vector<std::pair<int, std::string>> lines(notes_.lines.begin(), notes_.lines.end());
+    notes_.lines.clear();
     return lines;
   }
 
@@ -290,6 +306,11 @@ class Producer {
       nb::gil_scoped_release release;
       outcome = take(library_, function(handle));
       library_.poll(handle, 0);
+    }
+    if (outcome.code == INCONSISTENT && notes_.undelivered) {  // it says only that messages failed: say why
+      outcome.code = notes_.undelivered;
+      outcome.name = library_.err2name(outcome.code);
+      outcome.text = std::string(library_.err2str(outcome.code)) + "; " + outcome.text;
     }
     return to_python(outcome);
   }
@@ -319,7 +340,7 @@ class Producer {
 
   static inline void* (*opaque_of)(const Handle*) = nullptr;
   Library library_;
-  Log log_;
+  Notes notes_;
   Handle* handle_ = nullptr;
 };
 

@@ -23,7 +23,7 @@ from sinks.kafka import KafkaSink
 from sinks.producer import TransactionalProducer
 from sinks.progress import topic_name as progress_topic
 from tests.servers.kafka import KafkaServer
-from tests.sinks import child, topic
+from tests.sinks import child, histories, topic
 from tests.sinks.histories import SCHEMA, History
 
 pytestmark = pytest.mark.kafka
@@ -227,19 +227,19 @@ def opened_in_background(kafka: KafkaServer, name: str) -> Iterator[tuple[KafkaS
 
 
 def test_two_sinks_share_the_progress_topic(kafka: KafkaServer, topic_name: str) -> None:
-    histories = {"a": History.random(8, 25), "b": History.random(9, 25)}
+    both = {"a": History.random(8, 25), "b": History.random(9, 25)}
     with opened(kafka, topic_name, "a") as a:
         settings = Sink(view="view", kafka="main", topic=f"{topic_name}-b", key=("k",))
         b = KafkaSink(settings, "b", kafka.config, SCHEMA, "d1", topic_name, lambda: None)
         b.open()
-        for one, other in zip(histories["a"].ticks(), histories["b"].ticks(), strict=True):
+        for one, other in zip(both["a"].ticks(), both["b"].ticks(), strict=True):
             a.write(*one)
             b.write(*other)
         settle(a)
         settle(b)
         b.close(30.0)
-    topic.check(kafka.config, topic_name, "a", topic_name, histories["a"])
-    topic.check(kafka.config, topic_name, "b", f"{topic_name}-b", histories["b"])
+    topic.check(kafka.config, topic_name, "a", topic_name, both["a"])
+    topic.check(kafka.config, topic_name, "b", f"{topic_name}-b", both["b"])
 
 
 def test_what_must_not_be_continued(kafka: KafkaServer, topic_name: str) -> None:
@@ -261,6 +261,18 @@ def test_what_must_not_be_continued(kafka: KafkaServer, topic_name: str) -> None
     kafka.create_topic(topic_name)
     with pytest.raises(SinkHaltedError, match=f"topic {topic_name} was made anew"):
         make(kafka, topic_name).open()
+
+
+def test_a_row_that_the_topic_does_not_take(kafka: KafkaServer, topic_name: str) -> None:
+    """No retry can help: the sink halts and names the view, the topic and the settings."""
+    kafka.create_topic(topic_name, config={"max.message.bytes": "1000"})
+    noise = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=20_000))
+    with opened(kafka, topic_name) as sink:
+        sink.write(1, histories.delta([(1, noise, 1)]))
+        reason = until_state(sink, "halted")
+    assert f"a row of view view makes a message that topic {topic_name} does not take" in reason
+    assert "max.message.bytes" in reason
+    assert noise[:20] not in reason
 
 
 def test_a_broker_that_dies_amid_commits(own_kafka: KafkaServer) -> None:

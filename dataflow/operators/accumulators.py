@@ -77,6 +77,10 @@ class ExactSums(Sums):
             return unsplit(limbs(sums[0]), limbs(sums[1]))
         return limbs(sums[0]), None
 
+    def number(self, sums: Columns, group: int) -> int:
+        """The unscaled sum of one group, of any size."""
+        return sum(int(part[group].as_py()) << 64 * position for position, part in enumerate(sums))
+
 
 class FloatSums(Sums):
     """Floats, as exact superaccumulators: adding and taking away in any order gives the same bits."""

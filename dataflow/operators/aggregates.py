@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from dataflow.operators.accumulators import ExactSums, FloatSums
-from dataflow.operators.exact import Longs, Mask, decimals, fits_decimal, fits_long, longs, quotients
-from dataflow.rows import Columns
+from dataflow.operators.exact import WORD, Longs, Mask, decimals, fits_decimal, fits_long, limbs, longs, quotients
+from dataflow.rows import Columns, Int64s
 from dataflow.types import NUMERIC_PRECISION, ColumnType, Kind
 
 Function = Literal["count_star", "count", "sum", "avg", "min", "max"]
@@ -126,16 +126,32 @@ def _decimal_finish(result: ColumnType, kind: ExactSums) -> Callable[[Columns, L
 
 
 def _average_finish(result: ColumnType, kind: ExactSums) -> Callable[[Columns, Longs], Result]:
+    digits = result.decimal_scale
+
     def finish(sums: Columns, counts: Longs) -> Result:
         totals, beyond = kind.totals(sums)
-        # An average that fits has a sum that fits, unless it is over more than 10^16 rows.
-        bad = ~fits_decimal(totals, NUMERIC_PRECISION)
+        large = ~fits_decimal(totals, NUMERIC_PRECISION)
         if beyond is not None:
-            bad |= beyond
-        safe = totals.copy()
-        safe[bad] = 0
-        values, large = quotients(safe, kind.scale, np.maximum(counts, 0), result.decimal_scale)
-        return Result(values, _some(bad if large is None else bad | large))
+            large |= beyond
+        counts = np.maximum(counts, 0)
+        if not large.any():
+            values, bad = quotients(totals, kind.scale, counts, digits)
+            return Result(values, bad)
+        divisible = np.where(large[:, None], np.uint64(0), totals)
+        values, bad = quotients(divisible, kind.scale, counts, digits)
+        return finish_large(Result(values, bad), sums, counts, np.flatnonzero(large & (counts > 0)))
+
+    def finish_large(known: Result, sums: Columns, counts: Longs, groups: Int64s) -> Result:
+        """Sums of more than 38 digits, whose averages may well fit. So rare that they are done one by one."""
+        averages = limbs(known.values).copy()
+        bad = np.zeros(len(counts), np.bool_) if known.bad is None else known.bad
+        for group in groups.tolist():
+            total, divisor = kind.number(sums, group) * 10**digits, int(counts[group]) * 10**kind.scale
+            size = (2 * abs(total) + divisor) // (2 * divisor)
+            average = -size if total < 0 else size
+            bad[group] = size >= 10**NUMERIC_PRECISION
+            averages[group] = (average & WORD, average >> 64 & WORD)
+        return Result(decimals(averages, digits, counts == 0), _some(bad))
 
     return finish
 

@@ -16,6 +16,9 @@ from dataflow.scalars import Arithmetic, decimal_arithmetic
 Wide = npt.NDArray[np.uint64]
 """uint64, shape (n, 2)."""
 
+WORD = 2**64 - 1
+"""The bits of one limb."""
+
 Mask = npt.NDArray[np.bool_]
 Longs = npt.NDArray[np.int64]
 
@@ -72,7 +75,7 @@ def fits_decimal(values: Wide, digits: int) -> Mask:
     if digits > 18 and fits_long(values).all():
         return np.ones(len(values), np.bool_)  # the usual case, and much cheaper
     bound = 10**digits
-    low, high = np.uint64(bound & (2**64 - 1)), np.uint64(bound >> 64)
+    low, high = np.uint64(bound & WORD), np.uint64(bound >> 64)
     sign = _sign(values)
     # The absolute value: two's complement negation is the complement plus one.
     negative = (sign & np.uint64(1)).astype(np.uint64)

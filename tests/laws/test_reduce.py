@@ -1,8 +1,9 @@
 """The law for reductions: every aggregate over every type it takes, with NULLs, overflow and faulty collections."""
 
 import random
+from decimal import Context, Decimal
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dataflow.graph import Aggregate
@@ -52,7 +53,13 @@ def _cases(draw):
     return types, columns, aggregates, default, draw(histories({"t": types}, signed=True))
 
 
+_NEARLY = Decimal(10**38 - 1).scaleb(-30, Context(prec=38))
+_AVERAGE = [Aggregate("avg", 0, NUMERIC)]
+
+
 @given(_cases(), st.randoms(use_true_random=False))
+@example(((LARGE,), [], _AVERAGE, False, [{"t": [((_NEARLY,), 2)]}]), random.Random(1)).via("the sum has 39 digits")
+@example(((NUMERIC,), [], _AVERAGE, False, [{"t": [((_NEARLY.scaleb(14, Context(prec=38)),), 2)]}]), random.Random(1))
 def test_reduce(case, chance: random.Random) -> None:
     types, key, aggregates, default, steps = case
     check(

@@ -35,6 +35,7 @@ class Topics:
     def __init__(self, connection: Mapping[str, str], timeout: float) -> None:
         self._admin = AdminClient({**connection, "log_level": 2})
         self._timeout = timeout
+        self._cluster_id: str | None = None
 
     def ensure(self, topic: str, partitions: int, replication: int, extra: Mapping[str, str] = _NOTHING) -> Found:
         """Create the topic, compacted, with `extra` settings if it is missing.
@@ -98,7 +99,9 @@ class Topics:
             time.sleep(0.02)
 
     def _embedded(self) -> bool:
-        return str(self._cluster().cluster_id).startswith(_EMBEDDED)
+        if self._cluster_id is None:
+            self._cluster_id = str(self._cluster().cluster_id)
+        return self._cluster_id.startswith(_EMBEDDED)
 
     def _cluster(self) -> ClusterMetadata:
         try:

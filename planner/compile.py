@@ -9,7 +9,7 @@ Deliberately unknown here: what the functions are (planner.functions) and where 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -55,10 +55,10 @@ class _Node:
 
 @dataclass(frozen=True, slots=True)
 class CompiledScalar:
-    """An Expression: see `dataflow.expression`. `text` is the scalar as SQL."""
+    """An Expression: see `dataflow.expression`. Two are equal when their scalars are, so that equal operators are shared."""
 
-    node: _Node
-    text: str
+    scalar: Scalar
+    node: _Node = field(compare=False, repr=False)
 
     def evaluate(self, columns: Columns, rows: int) -> Evaluated:
         """Evaluate over `rows` rows; a constant is repeated."""
@@ -72,12 +72,12 @@ class CompiledScalar:
         return Evaluated(values, errors)
 
     def __str__(self) -> str:
-        return self.text
+        return str(self.scalar)
 
 
 def compile_scalar(scalar: Scalar) -> Expression:
     """Compile; FunctionError when a call or cast has no meaning for its types (binding normally found that before)."""
-    return CompiledScalar(_compile(scalar), str(scalar))
+    return CompiledScalar(scalar, _compile(scalar))
 
 
 def _compile(scalar: Scalar) -> _Node:

@@ -18,6 +18,7 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 
+from config.settings import parse_address
 from dataflow.step import Dataflow
 from dataflow.types import Schema
 from headwater.check import Checked
@@ -73,8 +74,9 @@ class Service:
     def start(self) -> None:
         """Build every room and start the tick loop. StartError when something of this machine is in the way."""
         metrics = Metrics(CollectorRegistry(), self.status)
-        host, _, port = self.settings.serve.http.rpartition(":")
-        self._http = HttpServer(host, int(port), make_app(self.publication, self.status, metrics))
+        self._http = HttpServer(
+            *parse_address(self.settings.serve.http), make_app(self.publication, self.status, metrics)
+        )
         try:
             self.address = self._http.start()
             log.info("listening", http=f"http://{self.address[0]}:{self.address[1]}")
@@ -130,9 +132,12 @@ class Service:
     def status(self) -> ServiceStatus:
         """What /readyz and /metrics show; called from the HTTP thread."""
         loop = self._loop
+        waiting = (
+            "; ".join(f"source {name}: {reason}" for name, reason in loop.waiting.items()) if loop is not None else ""
+        )
         return ServiceStatus(
             ready=loop is not None and loop.ready and self.failure is None,
-            reason=str(self.failure) if self.failure is not None else self.phase,
+            reason=str(self.failure) if self.failure is not None else waiting or self.phase,
             sources={name: source.status() for name, source in list(self.sources.items())},
             sinks={name: sink.status() for name, sink in list(self.sinks.items())},
             operators=self._dataflow.statistics() if self._dataflow is not None else (),
@@ -213,8 +218,8 @@ class Service:
             ).hexdigest(),
         )
         self._loop = TickLoop(rooms, self._wake, self._stop, on_ready=self._on_ready)
-        for source in self.sources.values():
-            source.start()
+        for reader in self.sources.values():
+            reader.start()
 
     def _schemas(self, registries: Mapping[str, Registry]) -> dict[str, Schema]:
         """Columns of every source; those that only the registry knows are asked for until it answers."""

@@ -1,7 +1,8 @@
 """`make demo`: live data on the embedded broker, a view answering, and a check of the view against a recomputation.
 
-The generator produces orders, payments, corrections, cancellations and deletes at a steady rate, and keeps its own books. The table is read
-through HTTP, as a user would. `config/examples/shop.yaml` is the file that runs; any Kafka works with KAFKA=host:9092.
+The generator produces orders, payments, corrections, cancellations and deletes at a steady rate, and keeps its own books.
+The table is read through HTTP, as a user would. The file that runs is `config/examples/shop.yaml`; KAFKA=host:9092 makes it
+use another broker, where the topics of that name must be empty for the check to hold.
 """
 
 from __future__ import annotations
@@ -202,6 +203,7 @@ def _verify(service: Service, generator: Generator, console: Console) -> None:
         f"the view equals its recomputation from {generator.produced} changes: {len(want)} customers, "
         f"{len(generator.orders)} orders, {len(generator.payments)} payments",
         highlight=False,
+        soft_wrap=True,
     )
 
 

@@ -54,6 +54,10 @@ OPENING = "opening sinks"
 """The phase in which the loop waits for the sinks' broker; closing the sinks ends it."""
 
 
+RUNNING = "running"
+"""The phase of ticks: there is a publication."""
+
+
 class Clock(Protocol):
     """Where time comes from."""
 
@@ -102,7 +106,6 @@ class Pending:
     """Changes of one time that is not complete yet: what the sinks will get of it."""
 
     changes: dict[str, list[Delta]] = field(default_factory=dict)
-    rows: int = 0
 
     def add(self, changes: Mapping[str, Delta], wanted: Iterable[str]) -> None:
         """Keep the changes of the views that a sink wants."""
@@ -145,10 +148,17 @@ class TickLoop:
         self._unusable: dict[str, str] = {}
         self._in_views: set[str] = set()
         self._resume: dict[str, int | None] = {}
-        self.ready = False
+        self._withheld: set[str] = set()
+        self.waiting: dict[str, str] = {}
+        """Sources whose past is not in the views, with the reason, as of the last publication."""
         self.phase = "starting"
         self.ticks = 0
         self.last_tick_wall = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether every view answers."""
+        return self.phase == RUNNING and not self.waiting
 
     # Start: sinks say how far they are, the log is replayed, the sources catch up.
 
@@ -158,8 +168,7 @@ class TickLoop:
             self._open_sinks()
             self._replay()
             if self._hydrate(set(self._rooms.sources) - set(self._unusable)):
-                self.ready = True
-                self.phase = "running"
+                self.phase = RUNNING
                 self._on_ready()
                 self._loop()
         finally:
@@ -277,6 +286,7 @@ class TickLoop:
             late = {name for name, source in self._rooms.sources.items() if source.status().state == "hydrating"}
             if late:
                 self._hydrate(late)
+                self.phase = RUNNING
             else:
                 self._tick(started)
 
@@ -322,8 +332,6 @@ class TickLoop:
     def _step(self, taken: Mapping[str, Taken], pending: Pending) -> None:
         result = self._rooms.dataflow.step({name: part.delta for name, part in taken.items() if len(part.delta)})
         pending.add(result.changes, set(self._rooms.sink_views.values()))
-        for part in taken.values():
-            pending.rows += part.records
 
     def _complete(self, appended: tuple[int, Future[None]], pending: Pending) -> None:
         """Wait until the binding is durable, then make the time visible and hand its changes to the sinks."""
@@ -335,7 +343,7 @@ class TickLoop:
         self.last_tick_wall = time.time()
 
     def _publish(self, time_: int) -> None:
-        blocked = self._blocked()
+        blocked = self.waiting = self._blocked()
         views = {}
         for name, sources in self._rooms.dependencies.items():
             view = self._rooms.dataflow.view(name)
@@ -357,10 +365,17 @@ class TickLoop:
         return self._unusable | {name: self._rooms.sources[name].status().reason for name in waiting}
 
     def _to_sinks(self, time_: int, pending: Pending) -> None:
+        """Hand the changes of a complete time over. A sink whose view still waits for a source's past gets it whole later."""
         for name, sink in self._rooms.sinks.items():
             view = self._rooms.sink_views[name]
-            if self._rooms.dependencies[view] & self._unusable.keys():
-                sink.halt(f"view {view} reads a source that cannot be replayed")
+            sources = self._rooms.dependencies[view]
+            if sources & self._unusable.keys():
+                sink.halt(f"view {view} reads a source that is halted and whose past is not in the view")
+            elif sources & self.waiting.keys():
+                self._withheld.add(name)
+            elif name in self._withheld:
+                self._withheld.discard(name)
+                sink.write(time_, self._rooms.dataflow.view(view).snapshot().rows())
             elif (delta := pending.of(view)) is not None:
                 sink.write(time_, delta)
 

@@ -184,7 +184,7 @@ def _subquery(node: exp.Expr, env: Environment) -> From:
         query = node.this
     relation = env.bind_query(query, env)
     alias = node.args.get("alias")
-    name = spelling(alias.this) if alias is not None and alias.this is not None else ""
+    name = _alias(alias, env.text) or ""
     if not name:
         raise env.text.error(node, "subquery in FROM must have an alias", "for example, FROM (SELECT ...) AS foo")
     columns = _renamed(relation.columns, alias, name, env.text)
@@ -198,7 +198,7 @@ def _named(node: exp.Table, env: Environment) -> From:
         raise text.unsupported(node, f"{name}() in FROM" if name else None, CLOCKS.get(name))
     name = spelling(node.this)
     alias = node.args.get("alias")
-    shown = spelling(alias.this) if alias is not None and alias.this is not None else name
+    shown = _alias(alias, text) or name
     schema = node.args.get("db")
     if schema is not None and (node.args.get("catalog") is not None or spelling(schema) != "public"):
         raise text.error(node, f'schema "{spelling(schema)}" does not exist', f"write {name} alone")
@@ -219,6 +219,15 @@ def _relation(name: str, node: exp.Expr, env: Environment) -> Relation:
         known = [*env.ctes, *env.catalog.relations]
         raise env.text.error(node, f'relation "{name}" does not exist', suggest(name, known))
     return Relation(Get(name, schema), tuple((c.name, c.type, c.nullable) for c in schema))
+
+
+def _alias(node: exp.Expr | None, text: Text) -> str | None:
+    """The name in `AS name`, if there is one."""
+    if node is None or node.this is None:
+        return None
+    if not isinstance(node.this, exp.Identifier):
+        raise text.unsupported(node.this)
+    return spelling(node.this)
 
 
 def _renamed(columns: Columns, alias: exp.Expr | None, name: str, text: Text) -> Columns:

@@ -49,11 +49,16 @@ def group_keys(select: exp.Select, items: Items, binder: Binder) -> tuple[Scalar
     text.only(group, "expressions")
     keys: list[Scalar] = []
     plain = Binder(text, binder.scope, None, "GROUP BY", binder.places)
-    for node in group.expressions:
+    for node in _listed(group.expressions):
         key = _group_key(node, items, plain)
         if key not in keys:
             keys.append(key)
     return tuple(keys)
+
+
+def _listed(nodes: list[exp.Expr]) -> list[exp.Expr]:
+    """GROUP BY's items, those in parentheses one by one: (a, b) is a, b and () is nothing."""
+    return [one for node in nodes for one in (_listed(node.expressions) if isinstance(node, exp.Tuple) else [node])]
 
 
 def _group_key(node: exp.Expr, items: Items, plain: Binder) -> Scalar:

@@ -60,6 +60,13 @@ class _Parser(MaterializeParser):
         self.raise_error("Unexpected token", self._prev)
         return query
 
+    def _parse_join(self, *args: Any, **kwargs: Any) -> exp.Join | None:
+        comma = self._curr if self._curr.token_type == TokenType.COMMA else None
+        join: exp.Join | None = super()._parse_join(*args, **kwargs)
+        if comma and join is None:
+            self.raise_error("Unexpected token", comma)
+        return join
+
     def _parse_csv(self, parse_method: Any, sep: TokenType = TokenType.COMMA) -> list[Any]:
         items: list[Any] = super()._parse_csv(parse_method, sep)
         if items and self._prev.token_type == sep:
@@ -88,7 +95,7 @@ def _located(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 for _name in _LOCATED.split():
-    setattr(_Parser, f"_parse_{_name}", _located(getattr(MaterializeParser, f"_parse_{_name}")))
+    setattr(_Parser, f"_parse_{_name}", _located(getattr(_Parser, f"_parse_{_name}")))
 
 
 class _Dialect(Materialize):

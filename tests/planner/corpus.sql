@@ -286,3 +286,11 @@ SELECT count(*), sum(qty), max(id) FROM orders
 
 -- postgres: output names of expressions
 SELECT CASE WHEN ok THEN 1 END, coalesce(qty, 1), qty::bigint, upper(note), id + 1 FROM orders
+
+SELECT customer, qty, count(*) AS n FROM orders GROUP BY (customer, qty)
+
+SELECT count(*) AS n FROM orders WHERE id > 3 GROUP BY ()
+
+SELECT 1 AS one FROM orders HAVING TRUE
+
+SELECT 1 AS one FROM (SELECT sum(qty) AS s FROM orders) AS t

@@ -103,6 +103,8 @@ REFUSED = [
     ("SELECT /* x */ a, FROM t", "syntax error", ""),
     ("SELECT a FROM t |> WHERE a > 1", "", ""),
     ("VALUES (1), (2) LIMIT 1", "", ""),
+    ("SELECT a FROM t^@idx", "parameter", ""),
+    ("SELECT a FROM t^,", "syntax error", ""),
 ]
 
 

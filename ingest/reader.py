@@ -228,11 +228,8 @@ class Reader:
 
     def _commit(self, consumer: Consumer) -> None:
         """Tell the group what was taken, for lag tools; nothing of ours ever reads it."""
-        taken = self._ahead.bound
-        if moved := {
-            p: offset for p, offset in taken.items() if p in self._assigned and self._committed.get(p) != offset
-        }:
-            consumer.commit(moved)
+        moved = {p: offset for p, offset in self._ahead.bound.items() if self._committed.get(p, 0) != offset}
+        if moved and consumer.commit(self._properties["group.id"], moved, ANSWER_MS):
             self._committed.update(moved)
 
     # Data.

@@ -136,6 +136,7 @@ class Consumer {
     }
     queue_ = kafka_.queue_consumer(handle_);
     admin_ = kafka_.queue_new(handle_);
+    commits_ = kafka_.queue_new(handle_);
   }
   Consumer(const Consumer&) = delete;
   Consumer& operator=(const Consumer&) = delete;
@@ -148,6 +149,7 @@ class Consumer {
     kafka_.topic_destroy(metadata_topic_);
     kafka_.queue_destroy(queue_);
     kafka_.queue_destroy(admin_);
+    kafka_.queue_destroy(commits_);
     kafka_.destroy(handle, NO_CONSUMER_CLOSE);
   }
 
@@ -204,13 +206,9 @@ class Consumer {
     check();
     if (asking_) return;
     nb::gil_scoped_release unlocked;
-    char reason[256] = "";
     const char* names[] = {topic_.c_str()};
     std::unique_ptr<TopicNames, void (*)(TopicNames*)> topics(kafka_.topic_names(names, 1), kafka_.topic_names_destroy);
-    std::unique_ptr<AdminOptions, void (*)(AdminOptions*)> options(kafka_.admin_options(handle_, DESCRIBE_TOPICS),
-                                                                   kafka_.admin_options_destroy);
-    if (kafka_.admin_timeout(options.get(), timeout_ms, reason, sizeof reason) != NO_ERROR)
-      throw std::invalid_argument(reason);
+    auto options = make_options(DESCRIBE_TOPICS, timeout_ms);
     kafka_.describe_topics(handle_, topics.get(), options.get(), admin_);
     asking_ = true;
   }
@@ -250,12 +248,21 @@ class Consumer {
     return {low, high};
   }
 
-  // Tell the group how far we are, for lag tools; nothing waits for it.
-  void commit(const Offsets& offsets) {
+  // Tell the group how far we are, for lag tools. Nothing waits for it; false when the last time is still under way.
+  // Not by rd_kafka_commit: a handle with a commit that waits for its coordinator does not come to an end.
+  bool commit(const std::string& group, const Offsets& offsets, int timeout_ms) {
     check();
     nb::gil_scoped_release unlocked;
+    std::unique_ptr<Event, void (*)(Event*)> answer(kafka_.queue_poll(commits_, 0), kafka_.event_destroy);
+    if (answer) committing_ = false;
+    if (committing_) return false;
     auto list = make_list(offsets);
-    kafka_.commit(handle_, list.get(), 1);
+    auto options = make_options(ALTER_GROUP_OFFSETS, timeout_ms);
+    GroupOffsets* change = kafka_.group_offsets_new(group.c_str(), list.get());
+    kafka_.alter_group_offsets(handle_, &change, 1, options.get(), commits_);
+    kafka_.group_offsets_destroy(change);
+    committing_ = true;
+    return true;
   }
 
   // (how many, code, reason) of the errors that concern no single partition: count so far, and the last one.
@@ -283,6 +290,16 @@ class Consumer {
     List list(kafka_.list_new(static_cast<int>(offsets.size())), kafka_.list_destroy);
     for (auto [partition, offset] : offsets) kafka_.list_add(list.get(), topic_.c_str(), partition)->offset = offset;
     return list;
+  }
+
+  using Options = std::unique_ptr<AdminOptions, void (*)(AdminOptions*)>;
+
+  Options make_options(int operation, int timeout_ms) const {
+    char reason[256] = "";
+    Options options(kafka_.admin_options(handle_, operation), kafka_.admin_options_destroy);
+    if (kafka_.admin_timeout(options.get(), timeout_ms, reason, sizeof reason) != NO_ERROR)
+      throw std::invalid_argument(reason);
+    return options;
   }
 
   // Move up to `count` queued messages into the batch; false when there were none.
@@ -322,7 +339,8 @@ class Consumer {
   Topic* metadata_topic_ = nullptr;
   Queue* queue_ = nullptr;
   Queue* admin_ = nullptr;
-  bool asking_ = false;
+  Queue* commits_ = nullptr;
+  bool asking_ = false, committing_ = false;
   int64_t typical_ = 1024;  // bytes of a message, as of the last batch
 };
 
@@ -340,7 +358,7 @@ NB_MODULE(_consumer, module) {
       .def("identity", &Consumer::identity)
       .def("watermarks", &Consumer::watermarks, nb::arg("partition"), nb::arg("timeout_ms"))
       .def("known_watermarks", &Consumer::known_watermarks, nb::arg("partition"))
-      .def("commit", &Consumer::commit, nb::arg("offsets"))
+      .def("commit", &Consumer::commit, nb::arg("group"), nb::arg("offsets"), nb::arg("timeout_ms"))
       .def("failures", &Consumer::failures)
       .def("logs", &Consumer::logs)
       .def("close", &Consumer::close);

@@ -17,7 +17,7 @@ from planner.catalog import Catalog, CatalogError, spelling, suggest
 from planner.errors import SqlError
 from planner.parse import Text, start
 from planner.plan import Constant, Filter, Get, Join, Plan
-from planner.refusals import CLOCKS
+from planner.refusals import CLOCKS, hint_for, wording
 from planner.scalar import Scalar
 from planner.scalars import conjuncts, move
 from planner.scope import Scope, scope_of
@@ -226,7 +226,7 @@ def _alias(node: exp.Expr | None, text: Text) -> str | None:
     if node is None or node.this is None:
         return None
     if not isinstance(node.this, exp.Identifier):
-        raise text.unsupported(node.this)
+        raise text.unsupported(node, wording(node.this), hint_for(node.this))
     return spelling(node.this)
 
 

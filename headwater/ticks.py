@@ -149,6 +149,7 @@ class TickLoop:
         self._in_views: set[str] = set()
         self._resume: dict[str, int | None] = {}
         self._withheld: set[str] = set()
+        self._unmerged = True
         self.waiting: dict[str, str] = {}
         """Sources whose past is not in the views, with the reason, as of the last publication."""
         self.phase = "starting"
@@ -275,6 +276,8 @@ class TickLoop:
     def _loop(self) -> None:
         started = self._clock.monotonic()
         while not self._stop.is_set():
+            while self._unmerged and not (self._wake.is_set() or self._stop.is_set()):
+                self._unmerged = self._rooms.dataflow.maintain(LEAST_FUEL)
             self._wake.wait(max(0.0, started + HEARTBEAT - self._clock.monotonic()))
             if self._stop.is_set():
                 break
@@ -299,7 +302,7 @@ class TickLoop:
         self._step(taken, pending)
         self._complete(appended, pending)
         rows = sum(part.records for part in taken.values())
-        self._rooms.dataflow.maintain(LEAST_FUEL + FUEL_PER_ROW * rows)
+        self._unmerged = self._rooms.dataflow.maintain(LEAST_FUEL + FUEL_PER_ROW * rows)
         self._rooms.metrics.observe_tick(self._clock.monotonic() - started, rows)
 
     def _take(self, names: Iterable[str]) -> dict[str, Taken]:

@@ -218,11 +218,11 @@ def nearest_real(text: str, near: float) -> float:
     exact = Fraction(text)
     if abs(exact) >= 2**128 - 2**103:
         return math.inf
-    middle = np.clip(
-        np.float32(np.clip(near, -3.4028234663852886e38, 3.4028234663852886e38)),
-        *(np.finfo("f4").min, np.finfo("f4").max),
-    )
-    around = (np.nextafter(middle, np.float32(-np.inf)), middle, np.nextafter(middle, np.float32(np.inf)))
+    with np.errstate(over="ignore"):
+        middle = (
+            np.float32(near) if np.isfinite(np.float32(near)) else np.copysign(np.finfo("f4").max, np.float32(near))
+        )
+        around = (np.nextafter(middle, np.float32(-np.inf)), middle, np.nextafter(middle, np.float32(np.inf)))
     candidates = [np.float32(c) for c in around if np.isfinite(c)]
     return float(min(candidates, key=lambda c: (abs(Fraction(float(c)) - exact), int(c.view("u4")) & 1)))
 

@@ -16,8 +16,8 @@ _REGISTRY_PREFIX = "schema.registry."
 
 _DEFAULTS = {
     "fetch.queue.backoff.ms": "10",  # librdkafka waits a second when its queue is full; ours is drained in bursts
-    "reconnect.backoff.ms": "50",
-    "reconnect.backoff.max.ms": "1000",
+    "reconnect.backoff.ms": "100",
+    "reconnect.backoff.max.ms": "1000",  # the default of 10 s would be felt as an outage
     "topic.metadata.refresh.interval.ms": "10000",
 }
 

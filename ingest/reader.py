@@ -155,8 +155,8 @@ class Reader:
         else:
             self._say_why_not(consumer, code, reason)
             self._refresh_at = time.monotonic() + RETRY_SECONDS
-        for level, line in consumer.logs():
-            log.log(30 if level <= 4 else 10, "librdkafka", source=self._name, line=line)
+        for line in dict.fromkeys(text for _, text in consumer.logs()):  # it repeats itself while a broker is away
+            log.debug("librdkafka", source=self._name, line=line)
 
     def _check_identity(self, topic_id: str) -> None:
         known = self.topic_id or self.expected_id

@@ -182,6 +182,11 @@ def power(base: pa.Array, exponent: pa.Array, rows: int) -> Result:
     return _result(_scalars.power(base, exponent, rows))
 
 
+def shift(values: pa.Array, distances: pa.Array, rows: int, right: bool) -> Result:
+    """Bits of integers shifted by int32 distances, modulo 64 for bigint and 32 for the others."""
+    return _result(_scalars.shift(values, distances, rows, right))
+
+
 def precision_of(type_: ColumnType) -> int:
     """Digits that a numeric may have in all."""
     return type_.precision or NUMERIC_PRECISION
@@ -308,3 +313,8 @@ def json_array_length(values: pa.Array, rows: int) -> Result:
 def json_exists(values: pa.Array, keys: pa.Array, rows: int) -> Result:
     """`?`: whether a text is a member's key, an element, or the value itself."""
     return _result(_scalars.json_exists(values, keys, rows))
+
+
+def json_contains(values: pa.Array, parts: pa.Array, rows: int) -> Result:
+    """`@>`: whether each member and element of `parts` is, at the same depth, within `values`."""
+    return _result(_scalars.json_contains(values, parts, rows))

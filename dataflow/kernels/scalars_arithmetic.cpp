@@ -244,6 +244,19 @@ const char* power(double x, double y, double& out) {
   return checked(out, finite, finite, x == 0);
 }
 
+// The distance counts modulo the bits of the register: 64 for bigint, 32 for the others.
+template <class T>
+Outcome shift(nb::handle values, nb::handle distances, int64_t rows, bool right) {
+  using Register = std::conditional_t<sizeof(T) == 8, int64_t, int32_t>;
+  constexpr int32_t mask = sizeof(Register) * 8 - 1;
+  const Arg a = read_arg(values, rows, sizeof(T)), b = read_arg(distances, rows, 4);
+  return binary<T, T, int32_t>(a, b, rows, a.column.format.text.c_str(), [=](T x, int32_t n, T& out) -> const char* {
+    const auto bits = static_cast<std::make_unsigned_t<Register>>(static_cast<Register>(x));
+    out = static_cast<T>(right ? static_cast<Register>(x) >> (n & mask) : static_cast<Register>(bits << (n & mask)));
+    return nullptr;
+  });
+}
+
 }  // namespace
 
 void add_arithmetic(nb::module_& m) {
@@ -255,6 +268,13 @@ void add_arithmetic(nb::module_& m) {
     if (code < 0 || code > 7) throw std::invalid_argument("unknown function of a double");
     const Arg a = read_arg(values, rows, 8);
     return give(unary<double, double>(a, rows, "g", [=](double x, double& out) { return math_apply(code, x, out); }));
+  });
+  m.def("shift", [](nb::handle values, nb::handle distances, int64_t rows, bool right) {
+    const std::string format = arrow::read_column(values).format.text;
+    if (format == "s") return give(shift<int16_t>(values, distances, rows, right));
+    if (format == "i") return give(shift<int32_t>(values, distances, rows, right));
+    if (format == "l") return give(shift<int64_t>(values, distances, rows, right));
+    throw std::invalid_argument("no shift of arrow format '" + format + "'");
   });
   m.def("power", [](nb::handle base, nb::handle exponent, int64_t rows) {
     return give(binary<double, double, double>(read_arg(base, rows, 8), read_arg(exponent, rows, 8), rows, "g", power));

@@ -160,6 +160,33 @@ bool exists(Text json, Text key) {
   return found;
 }
 
+// Whether every part is within the value at the same depth. Scalars compare as canonical text; arrays ignore order and
+// repetition. The depth is that of canonical text: at most text::kJsonDepth.
+bool contains(Text json, Text part, bool top) {
+  const bool object = json.starts_with('{'), array = json.starts_with('[');
+  const bool part_object = part.starts_with('{'), part_array = part.starts_with('[');
+  if (part_object != object || part_array != array) {
+    // The one exception of the same depth: an array contains its scalars.
+    if (!top || !array || part_object || part_array) return false;
+    bool found = false;
+    each(json, [&](Text, Text value) { return found = value == part, !found; });
+    return found;
+  }
+  if (!object && !array) return json == part;
+  bool all = true;
+  each(part, [&](Text key, Text wanted) {
+    all = false;
+    if (object) {
+      Text value;
+      all = member(json, key, value) && contains(value, wanted, false);
+    } else {
+      each(json, [&](Text, Text value) { return all = contains(value, wanted, false), !all; });
+    }
+    return all;
+  });
+  return all;
+}
+
 // Reads the number of each row with parse(text, T& out) -> message; other kinds of value are the error that PostgreSQL gives.
 template <class T, class F>
 Outcome numbers(const Arg& a, int64_t rows, const char* format, const char* wanted, const char* name, F&& parse) {
@@ -257,6 +284,11 @@ void add_json(nb::module_& m) {
       out = static_cast<int32_t>(length(json));
       return nullptr;
     }));
+  });
+  m.def("json_contains", [](nb::handle values, nb::handle parts, int64_t rows) {
+    return give(binary<bool, Text, Text>(
+        read_arg(values, rows, -1), read_arg(parts, rows, -1), rows, "b",
+        [](Text json, Text part, bool& out) -> const char* { return out = contains(json, part, true), nullptr; }));
   });
   m.def("json_exists", [](nb::handle values, nb::handle keys, int64_t rows) {
     return give(binary<bool, Text, Text>(

@@ -3,10 +3,11 @@
 In: a name and the types of its arguments. Out: the overload, the types to cast the arguments to, the type of the result.
 One module for each family holds the entries; `planner.compile` turns a typed `Scalar` into something that evaluates.
 
-Names are SQL's own spelling: `+ - * / % ^` (one operand: `+ -`), `= <> < <= > >=`, `||`, `~ ~* !~ !~*`, `like ilike
-not_like not_ilike` (text, pattern, optional escape), `in` (value, then the list), `and or` (n-ary), `not`, `is_null
-is_not_null is_true is_not_true is_false is_not_false is_unknown is_not_unknown is_distinct_from is_not_distinct_from`,
-`-> ->> ?`; functions by their lower-case PostgreSQL name. BETWEEN is two comparisons under `and`; CASE is a plan node.
+Names are SQL's own spelling: `+ - * / % ^` and `& | # << >>` (one operand: `+ - ~`), `= <> < <= > >=`, `||`,
+`~ ~* !~ !~*`, `like ilike not_like not_ilike` (text, pattern, optional escape), `in` (value, then the list), `and or`
+(n-ary), `not`, `is_null is_not_null is_true is_not_true is_false is_not_false is_unknown is_not_unknown is_distinct_from
+is_not_distinct_from`, `-> ->> ? @> <@`; functions by their lower-case PostgreSQL name. BETWEEN is two comparisons under
+`and`; CASE is a plan node.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from dataflow.types import ColumnType
-from planner.functions import arithmetic, comparison, jsonb, logic, text, time
+from planner.functions import arithmetic, bits, comparison, jsonb, logic, text, time
 from planner.functions.aggregates import AGGREGATES
 from planner.functions.registry import Function, Resolved, choose
 from planner.functions.types import FunctionError, can_cast, common_type, implicit_cast, type_name
@@ -46,6 +47,7 @@ SCALARS = _by_name(
         *logic.FUNCTIONS,
         *comparison.FUNCTIONS,
         *arithmetic.FUNCTIONS,
+        *bits.FUNCTIONS,
         *text.FUNCTIONS,
         *time.FUNCTIONS,
         *jsonb.FUNCTIONS,

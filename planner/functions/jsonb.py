@@ -1,7 +1,7 @@
 """Access to jsonb: `->` (jsonb) and `->>` (text) by key or by index (from 0; negative counts from the end).
 
 Always true: a missing key or index, or a step into a value of another kind, is NULL; `->>` of a JSON null is NULL and of a
-string is the string itself. Values are canonical text (see `dataflow.types.ColumnType`).
+string is the string itself; `@>` (and `<@`) is containment. Values are canonical text (see `dataflow.types.ColumnType`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ def _get(as_text: bool) -> Implementation:
 
 
 _EXISTS = fixed(lambda args, rows: scalars.json_exists(args[0], args[1], rows))
+_CONTAINS = fixed(lambda args, rows: scalars.json_contains(args[0], args[1], rows))
+_WITHIN = fixed(lambda args, rows: scalars.json_contains(args[1], args[0], rows))
 _TYPEOF = fixed(lambda args, rows: (scalars.json_typeof(args[0], rows), None))
 _LENGTH = fixed(lambda args, rows: scalars.json_array_length(args[0], rows))
 _J = Kind.JSONB
@@ -26,6 +28,8 @@ FUNCTIONS: tuple[Function, ...] = (
     Function("->>", (_J, Kind.TEXT), TEXT, _get(True)),
     Function("->>", (_J, Kind.INTEGER), TEXT, _get(True)),
     predicate("?", _EXISTS, _J, Kind.TEXT),
+    predicate("@>", _CONTAINS, _J, _J),
+    predicate("<@", _WITHIN, _J, _J),
     Function("jsonb_typeof", (_J,), TEXT, _TYPEOF),
     Function("jsonb_array_length", (_J,), INTEGER, _LENGTH),
 )

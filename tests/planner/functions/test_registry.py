@@ -14,7 +14,7 @@ from tests.planner.functions.domains import DOMAINS
 from tests.planner.functions.oracle import Answer, ask, beyond_numeric, compute, folded, quoted, same, written
 from tests.servers.postgres import PostgresServer
 
-ROWS = 100
+ROWS = 150
 """Rows of an overload at most, spread over the product."""
 
 REFUSED = frozenset({("-", Kind.TIMESTAMP), ("-", Kind.TIMESTAMPTZ)}) | {

@@ -26,7 +26,7 @@ from headwater.errors import StartError
 from headwater.ticks import OPENING, Rooms, TickLoop
 from ingest.decode import avro_columns, make_decoder
 from ingest.embedded import EmbeddedBroker
-from ingest.registry import Registry, RegistryUnavailable
+from ingest.registry import Registry, RegistryError, make_registry
 from ingest.remap import RemapError, RemapLog
 from ingest.source import Source
 from planner.errors import PlanErrors
@@ -42,8 +42,8 @@ log = structlog.get_logger(__name__)
 EMBEDDED = "embedded"
 """The value of `bootstrap.servers` that asks for a broker inside the service."""
 
-REGISTRY = "schema.registry.url"
-"""The one connection property that is not librdkafka's."""
+REGISTRY_SECONDS = 2.0
+"""Seconds between questions to a schema registry that does not know a source's columns yet."""
 
 STOP_SECONDS = 4.0
 """Seconds that the sinks may take to commit their last changes at a stop."""
@@ -88,7 +88,7 @@ class Service:
             raise StartError(
                 f"cannot listen on {self.settings.serve.http} or write {self.settings.state}: {error}"
             ) from error
-        except (RemapError, PlanErrors) as error:
+        except (RemapError, PlanErrors, ValueError) as error:
             self.stop()
             raise StartError(str(error)) from error
         assert self._loop is not None
@@ -168,7 +168,7 @@ class Service:
     def _connect(self) -> dict[str, dict[str, str]]:
         connections = {}
         for name, properties in self.settings.kafka.items():
-            connection = {key: value for key, value in properties.items() if key != REGISTRY}
+            connection = dict(properties)
             if connection.get("bootstrap.servers") == EMBEDDED:
                 broker = EmbeddedBroker()
                 connection["bootstrap.servers"] = broker.start()
@@ -180,16 +180,12 @@ class Service:
 
     def _build(self, metrics: Metrics) -> None:
         assert self._remap is not None
-        registries = {
-            name: Registry(properties[REGISTRY])
-            for name, properties in self.settings.kafka.items()
-            if REGISTRY in properties
-        }
+        registries = {name: make_registry(connection) for name, connection in self.connections.items()}
         schemas = self._schemas(registries)
         planned = plan_views(schemas, {name: view.sql for name, view in self.settings.views.items()})
         self._dataflow = self._plan(planned, schemas)
         for name, source in self.settings.sources.items():
-            decoder = make_decoder(source, schemas[name], registries.get(source.kafka))
+            decoder = make_decoder(source, schemas[name], registries[source.kafka])
             group = f"headwater-{self.settings.name}"
             self.sources[name] = Source(
                 source, name, self.connections[source.kafka], schemas[name], decoder, group, self._wake.set
@@ -221,16 +217,19 @@ class Service:
         for reader in self.sources.values():
             reader.start()
 
-    def _schemas(self, registries: Mapping[str, Registry]) -> dict[str, Schema]:
+    def _schemas(self, registries: Mapping[str, Registry | None]) -> dict[str, Schema]:
         """Columns of every source; those that only the registry knows are asked for until it answers."""
         schemas = dict(self._checked.schemas)
         for name, source in self.settings.sources.items():
             while name not in schemas:
+                registry = registries[source.kafka]
+                if registry is None:
+                    raise StartError(f"source {name}: connection {source.kafka} names no schema.registry.url; add it")
                 try:
-                    schemas[name] = avro_columns(registries[source.kafka], source.topic)
-                except RegistryUnavailable as error:
+                    schemas[name] = avro_columns(registry, source.topic)
+                except RegistryError as error:  # it does not answer, or has no such subject yet
                     log.warning("waiting for the schema registry", source=name, reason=str(error))
-                    if self._stop.wait(2.0):
+                    if self._stop.wait(REGISTRY_SECONDS):
                         raise StartError("stopped while waiting for the schema registry") from error
         return schemas
 

@@ -104,12 +104,19 @@ class ReadAhead:
         self._rows = self._bytes = 0
         self._bound: dict[int, int] = {}  # ends of the ranges given out
         self._reached: dict[int, int] = {}  # at least those: everything before is taken, or holds no records
+        self._floor: dict[int, int] = {}
 
     def open(self, starts: Mapping[int, int]) -> None:
         """Begin partitions at these offsets."""
         with self._lock:
             self._bound.update(starts)
             self._reached.update(starts)
+
+    def resume(self, floor: Mapping[int, int]) -> None:
+        """Say where the ranges of an earlier run ended: ranges beyond start there, as they would have."""
+        with self._lock:
+            self._floor = dict(floor)
+            self._settle()
 
     def add(self, chunk: Chunk) -> None:
         """Put a chunk behind the others. One without messages only moves the ends."""
@@ -123,6 +130,7 @@ class ReadAhead:
                 self._chunks[-1] = replace(last, ends={**last.ends, **chunk.ends})
             else:
                 self._reach(chunk.ends)
+                self._settle()
 
     @property
     def full(self) -> bool:
@@ -165,11 +173,19 @@ class ReadAhead:
             self._chunks = left + self._chunks
             for part in parts:
                 self._reach(part.ends)
-            return self._make_taken(parts, until)
+            taken = self._make_taken(parts, until)
+            self._settle()
+            return taken
 
     def _reach(self, ends: Mapping[int, int]) -> None:
         for partition, end in ends.items():
             self._reached[partition] = max(end, self._reached.get(partition, 0))
+
+    def _settle(self) -> None:
+        """Offsets without records before the floor were bound by the earlier run already."""
+        for partition, floor in self._floor.items():
+            if partition in self._bound:
+                self._bound[partition] = max(self._bound[partition], min(self._reached[partition], floor))
 
     def _make_taken(self, parts: Sequence[Chunk], until: Mapping[int, int] | None) -> Taken | None:
         sums = _sums(parts)

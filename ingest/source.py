@@ -84,6 +84,7 @@ class Source:
 
         Call it before the first `take`.
         """
+        self._ahead.resume(ends)
         self._reader.floor = dict(ends)
         self._reader.expected_id = topic_id
 

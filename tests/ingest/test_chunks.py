@@ -148,6 +148,21 @@ def test_offsets_without_records_complete_a_cut() -> None:
     assert [(r.start, r.end, r.count, r.digest) for r in taken.ranges] == [(2, 5, 0, 0)]
 
 
+def test_ranges_go_on_where_the_earlier_run_ended() -> None:
+    for records in ([(0, 0), (0, 1)], []):
+        ahead = ReadAhead(SCHEMA, 1000, 1 << 20)
+        ahead.resume({0: 5, 9: 3})
+        ahead.open({0: 0})
+        ahead.add(_chunk(list(records), {0: len(records)}))
+        ahead.take(10, {0: 5})
+        ahead.add(_chunk([], {0: 7}))  # the rest of the earlier run's range held no records
+        assert ahead.reached == {0: 7}
+        ahead.add(_chunk([(0, 8)], {0: 9}))
+        taken = ahead.take(10, None)
+        assert taken is not None
+        assert [(r.start, r.end, r.count) for r in taken.ranges] == [(5, 9, 1)]
+
+
 @pytest.mark.parametrize(("rows", "size"), [(4, 1 << 20), (1000, 200)])
 def test_full_beyond_either_limit(rows: int, size: int) -> None:
     ahead = ReadAhead(SCHEMA, rows, size)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -260,8 +261,20 @@ class KafkaServer:
     def _run(self) -> None:
         if self.kind == "noida":
             port = self.bootstrap.rpartition(":")[2]
-            tool = Path(sys.executable).with_name("noida-db")
-            command = [str(tool), "start", "--only", "kafka", "--kafka-port", port, "--data-dir", str(self.data)]
+            # The program itself: its Python wrapper would be killed in its place.
+            package = importlib.util.find_spec("noida_db")
+            if package is None or package.origin is None:
+                raise Unavailable(f"{self.fallback}, and noida-db is not installed either")
+            command = [
+                str(Path(package.origin).parent / "noida-db"),
+                "start",
+                "--only",
+                "kafka",
+                "--kafka-port",
+                port,
+                "--data-dir",
+                str(self.data),
+            ]
         else:
             command = self._java(kafka_jars(), "kafka.Kafka", str(self.data / "server.properties"))
         pid_file, log = self.folder / "pid", self.folder / "log"

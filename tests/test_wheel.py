@@ -24,7 +24,17 @@ def pip(python: Path | str, *arguments: str) -> None:
 
 @pytest.mark.slow
 def test_wheel_runs_beside_another_config_package(tmp_path: Path) -> None:
-    pip(sys.executable, "wheel", ".", "--no-deps", "--no-build-isolation", "--quiet", "-w", str(tmp_path), f"-Cbuild-dir={tmp_path}/b")
+    pip(
+        sys.executable,
+        "wheel",
+        ".",
+        "--no-deps",
+        "--no-build-isolation",
+        "--quiet",
+        "-w",
+        str(tmp_path),
+        f"-Cbuild-dir={tmp_path}/b",
+    )
     (wheel,) = tmp_path.glob("headwater-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names} <= {"headwater", f"headwater-{wheel.name.split('-')[1]}.dist-info"}
@@ -34,11 +44,15 @@ def test_wheel_runs_beside_another_config_package(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     pip(python, "install", "--quiet", "--no-deps", str(wheel), "config")
-    # Our dependencies are borrowed from the environment of the tests; its `config` would be the checkout's, which is not on the path.
+    # Our dependencies are borrowed from the tests' environment, which has no `config` of its own.
     (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
     (site / "borrowed.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
     other = subprocess.run(
-        [str(python), "-c", "import config; print(config.__file__)"], cwd=tmp_path, capture_output=True, text=True, check=True
+        [str(python), "-c", "import config; print(config.__file__)"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert str(site) in other.stdout
     assert "rooms" not in other.stdout
@@ -50,7 +64,11 @@ def test_wheel_runs_beside_another_config_package(tmp_path: Path) -> None:
     with log.open("wb") as out:
         environment = {"HTTP": "127.0.0.1:0", "PATH": "/usr/bin:/bin"}
         process = subprocess.Popen(
-            [str(headwater), "run", str(shop), "--log-format", "json"], cwd=tmp_path, stdout=out, stderr=out, env=environment
+            [str(headwater), "run", str(shop), "--log-format", "json"],
+            cwd=tmp_path,
+            stdout=out,
+            stderr=out,
+            env=environment,
         )
     try:
         assert "revenue" in _views(process, log)
@@ -66,7 +84,9 @@ def _views(process: subprocess.Popen[bytes], log: Path) -> str:
         assert process.poll() is None, log.read_text()
         for line in log.read_bytes().splitlines():
             if b'"listening"' in line:
-                connection = http.client.HTTPConnection("127.0.0.1", int(json.loads(line)["http"].rsplit(":", 1)[1]), timeout=10)
+                connection = http.client.HTTPConnection(
+                    "127.0.0.1", int(json.loads(line)["http"].rsplit(":", 1)[1]), timeout=10
+                )
                 connection.request("GET", "/views")
                 response = connection.getresponse()
                 body = response.read().decode()

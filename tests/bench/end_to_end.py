@@ -29,6 +29,8 @@ JOIN = (
     "GROUP BY o.customer"
 )
 
+LATEST = "SELECT customer, max(id) AS id, count(*) AS n FROM orders GROUP BY customer"
+
 
 def settings(bootstrap: str) -> dict[str, Any]:
     orders = {"id": "bigint", "customer": "text", "amount": "numeric(12,2)", "status": "text"}
@@ -52,9 +54,10 @@ def catch_up(kafka: KafkaServer, orders: int = 1_000_000, payments: int = 200_00
     right = [(i, chance.randrange(orders), chance.randrange(50_000)) for i in range(payments)]
     kafka.create_topic("bench_orders", 4)
     kafka.create_topic("bench_payments", 4)
-    records = ((b"%d" % i, b'{"id":%d,"customer":"%s","amount":%d.%02d,"status":"new"}' % (i, c.encode(), a // 100, a % 100)) for i, c, a in left)
-    produce(kafka.bootstrap, "bench_orders", records)
-    produce(kafka.bootstrap, "bench_payments", ((b"%d" % i, b'{"id":%d,"order_id":%d,"amount":%d.%02d}' % (i, o, a // 100, a % 100)) for i, o, a in right))
+    order = b'{"id":%d,"customer":"%s","amount":%d.%02d,"status":"new"}'
+    produce(kafka.bootstrap, "bench_orders", ((None, order % (i, c.encode(), a // 100, a % 100)) for i, c, a in left))
+    payment = b'{"id":%d,"order_id":%d,"amount":%d.%02d}'
+    produce(kafka.bootstrap, "bench_payments", ((None, payment % (i, o, a // 100, a % 100)) for i, o, a in right))
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
         service = Headwater(Path(folder), settings(kafka.bootstrap)).start(300)
@@ -88,8 +91,12 @@ def _hydration_seconds(service: Headwater) -> float:
 
 def _duckdb(left: list[tuple[int, str, int]], right: list[tuple[int, int, int]]) -> tuple[float, dict[str, int]]:
     oracle = duckdb.connect()
-    oracle.register("o", pa.table(dict(zip(("id", "customer", "amount"), map(list, zip(*left, strict=True)), strict=True))))
-    oracle.register("p", pa.table(dict(zip(("id", "order_id", "amount"), map(list, zip(*right, strict=True)), strict=True))))
+    oracle.register(
+        "o", pa.table(dict(zip(("id", "customer", "amount"), map(list, zip(*left, strict=True)), strict=True)))
+    )
+    oracle.register(
+        "p", pa.table(dict(zip(("id", "order_id", "amount"), map(list, zip(*right, strict=True)), strict=True)))
+    )
     oracle.execute("CREATE TABLE orders AS FROM o; CREATE TABLE payments AS FROM p")
     times = []
     for _ in range(5):
@@ -107,7 +114,7 @@ def latency(kafka: KafkaServer, rate: int = 1000, seconds: int = 20) -> dict[str
         "name": "lag",
         "kafka": {"main": {"bootstrap.servers": kafka.bootstrap}},
         "sources": {"orders": {"kafka": "main", "topic": "lag_orders", "format": "json", "columns": columns}},
-        "views": {"latest": {"sql": "SELECT customer, max(id) AS id, count(*) AS n FROM orders GROUP BY customer", "key": ["customer"]}},
+        "views": {"latest": {"sql": LATEST, "key": ["customer"]}},
     }
     with tempfile.TemporaryDirectory() as folder:
         service = Headwater(Path(folder), config).start(60)

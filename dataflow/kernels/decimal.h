@@ -74,8 +74,7 @@ inline bool add(Decimal a, int sa, Decimal b, int sb, Decimal& out) {
     wide.low -= less;
     return to_decimal(wide, big < 0, out);
   }
-  out = a + b;
-  return fits(out, kDecimalDigits);
+  return !__builtin_add_overflow(a, b, &out) && fits(out, kDecimalDigits);
 }
 
 // a * b, whose exact scale is `drop` digits longer than that of the result.

@@ -93,11 +93,8 @@ template <class T>
 class Output {
  public:
   explicit Output(int64_t rows) : rows_(rows) {
-    if constexpr (std::is_same_v<T, bool>) {
-      std::memset(data_.extend((rows + 7) / 8), 0, static_cast<size_t>((rows + 7) / 8));
-    } else {
-      std::memset(data_.extend(rows * static_cast<int64_t>(sizeof(T))), 0, static_cast<size_t>(rows) * sizeof(T));
-    }
+    const int64_t bytes = std::is_same_v<T, bool> ? (rows + 7) / 8 : rows * static_cast<int64_t>(sizeof(T));
+    if (bytes > 0) std::memset(data_.extend(bytes), 0, static_cast<size_t>(bytes));
   }
   void set(int64_t i, T value) {
     if constexpr (std::is_same_v<T, bool>) {

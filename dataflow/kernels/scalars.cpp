@@ -7,6 +7,7 @@ NB_MODULE(_scalars, m) {
   add_comparison(m);
   add_arithmetic(m);
   add_casts(m);
+  add_text_casts(m);
   add_text(m);
   add_time(m);
   add_json(m);

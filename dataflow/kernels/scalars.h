@@ -212,6 +212,7 @@ inline std::string decimal_format(int scale) { return "d:38," + std::to_string(s
 void add_comparison(nb::module_& m);
 void add_arithmetic(nb::module_& m);
 void add_casts(nb::module_& m);
+void add_text_casts(nb::module_& m);
 void add_text(nb::module_& m);
 void add_time(nb::module_& m);
 void add_json(nb::module_& m);

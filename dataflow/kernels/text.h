@@ -7,9 +7,11 @@
 //
 //   text_number.h   booleans, integers, decimals to a scale, floats
 //   text_time.h     dates and timestamps (proleptic Gregorian calendar, UTC)
-//   text_json.h     UTF-8 validation and canonical jsonb
+//   text_utf8.h     UTF-8 validation
+//   text_json.h     canonical jsonb
 #pragma once
 
 #include "dataflow/kernels/text_json.h"
 #include "dataflow/kernels/text_number.h"
 #include "dataflow/kernels/text_time.h"
+#include "dataflow/kernels/text_utf8.h"

@@ -23,12 +23,16 @@ from dataflow.operators.constant import ConstantSpec, InputSpec
 from dataflow.operators.distinct import DistinctSpec
 from dataflow.operators.join import JoinSpec
 from dataflow.operators.linear import LinearSpec
+from dataflow.operators.outer import Null
+from dataflow.operators.positive import PositiveSpec
 from dataflow.operators.reduce import ReduceSpec
+from dataflow.operators.semi import SemiJoinSpec
+from dataflow.operators.topk import TopKSpec
 from dataflow.operators.union import NegateSpec, UnionSpec
 from dataflow.operators.upsert import UpsertSpec
 from dataflow.spine import Order
 from dataflow.step import Dataflow
-from dataflow.types import ColumnType, Schema
+from dataflow.types import BIGINT, ColumnType, Schema
 
 __all__ = ["Aggregate", "Export", "GraphBuilder", "Node"]
 
@@ -86,15 +90,99 @@ class GraphBuilder:
             return node
         return self._add(LinearSpec(tuple(predicates), tuple(outputs)), (node,), tuple(types))
 
-    def join(self, left: Node, right: Node, left_key: Sequence[int], right_key: Sequence[int]) -> Node:
-        """Pairs of rows with equal keys, left columns first. NULL keys never match; empty keys make the cross join."""
-        _check(left, left_key, "left join key")
-        _check(right, right_key, "right join key")
-        kinds = [left.types[c].arrow for c in left_key], [right.types[c].arrow for c in right_key]
-        if kinds[0] != kinds[1]:
-            raise ValueError(f"join keys have the types {_list(kinds[0])} and {_list(kinds[1])}; cast one side")
+    def join(
+        self, left: Node, right: Node, left_key: Sequence[int], right_key: Sequence[int], nulls_match: bool = False
+    ) -> Node:
+        """Pairs of rows with equal keys, left columns first; empty keys make the cross join.
+
+        NULL keys never match, unless `nulls_match`: then NULL equals NULL.
+        """
+        _check_keys(left, right, left_key, right_key)
         inputs = (self.arrange(left, left_key), self.arrange(right, right_key))
-        return self._add(JoinSpec(tuple(left_key), tuple(right_key)), inputs, left.types + right.types)
+        return self._add(JoinSpec(tuple(left_key), tuple(right_key), nulls_match), inputs, left.types + right.types)
+
+    def semi_join(
+        self,
+        left: Node,
+        right: Node,
+        left_key: Sequence[int],
+        right_key: Sequence[int],
+        anti: bool = False,
+        nulls_match: bool = False,
+        unique: bool = False,
+    ) -> Node:
+        """The left rows whose key is among the right rows' keys, or with `anti` those whose key is not.
+
+        A NULL key is never among them, unless `nulls_match`. unique: no two right rows have one key, so that the rows
+        themselves may be arranged by it; else the keys are counted in an arrangement of their own.
+        """
+        _check_keys(left, right, left_key, right_key)
+        if not unique:
+            right = self.linear(right, (), right_key, [right.types[c] for c in right_key])
+            right_key = range(len(right_key))
+        inputs = (self.arrange(left, left_key), self.arrange(right, right_key))
+        return self._add(SemiJoinSpec(tuple(left_key), tuple(right_key), anti, nulls_match), inputs, left.types)
+
+    def outer_join(
+        self,
+        left: Node,
+        right: Node,
+        left_key: Sequence[int],
+        right_key: Sequence[int],
+        residual: Sequence[Expression] = (),
+        full: bool = False,
+        nulls_match: bool = False,
+        unique: bool = False,
+    ) -> Node:
+        """The join, and each left row that has no partner once with NULLs for the right columns; with `full` also each such
+        right row.
+
+        residual: predicates over the columns of both sides that partners must pass. unique: no two right rows have one key.
+        """
+        joined = self.join(left, right, left_key, right_key, nulls_match)
+        width = len(left.types)
+        if residual:
+            joined = self.linear(joined, residual, range(len(joined.types)), joined.types)
+        nulls = [Null(kind) for kind in joined.types]
+
+        def alone(side: Node, begin: int, other: Node, keys: tuple[Sequence[int], Sequence[int]], once: bool) -> Node:
+            own = range(len(side.types))
+            if residual:
+                places = range(begin, begin + len(own))
+                partners = self.linear(joined, (), places, side.types)
+                return self.semi_join(side, partners, own, own, anti=True, nulls_match=True)
+            return self.semi_join(side, other, *keys, anti=True, nulls_match=nulls_match, unique=once)
+
+        rest = alone(left, 0, right, (left_key, right_key), unique)
+        parts = [joined, self.linear(rest, (), [*range(width), *nulls[width:]], joined.types)]
+        if full:
+            rest = alone(right, width, left, (right_key, left_key), False)
+            parts.append(self.linear(rest, (), [*nulls[:width], *range(len(right.types))], joined.types))
+        return self.union(parts)
+
+    def top_k(
+        self,
+        node: Node,
+        key: Sequence[int],
+        order: Sequence[Order],
+        limit: int | None,
+        offset: int = 0,
+        numbered: bool = False,
+    ) -> Node:
+        """The rows at the places `offset + 1` to `offset + limit` (None: to the end) of each key, by `order` and then by all
+        columns; with `numbered` a last column, a bigint, has the place. NULL keys are equal."""
+        _check(node, key, "group key")
+        _check(node, [term.column for term in order], "order")
+        if (limit is not None and limit < 0) or offset < 0:
+            raise ValueError(f"limit {limit} and offset {offset}: neither may be negative")
+        # A spine that sorts has an order; without one asked for, any total one will do.
+        order = tuple(order) or ((Order(0),) if node.types else ())
+        if not order:
+            raise ValueError("rows without columns have no order")
+        below = node.inputs[0] if isinstance(node.spec, ArrangeSpec) else node
+        sorted_rows = self._add(ArrangeSpec(tuple(key), order), (below,), below.types)
+        types = (*node.types, BIGINT) if numbered else node.types
+        return self._add(TopKSpec(tuple(key), order, limit, offset, numbered), (sorted_rows,), types)
 
     def reduce(self, node: Node, key: Sequence[int], aggregates: Sequence[Aggregate], default_row: bool) -> Node:
         """One row for each key: the key columns, then one column for each aggregate. NULL keys are equal.
@@ -126,6 +214,10 @@ class GraphBuilder:
     def distinct(self, node: Node) -> Node:
         """Each row that is there at all, once."""
         return self._add(DistinctSpec(), (self.arrange(node, range(len(node.types))),), node.types)
+
+    def positive(self, node: Node) -> Node:
+        """The rows whose counts are above zero, as often as they count."""
+        return self._add(PositiveSpec(), (self.arrange(node, range(len(node.types))),), node.types)
 
     def union(self, nodes: Sequence[Node]) -> Node:
         """The sum of collections of the same types."""
@@ -175,6 +267,14 @@ def _check(node: Node, columns: Sequence[int], what: str) -> None:
     for column in columns:
         if not 0 <= column < len(node.types):
             raise ValueError(f"{what} #{column} is not one of the {len(node.types)} columns of {node.spec}")
+
+
+def _check_keys(left: Node, right: Node, left_key: Sequence[int], right_key: Sequence[int]) -> None:
+    _check(left, left_key, "left join key")
+    _check(right, right_key, "right join key")
+    kinds = [left.types[c].arrow for c in left_key], [right.types[c].arrow for c in right_key]
+    if kinds[0] != kinds[1]:
+        raise ValueError(f"join keys have the types {_list(kinds[0])} and {_list(kinds[1])}; cast one side")
 
 
 def _list(types: Sequence[object]) -> str:

@@ -3,8 +3,8 @@
     SELECT * FROM a JOIN b ON a.k = b.k        change of the output: dA x B.before + A.after x dB
 
 The two terms together are A.after x B.after - A.before x B.before: each pair of changed rows is met once, in the second term.
-Always true: NULL keys never match; output columns are the left ones, then the right ones. The state is the two shared
-arrangements of the inputs; the join itself keeps none.
+Always true: NULL keys never match, unless the spec says so; output columns are the left ones, then the right ones. The state is
+the two shared arrangements of the inputs; the join itself keeps none.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ PIECE_ROWS = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class JoinSpec:
-    """The keys of both sides; the inputs are arranged by them."""
+    """The keys of both sides; the inputs are arranged by them. `nulls_match`: NULL equals NULL, as in GROUP BY."""
 
     left_key: tuple[int, ...]
     right_key: tuple[int, ...]
+    nulls_match: bool = False
 
     def build(self, types: Types, inputs: tuple[Operator, ...]) -> Operator:
         return Join(self, types, inputs)
@@ -35,7 +36,8 @@ class JoinSpec:
     def __str__(self) -> str:
         if not self.left_key:
             return "cross join"
-        return f"join on left ({names(self.left_key)}) = right ({names(self.right_key)})"
+        nulls = ", NULL equal to NULL" if self.nulls_match else ""
+        return f"join on left ({names(self.left_key)}) = right ({names(self.right_key)}){nulls}"
 
 
 class Join(Operator):
@@ -45,19 +47,23 @@ class Join(Operator):
         super().__init__(spec, types, inputs)
         self._left_key, self._right_key = spec.left_key, spec.right_key
         self._left, self._right = map(arrangement_of, inputs)
+        self._nulls_match = spec.nulls_match
 
     def step(self, *deltas: Delta) -> Delta:
         left, right = deltas
-        parts = [
-            Delta(mine + theirs, diffs) for mine, theirs, diffs in _matches(left, self._left_key, self._right.before)
-        ] + [Delta(theirs + mine, diffs) for mine, theirs, diffs in _matches(right, self._right_key, self._left.after)]
+        found = _matches(left, self._left_key, self._right.before, self._nulls_match)
+        parts = [Delta(mine + theirs, diffs) for mine, theirs, diffs in found]
+        found = _matches(right, self._right_key, self._left.after, self._nulls_match)
+        parts += [Delta(theirs + mine, diffs) for mine, theirs, diffs in found]
         return combine(parts, self.types)
 
 
-def _matches(delta: Delta, key: tuple[int, ...], trace: Snapshot) -> Iterator[tuple[Columns, Columns, Diffs]]:
+def _matches(
+    delta: Delta, key: tuple[int, ...], trace: Snapshot, nulls_match: bool
+) -> Iterator[tuple[Columns, Columns, Diffs]]:
     """The pairs of a changed row and a row of the trace with an equal key, in pieces: (changed, traced, products of diffs)."""
     if not len(delta) or not trace.count:
         return
     keys = [delta.columns[column] for column in key]
-    for probe in trace.probe_pieces(keys, nulls_match=False, limit=PIECE_ROWS, rows=len(delta)):
+    for probe in trace.probe_pieces(keys, nulls_match=nulls_match, limit=PIECE_ROWS, rows=len(delta)):
         yield rows.take(delta.columns, probe.probe_rows), probe.columns, delta.diffs[probe.probe_rows] * probe.diffs

@@ -84,11 +84,68 @@ def _attempt(function: Callable[[Row], Any], row: Row) -> Any:
         return error
 
 
-def join(a: ZSet, b: ZSet, left: Sequence[int], right: Sequence[int]) -> ZSet:
-    def matches(x: Row, y: Row) -> bool:
-        return all(x[i] is not None and x[i] == y[j] for i, j in zip(left, right, strict=True))
+def _matches(x: Row, y: Row, left: Sequence[int], right: Sequence[int], nulls: bool) -> bool:
+    return all((nulls or x[i] is not None) and x[i] == y[j] for i, j in zip(left, right, strict=True))
 
-    return zset((x + y, p * q) for x, p in a.items() for y, q in b.items() if matches(x, y))
+
+def join(a: ZSet, b: ZSet, left: Sequence[int], right: Sequence[int], nulls: bool = False) -> ZSet:
+    return zset((x + y, p * q) for x, p in a.items() for y, q in b.items() if _matches(x, y, left, right, nulls))
+
+
+def semi_join(
+    a: ZSet, b: ZSet, left: Sequence[int], right: Sequence[int], anti: bool = False, nulls: bool = False
+) -> ZSet:
+    def present(x: Row) -> bool:
+        return sum(q for y, q in b.items() if _matches(x, y, left, right, nulls)) > 0
+
+    return {x: p for x, p in a.items() if present(x) != anti}
+
+
+def outer_join(
+    a: ZSet,
+    b: ZSet,
+    keys: tuple[Sequence[int], Sequence[int]],
+    widths: tuple[int, int],
+    passes: Callable[[Row], bool] = lambda row: True,
+    full: bool = False,
+) -> ZSet:
+    """For collections without negative counts."""
+    pairs = {row: d for row, d in join(a, b, *keys).items() if passes(row)}
+    left = {row[: widths[0]] for row in pairs}
+    right = {row[widths[0] :] for row in pairs}
+    rows = add(dict(pairs), [(x + (None,) * widths[1], p) for x, p in a.items() if x not in left])
+    return add(rows, [((None,) * widths[0] + y, q) for y, q in b.items() if y not in right]) if full else rows
+
+
+def positive(z: ZSet) -> ZSet:
+    return {row: diff for row, diff in z.items() if diff > 0}
+
+
+Term = tuple[int, bool, bool]
+"""Column, descending, NULLs first."""
+
+
+def top_k(z: ZSet, key: Sequence[int], order: Sequence[Term], limit: int | None, offset: int, numbered: bool) -> ZSet:
+    groups: dict[Row, list[Row]] = {}
+    for row, diff in z.items():
+        groups.setdefault(tuple(row[i] for i in key), []).extend([row] * max(diff, 0))
+    rows: ZSet = {}
+    for members in groups.values():
+        for term in ((i, False, False) for i in reversed(range(len(members[0]) if members else 0))):
+            members.sort(key=lambda row, term=term: _rank(row[term[0]], *term[1:]))
+        for column, descending, nulls_first in reversed(order):
+            # Stable also when descending: equal values keep their order.
+            members.sort(key=lambda row, c=column, d=descending, n=nulls_first: _rank(row[c], d, n), reverse=descending)
+        places = list(enumerate(members, 1))[offset : None if limit is None else offset + limit]
+        add(rows, [((*row, place) if numbered else row, 1) for place, row in places])
+    return rows
+
+
+def _rank(value: Any, descending: bool, nulls_first: bool) -> Any:
+    """A sort key: NULLs at the wanted end after the reversal of a descending order, NaN above all numbers."""
+    if value is None:
+        return (-1 if nulls_first != descending else 2, 0)
+    return (1, 0) if value == NAN else (0, value.encode() if isinstance(value, str) else value)
 
 
 def distinct(z: ZSet) -> ZSet:

@@ -210,6 +210,7 @@ class TickLoop:
             if self._stop.is_set():
                 return
             self._to_sinks(part.time, pending)
+        self._rooms.remap.forget()
 
     def _replay_source(self, name: str, ranges: Mapping[int, Range], pending: Pending) -> None:
         """Read one source's ranges again; a difference to what the log says makes the source unusable, never wrong."""

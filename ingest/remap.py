@@ -61,8 +61,9 @@ class RemapLog:
     def __init__(self, path: Path, file: IO[bytes], lock: IO[bytes], bindings: list[Binding], size: int) -> None:
         self._path, self._file, self._lock, self._size = path, file, lock, size
         self._broken = ""
+        self._last = bindings[-1].time if bindings else None
         self.bindings = bindings
-        """Every binding so far, in order of time."""
+        """The bindings that the log held when it was opened, in order of time; those appended since are only in the file."""
 
     @classmethod
     def open(cls, folder: Path) -> RemapLog:
@@ -98,7 +99,7 @@ class RemapLog:
         """
         if self._broken:
             raise RemapError(f"{self._path} cannot be written since {self._broken}; restart the service")
-        last = self.bindings[-1].time if self.bindings else None
+        last = self._last
         for binding in bindings:
             if last is not None and binding.time <= last:
                 raise RemapError(f"time {binding.time} is not after {last}, the last time in {self._path}")
@@ -114,7 +115,11 @@ class RemapLog:
             self._broken = str(error)
             raise
         self._size += len(data)
-        self.bindings.extend(bindings)
+        self._last = last
+
+    def forget(self) -> None:
+        """Drop `bindings` from memory once they were replayed; the file keeps them."""
+        self.bindings = []
 
     @property
     def nbytes(self) -> int:

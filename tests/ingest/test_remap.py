@@ -33,6 +33,10 @@ def _content(bindings: list[Binding]) -> bytes:
     return HEADER + b"".join(encode(binding) for binding in bindings)
 
 
+def _written(folder: Path) -> list[Binding]:
+    return read((folder / "remap.log").read_bytes(), "f")[0]
+
+
 def _binding(time: int, start: int = 0) -> Binding:
     return Binding(time, {"orders": (Range(0, start, start + 5, 5, 2**63 + time),)}, {"orders": "ab" * 16}, "c" * 64, 3)
 
@@ -91,12 +95,19 @@ def test_append_and_open_again(tmp_path: Path) -> None:
     assert log.bindings == []
     log.append([_binding(1), _binding(2, 5)])
     log.append([_binding(3, 10)])
+    assert _written(folder) == [_binding(1), _binding(2, 5), _binding(3, 10)]
     log.close()
     log.close()
     again = RemapLog.open(folder)
     assert again.bindings == [_binding(1), _binding(2, 5), _binding(3, 10)]
     assert again.nbytes == (folder / "remap.log").stat().st_size
     assert totals(again.bindings)["orders"][0] == Range(0, 0, 15, 15, (3 * 2**63 + 6) % 2**64)
+    again.forget()
+    with pytest.raises(RemapError, match="time 3 is not after 3"):
+        again.append([_binding(3, 15)])
+    again.append([_binding(4, 15)])
+    assert again.bindings == [], "bindings pile up in memory"
+    assert _written(folder)[-1] == _binding(4, 15)
     again.close()
 
 
@@ -160,7 +171,7 @@ def test_full_disk_is_an_error_and_the_log_stays_whole(tmp_path: Path) -> None:
             log.append([_binding(2, 5)])
     with pytest.raises(RemapError, match="cannot be written since"):
         log.append([_binding(3, 5)])
-    assert log.bindings == [_binding(1)]
+    assert _written(tmp_path) == [_binding(1)]
     log.close()
     log = RemapLog.open(tmp_path)
     assert log.bindings == [_binding(1)]

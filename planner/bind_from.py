@@ -1,77 +1,21 @@
-"""FROM: tables, subqueries, WITH names and inner joins, as one Join of all of them and a scope over it.
+"""FROM: tables, subqueries, WITH names and joins, as one Join of all of them and a scope over it.
 
-Always true: ON, USING and WHERE become predicates of a Filter above the Join; making keys of them is a rule's work. Commas and
-JOINs nest as in PostgreSQL: an ON condition sees only the tables of its own join.
+Always true: conditions of inner joins become predicates of a Filter above the Join, those of outer joins stay with it; making
+keys of them is a rule's work. Commas and JOINs nest as in PostgreSQL: an ON condition sees only the tables of its own join.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-
 from sqlglot import exp
 
-from dataflow.types import ColumnType
-from planner.bind import Binder
-from planner.catalog import Catalog, CatalogError, spelling, suggest
+from planner.bind_join import bind_join, join_kind
+from planner.catalog import CatalogError, spelling, suggest
 from planner.errors import SqlError
 from planner.parse import Text, start
-from planner.plan import Constant, Filter, Get, Join, Plan
+from planner.plan import Constant, Get
 from planner.refusals import CLOCKS, hint_for, wording
-from planner.scalar import Scalar
-from planner.scalars import conjuncts, move
+from planner.relation import Columns, Environment, From, Relation
 from planner.scope import Scope, scope_of
-
-Columns = tuple[tuple[str, ColumnType, bool], ...]
-"""Name, type and nullability of each column of a bound query."""
-
-
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """A bound query: its plan and its columns."""
-
-    plan: Plan
-    columns: Columns
-
-
-@dataclass(frozen=True)
-class Environment:
-    """What a query may read: the catalog, and the WITH queries around it."""
-
-    text: Text
-    catalog: Catalog
-    bind_query: Callable[[exp.Expr, Environment], Relation]
-    ctes: Mapping[str, Relation] = field(default_factory=dict)
-
-    def with_ctes(self, ctes: Mapping[str, Relation]) -> Environment:
-        """The environment inside a WITH."""
-        return Environment(self.text, self.catalog, self.bind_query, {**self.ctes, **ctes})
-
-
-@dataclass(frozen=True, slots=True)
-class From:
-    """A bound FROM clause or part of one: the inputs of the join to be, the conditions on them, and the scope."""
-
-    inputs: tuple[Plan, ...]
-    conditions: tuple[Scalar, ...]
-    scope: Scope
-
-    @property
-    def width(self) -> int:
-        """How many columns its rows have."""
-        return sum(len(plan.types) for plan in self.inputs)
-
-    @property
-    def plan(self) -> Plan:
-        """The rows."""
-        plan = self.inputs[0] if len(self.inputs) == 1 else Join(self.inputs)
-        return Filter(plan, self.conditions) if self.conditions else plan
-
-    def beside(self, other: From, env: Environment, node: exp.Expr) -> From:
-        """Every row of both, in one scope."""
-        right = other.scope.shifted(self.width)
-        moved = tuple(move(condition, lambda index: index + self.width) for condition in other.conditions)
-        return From(self.inputs + other.inputs, self.conditions + moved, self.scope.joined(right, env.text, node))
 
 
 def bind_from(select: exp.Select, env: Environment) -> From:
@@ -102,53 +46,10 @@ def _is_comma(join: exp.Expr, text: Text) -> bool:
 
 
 def _join(left: From, join: exp.Expr, env: Environment, outside: frozenset[str]) -> From:
-    text = env.text
-    side, method, kind = (join.args.get(name) for name in ("side", "method", "kind"))
-    if side or kind == "OUTER":
-        hint = "write the inner join, and UNION ALL the rows without a partner from a view that finds them"
-        raise text.unsupported(join, f"{side or 'FULL'} JOIN", hint)
-    if method:
-        raise text.unsupported(join, f"{method} JOIN", "write JOIN ... USING (the common columns)")
-    if kind not in (None, "INNER", "CROSS"):
-        raise text.unsupported(join, f"{kind} JOIN")
-    text.only(join, "this", "on", "using", "kind")
+    """`left JOIN right`; how the rows of both meet is `planner.bind_join`'s."""
+    kind = join_kind(join, env.text)
     right = _table(join.this, env)
-    both = left.beside(right, env, join.this)
-    on, using = join.args.get("on"), join.args.get("using")
-    if kind == "CROSS" and (on is not None or using):
-        raise text.error(join, "syntax error: CROSS JOIN takes no ON or USING", "write JOIN ... ON")
-    if kind != "CROSS" and on is None and not using:
-        raise text.error(join, "syntax error: JOIN without ON or USING", "add ON condition, or write CROSS JOIN")
-    if using:
-        return _using(left, both, using, env)
-    if on is None:
-        return both
-    binder = Binder(text, both.scope.with_outside(outside), clause="JOIN conditions")
-    condition = binder.condition(on, "JOIN/ON")
-    return From(both.inputs, both.conditions + conjuncts(condition), both.scope)
-
-
-def _using(left: From, both: From, using: list[exp.Expr], env: Environment) -> From:
-    text = env.text
-    width = left.width
-    left_scope = Scope(tuple(f for f in both.scope.visible if f.index < width))
-    right_scope = Scope(tuple(f for f in both.scope.visible if f.index >= width))
-    conditions = []
-    names = tuple(spelling(name) for name in using)
-    binder = Binder(text, both.scope, clause="JOIN conditions")
-    for name, node in zip(names, using, strict=True):
-        sides = []
-        for which, scope in (("left", left_scope), ("right", right_scope)):
-            found = [f for f in scope.visible if f.name == name]
-            if not found:
-                message = f'column "{name}" specified in USING clause does not exist in {which} table'
-                raise text.error(node, message, suggest(name, (f.name for f in scope.visible)))
-            if len(found) > 1:
-                raise text.error(node, f'common column name "{name}" appears more than once in {which} table')
-            sides.append(binder.reference(found[0], node))
-        conditions.append(binder.call(node, "=", sides))
-    scope = both.scope.merged(names, left_scope, right_scope)
-    return From(both.inputs, both.conditions + tuple(conditions), scope)
+    return bind_join(left, right, join, kind, env, outside)
 
 
 def _table(node: exp.Expr, env: Environment) -> From:

@@ -15,7 +15,7 @@ from dataflow.types import ColumnType
 from planner import functions
 from planner.aggregates import Aggregates
 from planner.bind import Binder, Bound
-from planner.bind_from import Columns, Environment, Relation, bind_from, rename, unique_names
+from planner.bind_from import bind_from, rename, unique_names
 from planner.bind_group import Items, group_keys, grouped, nullable
 from planner.catalog import Catalog, spelling
 from planner.errors import PlanErrors, SqlError
@@ -24,6 +24,7 @@ from planner.literals import Untyped
 from planner.names import column_name
 from planner.parse import Text, parse
 from planner.plan import Constant, Distinct, Filter, Negate, Plan, Project, Union
+from planner.relation import Columns, Environment, Relation
 from planner.scalar import ColumnRef, Scalar
 from planner.scalars import conjuncts
 from planner.scope import Field, Scope

@@ -9,7 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import product
 
-from planner.plan import Constant, Distinct, Filter, Get, Join, Negate, Plan, Project, Reduce, Union
+from planner.plan import (
+    Constant,
+    Distinct,
+    Filter,
+    Get,
+    Join,
+    Negate,
+    OuterJoin,
+    Plan,
+    Positive,
+    Project,
+    Reduce,
+    SemiJoin,
+    Single,
+    TopK,
+    Union,
+)
 from planner.scalar import Call, ColumnRef, Literal
 
 Key = frozenset[int]
@@ -35,7 +51,15 @@ def keys_of(plan: Plan, known: Mapping[str, frozenset[Key]]) -> frozenset[Key]:
             return frozenset([Key(range(len(plan.keys)))])
         case Distinct():
             return _least([*keys_of(plan.input, known), Key(range(len(plan.types)))])
-        case Negate():
+        case OuterJoin():
+            return _outer_joined(plan, known)
+        case SemiJoin():
+            return keys_of(plan.left, known)
+        case TopK():
+            return _first_rows(plan, keys_of(plan.input, known))
+        case Single():
+            return _least([*keys_of(plan.input, known), Key(range(plan.keys))])
+        case Negate() | Positive():
             return keys_of(plan.input, known)
         case Union():
             return frozenset()
@@ -93,6 +117,36 @@ def _joined(plan: Join, known: Mapping[str, frozenset[Key]]) -> frozenset[Key]:
         if not rest:
             result |= own
     return _least(result)
+
+
+def _outer_joined(plan: OuterJoin, known: Mapping[str, frozenset[Key]]) -> frozenset[Key]:
+    """Keys of a left join: a left row without a match stands in it once, like one with a single match.
+
+    A full join has none: rows of both sides without a match are alike where the key columns themselves are NULL.
+    """
+    if plan.full:
+        return frozenset()
+    width = len(plan.left.types)
+    left = keys_of(plan.left, known)
+    right = _least(Key(column + width for column in key) for key in keys_of(plan.right, known))
+    if any(key <= partner_columns(plan) for key in right):
+        return left
+    return _least(a | b for a, b in product(sorted(left, key=sorted), sorted(right, key=sorted)))
+
+
+def partner_columns(plan: OuterJoin | SemiJoin) -> set[int]:
+    """The right columns whose values in a match are those of the left row's keys."""
+    width = len(plan.left.types)
+    return {side.index for pair in plan.equal for side in pair if isinstance(side, ColumnRef) and side.index >= width}
+
+
+def _first_rows(plan: TopK, keys: frozenset[Key]) -> frozenset[Key]:
+    found = list(keys)
+    if plan.limit is not None and plan.limit <= 1:
+        found.append(Key(plan.group))
+    if plan.numbered:
+        found.append(Key((*plan.group, len(plan.input.types))))
+    return _least(found)
 
 
 def _bound(reached: set[int], equal: list[tuple[int, int]]) -> set[int]:

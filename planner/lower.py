@@ -7,24 +7,67 @@ what they compute. A Project over a Filter is one linear operator. Deliberately 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from dataflow.expression import Expression
+from dataflow.expression import Evaluated, Expression
 from dataflow.graph import Aggregate, GraphBuilder, Node
-from dataflow.types import ColumnType
+from dataflow.types import BIGINT, ColumnType
 from planner.compile import compile_scalar
-from planner.plan import Constant, Distinct, Filter, Get, Join, Negate, Plan, Project, Reduce, Union
+from planner.keys import Key, keys_of, partner_columns
+from planner.plan import (
+    Constant,
+    Distinct,
+    Filter,
+    Get,
+    Join,
+    Negate,
+    OuterJoin,
+    Pairs,
+    Plan,
+    Positive,
+    Project,
+    Reduce,
+    SemiJoin,
+    Single,
+    TopK,
+    Union,
+)
 from planner.scalar import ColumnRef, Literal, Scalar
 from planner.scalars import columns, move
 
+_ONE = pa.scalar(1, pa.int64())
+_SEVERAL = pa.scalar("more than one row returned by a subquery used as an expression", pa.large_string())
+_NOTHING = pa.scalar(None, pa.large_string())
+
+
+@dataclass(frozen=True, slots=True)
+class AtMostOne:
+    """The Expression that is TRUE, and an error where the count in a column is above one."""
+
+    column: int
+
+    def evaluate(self, columns: tuple[pa.Array, ...], rows: int) -> Evaluated:
+        """TRUE or PostgreSQL's error for each row."""
+        several = pc.greater(columns[self.column], _ONE)
+        return Evaluated(pa.repeat(pa.scalar(True), rows), pc.if_else(several, _SEVERAL, _NOTHING))
+
+    def __str__(self) -> str:
+        return f"#{self.column} <= 1 or fail"
+
 
 class Lowering:
-    """Turns plans into nodes of one builder. `relations` maps each source and each view lowered so far to its node."""
+    """Turns plans into nodes of one builder.
+
+    relations: each source and each view lowered so far, with its node. keys: what is known to be unique in them.
+    """
 
     def __init__(self, builder: GraphBuilder) -> None:
         self._builder = builder
+        self.keys: dict[str, frozenset[Key]] = {}
         self._nodes: dict[Plan, Node] = {}
         self._expressions: dict[Scalar, Expression] = {}
         self.relations: dict[str, Node] = {}
@@ -51,8 +94,19 @@ class Lowering:
                 return self._linear(plan.input, (), outputs, plan.types)
             case Join():
                 return self._join(plan)
+            case OuterJoin():
+                return self._outer_join(plan)
+            case SemiJoin():
+                return self._semi_join(plan)
             case Reduce():
                 return self._reduce(plan)
+            case TopK():
+                below = self.lower(plan.input)
+                return self._builder.top_k(below, plan.group, plan.order, plan.limit, plan.offset, plan.numbered)
+            case Positive():
+                return self._builder.positive(self.lower(plan.input))
+            case Single():
+                return self._single(plan)
             case Distinct():
                 return self._builder.distinct(self.lower(plan.input))
             case Negate():
@@ -94,19 +148,68 @@ class Lowering:
         if len(plan.inputs) > 2:
             raise ValueError("a join of more than two inputs reached lowering; this is a planner mistake")
         width = len(plan.inputs[0].types)
+        left, left_key, right, right_key = self._sides(plan.inputs[0], plan.inputs[1], plan.equal)
+        joined = self._builder.join(left, right, left_key, right_key, plan.null_safe)
+        return self._without_keys(joined, width, len(left.types), plan.types)
+
+    def _sides(self, left: Plan, right: Plan, equal: Pairs) -> tuple[Node, list[int], Node, list[int]]:
+        """Both sides of a join and the positions of their keys."""
+        width = len(left.types)
         # One order of the key columns for all joins on them, so that they share an arrangement.
         pairs = sorted(
-            (p if max(columns(p[0])) < width else (p[1], p[0]) for p in plan.equal),
+            (p if max(columns(p[0])) < width else (p[1], p[0]) for p in equal),
             key=lambda p: (str(p[1]), str(p[0])),
         )
-        left, left_key = self._keyed(plan.inputs[0], [a for a, _ in pairs], 0)
-        right, right_key = self._keyed(plan.inputs[1], [b for _, b in pairs], width)
-        joined = self._builder.join(left, right, left_key, right_key)
-        if len(joined.types) == len(plan.types):
+        return *self._keyed(left, [a for a, _ in pairs], 0), *self._keyed(right, [b for _, b in pairs], width)
+
+    def _without_keys(self, joined: Node, width: int, first: int, types: Sequence[ColumnType]) -> Node:
+        """Joined rows without the computed keys behind each side's own columns; `first` is where the right side begins."""
+        if len(joined.types) == len(types):
             return joined
-        first = len(left.types)
-        kept = [*range(width), *range(first, first + len(plan.types) - width)]
-        return self._builder.linear(joined, (), kept, plan.types)
+        kept = [*range(width), *range(first, first + len(types) - width)]
+        return self._builder.linear(joined, (), kept, types)
+
+    def _outer_join(self, plan: OuterJoin) -> Node:
+        width = len(plan.left.types)
+        left, left_key, right, right_key = self._sides(plan.left, plan.right, plan.equal)
+        residual = self._residual(plan, width, len(left.types))
+        once = self._one_partner(plan)
+        joined = self._builder.outer_join(
+            left, right, left_key, right_key, residual, plan.full, plan.null_safe, unique=once
+        )
+        return self._without_keys(joined, width, len(left.types), plan.types)
+
+    def _semi_join(self, plan: SemiJoin) -> Node:
+        builder, width = self._builder, len(plan.left.types)
+        left, left_key, right, right_key = self._sides(plan.left, plan.right, plan.equal)
+        if plan.on:
+            # Left rows are told by their values: equal rows have the same partners.
+            joined = builder.join(left, right, left_key, right_key, plan.null_safe)
+            residual = self._residual(plan, width, len(left.types))
+            right = builder.linear(joined, residual, range(width), plan.left.types)
+            left, left_key, right_key = self.lower(plan.left), list(range(width)), list(range(width))
+            return builder.semi_join(left, right, left_key, right_key, plan.anti, nulls_match=True)
+        once = self._one_partner(plan)
+        found = builder.semi_join(left, right, left_key, right_key, plan.anti, plan.null_safe, unique=once)
+        return builder.linear(found, (), range(width), plan.types)
+
+    def _residual(self, plan: OuterJoin | SemiJoin, width: int, first: int) -> list[Expression]:
+        """The conditions over the columns of the joined rows, where the right side begins at `first`."""
+        moved = (move(p, lambda index: index if index < width else index - width + first) for p in plan.on)
+        return [self._compile(predicate) for predicate in moved]
+
+    def _one_partner(self, plan: OuterJoin | SemiJoin) -> bool:
+        """Whether no two right rows have the same key."""
+        width = len(plan.left.types)
+        own = {column - width for column in partner_columns(plan)}
+        return any(key <= own for key in keys_of(plan.right, self.keys))
+
+    def _single(self, plan: Single) -> Node:
+        keys = list(range(plan.keys))
+        value = plan.types[plan.keys]
+        aggregates = [Aggregate("count_star", None, BIGINT), Aggregate("min", plan.keys, value)]
+        groups = self._builder.reduce(self.lower(plan.input), keys, aggregates, default_row=False)
+        return self._builder.linear(groups, [AtMostOne(plan.keys)], [*keys, plan.keys + 1], plan.types)
 
     def _keyed(self, below: Plan, keys: Sequence[Scalar], offset: int) -> tuple[Node, list[int]]:
         """An input with its join keys as columns: those that are computed stand behind its own."""

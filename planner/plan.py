@@ -8,10 +8,11 @@ rows whose count is above zero, once. Deliberately unknown: names of SQL scopes,
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal as OneOf
 
-from dataflow.types import ColumnType, Schema
+from dataflow.spine import Order
+from dataflow.types import BIGINT, ColumnType, Schema
 from planner.scalar import Scalar, Value
 
 Types = tuple[ColumnType, ...]
@@ -65,15 +66,20 @@ class Project:
         return tuple(scalar.type for scalar in self.outputs)
 
 
+Pairs = tuple[tuple[Scalar, Scalar], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Every combination of one row of each input for which all `equal` pairs are equal (NULL equals nothing).
+    """Every combination of one row of each input for which all `equal` pairs are equal.
 
+    NULL equals nothing, unless `null_safe`: then NULL equals NULL in every pair.
     Invariant: both scalars of a pair lie in memory alike, and each reads the columns of exactly one input, not the same one.
     """
 
     inputs: tuple[Plan, ...]
-    equal: tuple[tuple[Scalar, Scalar], ...] = ()
+    equal: Pairs = ()
+    null_safe: bool = False
 
     @property
     def types(self) -> Types:
@@ -87,6 +93,101 @@ class Join:
         for plan in self.inputs:
             offsets.append(offsets[-1] + len(plan.types))
         return tuple(offsets)
+
+
+@dataclass(frozen=True, slots=True)
+class OuterJoin:
+    """The pairs of rows that match, and each left row without a match once, NULL for the right columns.
+
+    Rows match where all `equal` pairs are (as in Join) and all predicates of `on`, over both sides, are TRUE. `full`: right
+    rows without a match stand in it too.
+    """
+
+    left: Plan
+    right: Plan
+    equal: Pairs = ()
+    on: tuple[Scalar, ...] = ()
+    full: bool = False
+    null_safe: bool = False
+
+    @property
+    def types(self) -> Types:
+        """Types of the rows: the columns of both inputs."""
+        return self.left.types + self.right.types
+
+
+@dataclass(frozen=True, slots=True)
+class SemiJoin:
+    """The left rows, each as often as it is there, that match some right row; `anti`: those that match none.
+
+    What matches is said as in OuterJoin.
+    """
+
+    left: Plan
+    right: Plan
+    equal: Pairs = ()
+    on: tuple[Scalar, ...] = ()
+    anti: bool = False
+    null_safe: bool = False
+
+    @property
+    def types(self) -> Types:
+        """Types of the left rows."""
+        return self.left.types
+
+
+def sides(plan: OuterJoin | SemiJoin) -> tuple[int, int, int]:
+    """Position of each side's first column in the scalars, and the width of both."""
+    width = len(plan.left.types)
+    return 0, width, width + len(plan.right.types)
+
+
+@dataclass(frozen=True, slots=True)
+class TopK:
+    """The rows at the places `offset + 1` to `offset + limit` (None: to the end) of each group.
+
+    group: columns that are alike in a group. Ties of the order are broken by all columns. `numbered`: a last column has the place.
+    """
+
+    input: Plan
+    group: tuple[int, ...]
+    order: tuple[Order, ...]
+    limit: int | None
+    offset: int = 0
+    numbered: bool = False
+
+    @property
+    def types(self) -> Types:
+        """Types of the rows, then of the place."""
+        return (*self.input.types, BIGINT) if self.numbered else self.input.types
+
+
+@dataclass(frozen=True, slots=True)
+class Positive:
+    """The rows whose count is above zero, as often as they count."""
+
+    input: Plan
+
+    @property
+    def types(self) -> Types:
+        """Types of the rows."""
+        return self.input.types
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """The rows, of which there may be one for each value of the first `keys` columns: several are an error.
+
+    Invariant: there is one column besides those.
+    """
+
+    input: Plan
+    keys: int
+
+    @property
+    def types(self) -> Types:
+        """Types of the rows."""
+        return self.input.types
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +252,22 @@ class Union:
         return self.inputs[0].types
 
 
-Plan = Get | Constant | Filter | Project | Join | Reduce | Distinct | Negate | Union
+Plan = (
+    Get
+    | Constant
+    | Filter
+    | Project
+    | Join
+    | OuterJoin
+    | SemiJoin
+    | Reduce
+    | TopK
+    | Distinct
+    | Positive
+    | Single
+    | Negate
+    | Union
+)
 
 
 def inputs(plan: Plan) -> tuple[Plan, ...]:
@@ -160,6 +276,8 @@ def inputs(plan: Plan) -> tuple[Plan, ...]:
         return plan.inputs
     if isinstance(plan, Get | Constant):
         return ()
+    if isinstance(plan, OuterJoin | SemiJoin):
+        return plan.left, plan.right
     return (plan.input,)
 
 
@@ -168,22 +286,14 @@ def with_inputs(plan: Plan, new: tuple[Plan, ...]) -> Plan:
     if all(a is b for a, b in zip(inputs(plan), new, strict=True)):
         return plan
     match plan:
-        case Join():
-            return Join(new, plan.equal)
-        case Union():
-            return Union(new)
-        case Filter():
-            return Filter(new[0], plan.predicates)
-        case Project():
-            return Project(new[0], plan.outputs)
-        case Reduce():
-            return Reduce(new[0], plan.keys, plan.aggregates)
-        case Distinct():
-            return Distinct(new[0])
-        case Negate():
-            return Negate(new[0])
         case Get() | Constant():
             return plan
+        case Join() | Union():
+            return replace(plan, inputs=new)
+        case OuterJoin() | SemiJoin():
+            return replace(plan, left=new[0], right=new[1])
+        case _:
+            return replace(plan, input=new[0])
 
 
 def rewrite_plan(plan: Plan, change: Callable[[Plan], Plan]) -> Plan:
@@ -199,15 +309,21 @@ def rewrite_scalars(plan: Plan, change: Callable[[Scalar], Scalar]) -> Plan:
         case Project():
             return Project(plan.input, tuple(map(change, plan.outputs)))
         case Join():
-            return Join(plan.inputs, tuple((change(left), change(right)) for left, right in plan.equal))
+            return replace(plan, equal=_pairs(plan.equal, change))
+        case OuterJoin() | SemiJoin():
+            return replace(plan, equal=_pairs(plan.equal, change), on=tuple(map(change, plan.on)))
         case Reduce():
             calls = tuple(
                 AggregateCall(a.function, None if a.argument is None else change(a.argument), a.type)
                 for a in plan.aggregates
             )
             return Reduce(plan.input, tuple(map(change, plan.keys)), calls)
-        case Get() | Constant() | Distinct() | Negate() | Union():
+        case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union():
             return plan
+
+
+def _pairs(pairs: Pairs, change: Callable[[Scalar], Scalar]) -> Pairs:
+    return tuple((change(left), change(right)) for left, right in pairs)
 
 
 def relations(plan: Plan) -> set[str]:
@@ -240,10 +356,40 @@ def _line(plan: Plan) -> str:
         case Project():
             return f"Project {', '.join(map(str, plan.outputs))}"
         case Join():
-            on = " AND ".join(f"{left} = {right}" for left, right in plan.equal)
-            return f"Join {on or 'every row with every row'}"
+            return f"Join {_on(plan)}"
+        case OuterJoin():
+            return f"{'Full' if plan.full else 'Left'}Join {_on(plan)}"
+        case SemiJoin():
+            return f"{'Anti' if plan.anti else 'Semi'}Join {_on(plan)}"
         case Reduce():
             keys = f" by {', '.join(map(str, plan.keys))}" if plan.keys else ""
             return f"Reduce {', '.join(map(str, plan.aggregates))}{keys}".replace("Reduce  by", "Reduce by")
-        case Distinct() | Negate() | Union():
+        case TopK():
+            return _top_k(plan)
+        case Single():
+            return "Single" + (f" by {', '.join(f'#{i}' for i in range(plan.keys))}" if plan.keys else "")
+        case Distinct() | Positive() | Negate() | Union():
             return type(plan).__name__
+
+
+def _on(plan: Join | OuterJoin | SemiJoin) -> str:
+    sign = "is" if plan.null_safe else "="
+    parts = [f"{left} {sign} {right}" for left, right in plan.equal]
+    if not isinstance(plan, Join):
+        parts += map(str, plan.on)
+    return " AND ".join(parts) or "every row with every row"
+
+
+def _top_k(plan: TopK) -> str:
+    def term(order: Order) -> str:
+        return f"#{order.column}{' desc' if order.descending else ''}{' nulls first' if order.nulls_first else ''}"
+
+    limit = "all" if plan.limit is None else str(plan.limit)
+    parts = [
+        f"TopK {limit}",
+        f"offset {plan.offset}" if plan.offset else "",
+        f"of {', '.join(f'#{i}' for i in plan.group)}" if plan.group else "",
+        f"by {', '.join(map(term, plan.order))}" if plan.order else "",
+        "numbered" if plan.numbered else "",
+    ]
+    return " ".join(filter(None, parts))

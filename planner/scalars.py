@@ -5,7 +5,7 @@ Always true: rewriting keeps the type of every node. Deliberately unknown: what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from dataflow.types import ColumnType, Kind
 from planner.scalar import Call, Case, Cast, ColumnRef, Literal, Scalar
@@ -144,3 +144,37 @@ def _widens(source: ColumnType, target: ColumnType) -> bool:
 def size(scalar: Scalar) -> int:
     """How many nodes a scalar has."""
     return sum(1 for _ in walk(scalar))
+
+
+_STRICT = frozenset(
+    ("=", "<>", "<", "<=", ">", ">=", "+", "-", "*", "/", "%", "||", "not", "like", "not_like", "abs", "upper", "lower")
+)
+"""Functions that are NULL when any argument is: a few, those that conditions are made of."""
+
+
+def rejects_nulls(predicate: Scalar, nulls: Iterable[int]) -> bool:
+    """Whether the predicate is certainly not TRUE in a row where all these columns are NULL."""
+    missing = frozenset(nulls)
+    if isinstance(predicate, Call):
+        if predicate.function == "and":
+            return any(rejects_nulls(arg, missing) for arg in predicate.args)
+        if predicate.function == "or":
+            return all(rejects_nulls(arg, missing) for arg in predicate.args)
+        if predicate.function in ("is_not_null", "is_true", "is_false", "in", "is_not_unknown"):
+            return _is_null(predicate.args[0], missing)
+    return _is_null(predicate, missing)
+
+
+def _is_null(scalar: Scalar, missing: frozenset[int]) -> bool:
+    """Whether the scalar is certainly NULL in a row where all these columns are."""
+    match scalar:
+        case ColumnRef():
+            return scalar.index in missing
+        case Literal():
+            return scalar.value is None
+        case Cast():
+            return _is_null(scalar.arg, missing)
+        case Call():
+            return scalar.function in _STRICT and any(_is_null(arg, missing) for arg in scalar.args)
+        case _:
+            return False

@@ -63,11 +63,19 @@ class Scope:
         """The same scope, knowing tables that stand in the query but cannot be read from here."""
         return replace(self, outside=names - frozenset(self.tables))
 
-    def merged(self, names: tuple[str, ...], left: Scope, right: Scope) -> Scope:
-        """The scope after USING: each named column once, at the front, read from the left."""
-        front = tuple(next(f for f in left.visible if f.name == name) for name in names)
-        rest = tuple(f for f in left.visible + right.visible if f.name not in names)
-        return replace(self, visible=front + rest)
+    def merged(self, front: tuple[Field, ...]) -> Scope:
+        """The scope after USING: the columns of these names once, at the front, as these fields."""
+        names = {f.name for f in front}
+        return replace(self, visible=front + tuple(f for f in self.visible if f.name not in names))
+
+    def nulled(self, first: int, end: int) -> Scope:
+        """The scope after an outer join that may leave the columns from `first` up to `end` NULL."""
+
+        def change(fields: tuple[Field, ...]) -> tuple[Field, ...]:
+            return tuple(replace(f, nullable=True) if first <= f.index < end else f for f in fields)
+
+        tables = {name: change(fields) for name, fields in self.tables.items()}
+        return replace(self, visible=change(self.visible), tables=tables)
 
     def column(self, node: exp.Column, text: Text) -> Field:
         """The field that a column reference means. Raises SqlError with PostgreSQL's text."""

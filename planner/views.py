@@ -133,7 +133,9 @@ def build_dataflow(
         if name in upsert_keys:
             node = builder.upsert(node, upsert_keys[name])
         lowering.relations[name] = node
+        lowering.keys[name] = frozenset([Key(upsert_keys[name])] if name in upsert_keys else [])
     for name in planned.order:
+        lowering.keys[name] = keys_of(planned.plans[name], lowering.keys)
         node = lowering.relations[name] = lowering.lower(planned.plans[name])
         builder.export(name, node, planned.schemas[name], indexes.get(name, ()))
     return builder.build(stopwatch)

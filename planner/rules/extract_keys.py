@@ -7,31 +7,36 @@ Both sides get one type in memory: numerics of unlike scale meet at the larger o
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from planner.functions import common_type
-from planner.plan import Filter, Join, Plan, rewrite_plan
+from planner.plan import Filter, Join, OuterJoin, Pairs, Plan, SemiJoin, rewrite_plan, sides
 from planner.rules.push_filters import input_of
 from planner.scalar import Call, Cast, Scalar
 
 
 def extract_keys(plan: Plan) -> Plan:
-    """Turn what can be keys into keys, in every join that has a filter above it."""
+    """Turn what can be keys into keys, in every join with conditions in it or above it."""
     return rewrite_plan(plan, _extract)
 
 
 def _extract(plan: Plan) -> Plan:
-    if not isinstance(plan, Filter) or not isinstance(plan.input, Join):
-        return plan
-    offsets = plan.input.offsets
-    pairs: list[tuple[Scalar, Scalar]] = []
-    stay: list[Scalar] = []
-    for predicate in plan.predicates:
-        pair = _pair(predicate, offsets)
-        if pair is None:
-            stay.append(predicate)
-        else:
-            pairs.append(pair)
-    joined = Join(plan.input.inputs, plan.input.equal + tuple(pairs))
-    return Filter(joined, tuple(stay)) if stay else joined
+    match plan:
+        case Filter(input=Join(null_safe=False) as join):
+            pairs, stay = _split(plan.predicates, join.offsets)
+            joined = replace(join, equal=join.equal + pairs)
+            return Filter(joined, stay) if stay else joined
+        case OuterJoin(null_safe=False) | SemiJoin(null_safe=False):
+            pairs, stay = _split(plan.on, sides(plan))
+            return replace(plan, equal=plan.equal + pairs, on=stay)
+        case _:
+            return plan
+
+
+def _split(predicates: tuple[Scalar, ...], offsets: tuple[int, ...]) -> tuple[Pairs, tuple[Scalar, ...]]:
+    """The predicates that can be keys, and the others."""
+    found = [(predicate, _pair(predicate, offsets)) for predicate in predicates]
+    return tuple(pair for _, pair in found if pair is not None), tuple(p for p, pair in found if pair is None)
 
 
 def _pair(predicate: Scalar, offsets: tuple[int, ...]) -> tuple[Scalar, Scalar] | None:

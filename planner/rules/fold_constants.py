@@ -7,9 +7,11 @@ An expression that fails is left as it is: it is an error of the rows that reach
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dataflow.types import BOOLEAN
 from planner.literals import ConstantError, evaluate
-from planner.plan import Constant, Filter, Plan, Project, Union, rewrite_plan, rewrite_scalars
+from planner.plan import Constant, Filter, OuterJoin, Plan, Project, SemiJoin, Union, rewrite_plan, rewrite_scalars
 from planner.scalar import Call, Case, ColumnRef, Literal, Scalar
 from planner.scalars import arguments, conjuncts, with_arguments
 
@@ -30,6 +32,8 @@ def _fold(plan: Plan) -> Plan:
             return _project(Project(plan.input, tuple(map(fold, plan.outputs))))
         case Union():
             return _union(plan)
+        case OuterJoin() | SemiJoin():
+            return _conditions(plan)
         case _:
             return rewrite_scalars(plan, fold)
 
@@ -40,6 +44,17 @@ def _filter(plan: Filter) -> Plan:
         return Constant((), plan.types)
     left = tuple(dict.fromkeys(p for p in folded if p != _TRUE))
     return Filter(plan.input, left) if left else plan.input
+
+
+def _conditions(plan: OuterJoin | SemiJoin) -> Plan:
+    """A join's conditions without those that are always TRUE; with one that never is, no right row is a partner."""
+    folded = [part for predicate in plan.on for part in conjuncts(fold(predicate))]
+    never = any(isinstance(p, Literal) and p.value is not True for p in folded)
+    on = tuple(dict.fromkeys(p for p in folded if p != _TRUE))
+    equal = tuple((fold(left), fold(right)) for left, right in plan.equal)
+    if never and not (isinstance(plan, OuterJoin) and plan.full):
+        return replace(plan, right=Constant((), plan.right.types), equal=(), on=())
+    return replace(plan, equal=equal, on=on)
 
 
 def _project(plan: Project) -> Plan:

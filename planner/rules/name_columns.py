@@ -12,9 +12,14 @@ from planner.plan import (
     Get,
     Join,
     Negate,
+    OuterJoin,
     Plan,
+    Positive,
     Project,
     Reduce,
+    SemiJoin,
+    Single,
+    TopK,
     Union,
     inputs,
     rewrite_plan,
@@ -30,7 +35,7 @@ def name_columns(plan: Plan) -> Plan:
 
 
 def _rename(plan: Plan) -> Plan:
-    if isinstance(plan, Get | Constant | Union | Distinct | Negate):
+    if isinstance(plan, Get | Constant | Union | Distinct | Negate | Positive | Single | TopK):
         return plan
     names = _apart([name for below in inputs(plan) for name in _names(below)])
 
@@ -55,12 +60,16 @@ def _names(plan: Plan) -> list[str]:
     match plan:
         case Get():
             return [f"{plan.name}.{column.name}" for column in plan.schema]
-        case Filter() | Distinct() | Negate():
+        case Filter() | Distinct() | Negate() | Positive() | Single():
             return _names(plan.input)
+        case TopK():
+            return _names(plan.input) + (["row_number"] if plan.numbered else [])
+        case SemiJoin():
+            return _names(plan.left)
         case Project():
             return [out.name if isinstance(out, ColumnRef) else f"#{i}" for i, out in enumerate(plan.outputs)]
-        case Join():
-            return _apart([name for below in plan.inputs for name in _names(below)])
+        case Join() | OuterJoin():
+            return _apart([name for below in inputs(plan) for name in _names(below)])
         case Reduce():
             keys = [key.name if isinstance(key, ColumnRef) else f"#{i}" for i, key in enumerate(plan.keys)]
             return keys + [str(aggregate) for aggregate in plan.aggregates]

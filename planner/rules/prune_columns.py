@@ -8,8 +8,27 @@ State is what a streaming join costs: a column that is not kept is memory that i
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from planner.plan import Constant, Distinct, Filter, Get, Join, Negate, Plan, Project, Reduce, Union
+from planner.plan import (
+    Constant,
+    Distinct,
+    Filter,
+    Get,
+    Join,
+    Negate,
+    OuterJoin,
+    Plan,
+    Positive,
+    Project,
+    Reduce,
+    SemiJoin,
+    Single,
+    TopK,
+    Union,
+    sides,
+    with_inputs,
+)
 from planner.scalar import ColumnRef, Scalar
 from planner.scalars import columns, move
 
@@ -39,15 +58,19 @@ def _keep(plan: Plan, wanted: tuple[int, ...]) -> Plan:
             return Project(_keep(plan.input, needed), tuple(_moved(o, needed) for o in outputs))
         case Join():
             return _join(plan, wanted)
+        case OuterJoin() | SemiJoin():
+            return _two_sided(plan, wanted)
         case Reduce():
             return _reduce(plan, wanted)
+        case TopK():
+            return _top_k(plan, wanted)
         case Union():
             return Union(tuple(_keep(below, wanted) for below in plan.inputs))
         case Negate():
             return Negate(_keep(plan.input, wanted))
-        case Distinct():
+        case Distinct() | Positive() | Single():
             # How often a row stands there depends on all of its columns.
-            return _select(Distinct(prune_columns(plan.input)), wanted)
+            return _select(with_inputs(plan, (prune_columns(plan.input),)), wanted)
 
 
 def _join(plan: Join, wanted: tuple[int, ...]) -> Plan:
@@ -57,7 +80,37 @@ def _join(plan: Join, wanted: tuple[int, ...]) -> Plan:
     for below, first, end in zip(plan.inputs, offsets, offsets[1:], strict=False):
         inputs.append(_keep(below, tuple(i - first for i in needed if first <= i < end)))
     equal = tuple((_moved(left, needed), _moved(right, needed)) for left, right in plan.equal)
-    return _select(Join(tuple(inputs), equal), tuple(needed.index(i) for i in wanted))
+    return _select(replace(plan, inputs=tuple(inputs), equal=equal), tuple(needed.index(i) for i in wanted))
+
+
+def _two_sided(plan: OuterJoin | SemiJoin, wanted: tuple[int, ...]) -> Plan:
+    _, width, end = sides(plan)
+    needed = _union(wanted, *(columns(side) for pair in plan.equal for side in pair), *map(columns, plan.on))
+    left = _keep(plan.left, tuple(i for i in needed if i < width))
+    right = _keep(plan.right, tuple(i - width for i in needed if width <= i < end))
+    equal = tuple((_moved(a, needed), _moved(b, needed)) for a, b in plan.equal)
+    on = tuple(_moved(p, needed) for p in plan.on)
+    kept = replace(plan, left=left, right=right, equal=equal, on=on)
+    return _select(kept, tuple(needed.index(i) for i in wanted))
+
+
+def _top_k(plan: TopK, wanted: tuple[int, ...]) -> Plan:
+    width = len(plan.input.types)
+    numbered = plan.numbered and width in wanted
+    if not numbered and plan.limit is None and not plan.offset:
+        return _keep(plan.input, wanted)
+    needed = _union((i for i in wanted if i < width), set(plan.group), {term.column for term in plan.order})
+    # Rows without columns could not be told apart from rows without an order.
+    needed = needed or (0,)
+    kept = TopK(
+        _keep(plan.input, needed),
+        tuple(map(needed.index, plan.group)),
+        tuple(replace(term, column=needed.index(term.column)) for term in plan.order),
+        plan.limit,
+        plan.offset,
+        numbered,
+    )
+    return _select(kept, tuple(len(needed) if i == width else needed.index(i) for i in wanted))
 
 
 def _reduce(plan: Reduce, wanted: tuple[int, ...]) -> Plan:

@@ -8,6 +8,9 @@ nobody asked for.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from planner.plan import (
     Constant,
     Distinct,
@@ -15,15 +18,21 @@ from planner.plan import (
     Get,
     Join,
     Negate,
+    OuterJoin,
     Plan,
+    Positive,
     Project,
     Reduce,
+    SemiJoin,
+    Single,
+    TopK,
     Union,
     rewrite_plan,
+    sides,
     with_inputs,
 )
-from planner.scalar import Scalar
-from planner.scalars import can_fail, columns, move, size, substitute
+from planner.scalar import Call, ColumnRef, Literal, Scalar
+from planner.scalars import can_fail, columns, move, rejects_nulls, size, substitute
 
 _LIMIT = 64
 """Nodes that a predicate may grow to when it goes below the list that computes its columns."""
@@ -31,7 +40,17 @@ _LIMIT = 64
 
 def push_filters(plan: Plan) -> Plan:
     """Move every predicate as far down as it may go."""
-    return rewrite_plan(plan, lambda node: _push(node.input, node.predicates) if isinstance(node, Filter) else node)
+    return rewrite_plan(plan, _visit)
+
+
+def _visit(plan: Plan) -> Plan:
+    match plan:
+        case Filter():
+            return _push(plan.input, plan.predicates)
+        case OuterJoin(full=False, on=on) | SemiJoin(on=on) if on:
+            return _own_conditions(plan)
+        case _:
+            return plan
 
 
 def _push(plan: Plan, predicates: tuple[Scalar, ...]) -> Plan:
@@ -50,7 +69,15 @@ def _push(plan: Plan, predicates: tuple[Scalar, ...]) -> Plan:
             return _through_reduce(plan, predicates)
         case Union():
             return Union(tuple(_push(below, predicates) for below in plan.inputs))
-        case Distinct() | Negate():
+        case OuterJoin():
+            return _through_outer_join(plan, predicates)
+        case SemiJoin():
+            return _below(plan, predicates, range(len(plan.left.types)))
+        case TopK():
+            return _through_top_k(plan, predicates)
+        case Single():
+            return _below(plan, predicates, range(plan.keys))
+        case Distinct() | Negate() | Positive():
             return with_inputs(plan, (_push(plan.input, predicates),))
         case Get() | Constant():
             return Filter(plan, predicates)
@@ -75,8 +102,92 @@ def _through_join(plan: Join, predicates: tuple[Scalar, ...]) -> Plan:
         else:
             down[side].append(move(predicate, lambda index, first=offsets[side]: index - first))  # type: ignore[misc]
     inputs = tuple(_push(below, tuple(own)) for below, own in zip(plan.inputs, down, strict=True))
-    joined = Join(inputs, plan.equal)
+    joined = replace(plan, inputs=inputs)
     return Filter(joined, tuple(stay)) if stay else joined
+
+
+def _own_conditions(plan: OuterJoin | SemiJoin) -> Plan:
+    """A join's own conditions, where they are about one side and decide nothing but which rows of it can match."""
+    offsets = sides(plan)
+    down: dict[int, list[Scalar]] = {0: [], 1: []}
+    stay: list[Scalar] = []
+    for predicate in plan.on:
+        side = input_of(predicate, offsets)
+        free = side == 1 or (side == 0 and isinstance(plan, SemiJoin) and not plan.anti)
+        (down[side] if free and side is not None and not can_fail(predicate) else stay).append(predicate)
+    right = tuple(move(predicate, lambda index: index - offsets[1]) for predicate in down[1])
+    return replace(plan, left=_push(plan.left, tuple(down[0])), right=_push(plan.right, right), on=tuple(stay))
+
+
+def _through_outer_join(plan: OuterJoin, predicates: tuple[Scalar, ...]) -> Plan:
+    """Below an outer join goes what is about the side whose rows are all kept.
+
+    A predicate that no row with NULLs for a whole side passes makes the rows without a match on that side superfluous.
+    """
+    _, width, end = sides(plan)
+    needs_left = any(rejects_nulls(p, range(width)) for p in predicates)
+    needs_right = any(rejects_nulls(p, range(width, end)) for p in predicates)
+    if needs_right and (needs_left or not plan.full):
+        joined: Plan = Join((plan.left, plan.right), plan.equal, plan.null_safe)
+        return _push(joined, plan.on + predicates)
+    if plan.full and needs_left:
+        return _push(_visit(replace(plan, full=False)), predicates)
+    if plan.full and needs_right:
+        return _push(_mirrored(plan), predicates)
+    return Filter(plan, predicates) if plan.full else _below(plan, predicates, range(width))
+
+
+def _mirrored(plan: OuterJoin) -> Plan:
+    """The rows of a full join with a right side, as a left join of the other side, its columns put back in order."""
+    _, width, end = sides(plan)
+    other = end - width
+
+    def moved(scalar: Scalar) -> Scalar:
+        return move(scalar, lambda index: index + other if index < width else index - width)
+
+    equal = tuple((moved(a), moved(b)) for a, b in plan.equal)
+    mirrored = OuterJoin(plan.right, plan.left, equal, tuple(map(moved, plan.on)), False, plan.null_safe)
+    types = plan.types
+    places = [*range(other, end), *range(other)]
+    return Project(_visit(mirrored), tuple(ColumnRef(p, types[i], f"#{p}") for i, p in enumerate(places)))
+
+
+def _through_top_k(plan: TopK, predicates: tuple[Scalar, ...]) -> Plan:
+    """Whole groups may go before their rows are counted; a bound on the places is a limit."""
+    place = len(plan.input.types)
+    if plan.numbered:
+        for bound in (_bound(p, place) for p in predicates):
+            if bound is not None and plan.offset == 0:
+                plan = replace(plan, limit=bound if plan.limit is None else min(plan.limit, bound))
+    return _below(plan, predicates, plan.group)
+
+
+def _bound(predicate: Scalar, place: int) -> int | None:
+    """The last place that a predicate lets pass, if it says so with a constant."""
+    if not isinstance(predicate, Call) or predicate.function not in ("=", "<", "<=", ">", ">="):
+        return None
+    column, value = predicate.args
+    function = predicate.function
+    if isinstance(column, Literal):
+        column, value = value, column
+        function = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}.get(function, function)
+    if not isinstance(column, ColumnRef) or column.index != place or not isinstance(value, Literal):
+        return None
+    if not isinstance(value.value, int) or function in (">", ">="):
+        return None
+    return max(0, value.value - (function == "<"))
+
+
+def _below(plan: OuterJoin | SemiJoin | TopK | Single, predicates: tuple[Scalar, ...], free: Iterable[int]) -> Plan:
+    """The predicates about columns that the first input has at the same places, below; the others above."""
+    allowed = set(free)
+    down = tuple(p for p in predicates if columns(p) and columns(p) <= allowed and not can_fail(p))
+    stay = tuple(p for p in predicates if p not in down)
+    if isinstance(plan, OuterJoin | SemiJoin):
+        pushed: Plan = replace(plan, left=_push(plan.left, down))
+    else:
+        pushed = replace(plan, input=_push(plan.input, down))
+    return Filter(pushed, stay) if stay else pushed
 
 
 def _through_reduce(plan: Reduce, predicates: tuple[Scalar, ...]) -> Plan:

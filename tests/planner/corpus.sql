@@ -294,3 +294,79 @@ SELECT count(*) AS n FROM orders WHERE id > 3 GROUP BY ()
 SELECT 1 AS one FROM orders HAVING TRUE
 
 SELECT 1 AS one FROM (SELECT sum(qty) AS s FROM orders) AS t
+
+SELECT o.id, c.name FROM orders o LEFT JOIN customers c ON o.customer = c.id
+
+SELECT o.id, c.name FROM orders o RIGHT JOIN customers c ON o.customer = c.id
+
+SELECT o.id, c.id AS c, c.name FROM orders o FULL OUTER JOIN customers c ON o.customer = c.id
+
+SELECT o.id, c.id AS c FROM orders o LEFT JOIN customers c ON o.customer = c.id AND o.amount > c.credit
+
+SELECT o.id, c.id AS c FROM orders o RIGHT OUTER JOIN customers c ON o.customer = c.id AND o.qty > 2
+
+SELECT o.id, c.id AS c FROM customers c FULL JOIN orders o ON o.customer = c.id AND o.qty > c.id
+
+SELECT o.id, c.id AS c FROM orders o LEFT JOIN customers c ON o.customer = c.id AND c.region = 'eu' AND o.ok
+
+SELECT o.id, c.id AS c FROM orders o LEFT JOIN customers c ON o.qty < c.id
+
+SELECT o.id, c.id AS c FROM orders o LEFT JOIN customers c ON TRUE
+
+SELECT o.id, c.id AS c FROM orders o LEFT JOIN customers c ON FALSE
+
+SELECT o.id, c.id AS c FROM orders o LEFT JOIN customers c ON o.ok WHERE o.qty > 2
+
+SELECT o.id, c.name FROM orders o LEFT JOIN customers c ON o.customer = c.id WHERE c.id IS NULL
+
+SELECT o.id, c.name FROM orders o LEFT JOIN customers c ON o.customer = c.id WHERE c.region = 'eu' AND o.qty > 1
+
+SELECT o.id, c.name FROM orders o FULL JOIN customers c ON o.customer = c.id WHERE c.region = 'eu'
+
+SELECT o.id, c.name FROM orders o FULL JOIN customers c ON o.customer = c.id WHERE o.qty > 1
+
+SELECT o.id, c.name FROM orders o FULL JOIN customers c ON o.customer = c.id WHERE o.qty > c.id OR o.qty IS NULL AND c.name = 'red'
+
+SELECT o.id, c.name FROM orders o FULL JOIN customers c ON o.customer = c.id AND o.qty < c.id WHERE o.qty < 4 AND c.id > 1
+
+SELECT o.id, c.name, e.v FROM orders o LEFT JOIN customers c ON o.customer = c.id LEFT JOIN events e ON e.id = c.id AND e.v > 1
+
+SELECT o.id, c.name, e.v FROM orders o LEFT JOIN (customers c JOIN events e ON e.id = c.id) ON o.customer = c.id
+
+SELECT o.id, c.name, e.v FROM orders o JOIN customers c ON o.customer = c.id RIGHT JOIN events e ON e.id = o.qty
+
+SELECT c.region, count(o.id) AS n, sum(o.amount) AS s FROM customers c LEFT JOIN orders o ON o.customer = c.id GROUP BY c.region
+
+SELECT count(*) AS n, count(c.id) AS c FROM orders o LEFT JOIN customers c ON o.customer = c.id
+
+SELECT o.id, x.n FROM orders o LEFT JOIN (SELECT customer, count(*) AS n FROM orders GROUP BY customer) x ON x.customer = o.qty
+
+SELECT a.id, b.id AS other FROM orders a LEFT JOIN orders b ON a.customer = b.customer AND a.id < b.id
+
+SELECT id, name, v FROM customers LEFT JOIN events USING (id)
+
+SELECT id, name, v FROM customers RIGHT JOIN events USING (id)
+
+SELECT * FROM customers FULL JOIN events USING (id)
+
+SELECT id, customers.id AS a, events.id AS b FROM customers FULL JOIN events USING (id) WHERE id > 1
+
+SELECT id, count(*) AS n FROM customers FULL JOIN events USING (id) FULL JOIN orders USING (id) GROUP BY id
+
+SELECT * FROM customers NATURAL JOIN events
+
+SELECT * FROM customers NATURAL LEFT JOIN events
+
+SELECT * FROM events NATURAL FULL JOIN (SELECT id, region FROM customers) c
+
+SELECT v, q FROM (SELECT qty AS v, note AS q FROM orders) o NATURAL JOIN events
+
+SELECT k FROM (SELECT qty AS k FROM orders) a JOIN (SELECT id AS k FROM events) b USING (k)
+
+SELECT k, a.k AS x, b.k AS y FROM (SELECT qty AS k FROM orders) a FULL JOIN (SELECT amount AS k FROM orders) b USING (k)
+
+SELECT o.id, e.id AS e FROM orders o LEFT JOIN events e ON o.price = e.x AND o.note IS DISTINCT FROM 'red'
+
+SELECT o.qty, e.v FROM (SELECT DISTINCT qty FROM orders) o FULL JOIN (SELECT DISTINCT v FROM events) e ON o.qty = e.v
+
+SELECT count(*) AS n FROM events a LEFT JOIN events b ON a.id = b.v LEFT JOIN events c ON b.id = c.v LEFT JOIN events d ON c.id = d.v

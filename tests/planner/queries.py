@@ -141,21 +141,25 @@ class Queries:
             new = [(f"{alias}.{name}", kind) for name, kind in columns]
             if number == 0:
                 parts.append(text)
-            elif self.rng.random() < 0.7:
-                parts.append(f" JOIN {text} ON {self._join_condition(seen, new)}")
+            elif self.rng.random() < 0.8:
+                condition, equal = self._join_condition(seen, new)
+                # PostgreSQL has no FULL JOIN without an equality between both sides.
+                kinds = ("", "", "LEFT ", "LEFT ", "RIGHT ", "FULL " if equal else "LEFT ")
+                parts.append(f" {self.rng.choice(kinds)}JOIN {text} ON {condition}")
             else:
                 parts.append(f" CROSS JOIN {text}")
             seen = seen + new
         return "".join(parts), seen
 
-    def _join_condition(self, left: Columns, right: Columns) -> str:
+    def _join_condition(self, left: Columns, right: Columns) -> tuple[str, bool]:
+        """A condition, and whether a column of each side must be equal in it."""
         pairs = [(a, b) for a, kind in left for b, other in right if kind == other]
         if not pairs or self.rng.random() < 0.1:
-            return self.expression("bool", left + right, 1)
+            return self.expression("bool", left + right, 1), False
         chosen = [" = ".join(self.rng.choice(pairs)) for _ in range(self.rng.choice((1, 1, 2)))]
         if self.rng.random() < 0.3:
             chosen.append(self.expression("bool", left + right, 1))
-        return " AND ".join(chosen)
+        return " AND ".join(chosen), True
 
     def _where(self, columns: Columns) -> str:
         return f" WHERE {self.expression('bool', columns)}" if self.rng.random() < 0.5 else ""

@@ -54,6 +54,10 @@ def errors(query: str) -> list[str]:
             "id bigint not null, customer text, amount numeric(12,2), "
             "qty integer, at timestamptz, ok boolean, name text, doc jsonb",
         ),
+        ("SELECT o.id, c.id AS c FROM orders o LEFT JOIN customers c USING (id)", "id bigint not null, c bigint"),
+        ("SELECT o.id, c.id AS c FROM orders o RIGHT JOIN customers c USING (id)", "id bigint, c bigint not null"),
+        ("SELECT id, o.id AS o FROM orders o FULL JOIN customers c USING (id)", "id bigint not null, o bigint"),
+        ("SELECT o.id, c.doc FROM orders o NATURAL LEFT JOIN customers c", "id bigint not null, doc jsonb"),
         ("SELECT qty AS id FROM orders GROUP BY qty", "id integer"),
         ("SELECT qty + 1 AS q, count(*) AS n FROM orders GROUP BY q", "q integer, n bigint not null"),
         ("SELECT sum(qty + 1) + qty + 1 AS x FROM orders GROUP BY qty + 1, qty", "x bigint"),

@@ -37,3 +37,10 @@ Project t.x
     Filter (t.x = (t.y)::bigint)
       Get t
     Get u
+
+SELECT t.x FROM t LEFT JOIN u ON t.x = u.x AND t.y > 1
+=>
+Project t.x
+  LeftJoin t.x = (u.x)::bigint AND (t.y > 1)
+    Get t
+    Get u

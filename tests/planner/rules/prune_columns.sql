@@ -55,3 +55,13 @@ Project count(*)
   Reduce count(*)
     Project 
       Get t
+
+SELECT t.x FROM t LEFT JOIN u ON t.x = u.x AND t.y > 1
+=>
+Project t.x
+  Project #0
+    LeftJoin t.x = (u.x)::bigint AND (t.y > 1)
+      Project x, y
+        Get t
+      Project x
+        Get u

@@ -69,3 +69,55 @@ Project s.x
             Project (u.x)::bigint
               Filter ((u.x)::bigint > (1)::bigint)
                 Get u
+
+SELECT t.x, u.name FROM t LEFT JOIN u ON t.x = u.x AND u.name = 'a' WHERE t.y > 1
+=>
+Project t.x, u.name
+  LeftJoin (t.x = (u.x)::bigint)
+    Filter (t.y > 1)
+      Get t
+    Filter (u.name = 'a'::text)
+      Get u
+
+SELECT t.x, u.name FROM t LEFT JOIN u ON t.y = 1 AND t.x = u.x WHERE u.name = 'a'
+=>
+Project t.x, u.name
+  Filter (t.x = (u.x)::bigint)
+    Join every row with every row
+      Filter (t.y = 1)
+        Get t
+      Filter (u.name = 'a'::text)
+        Get u
+
+SELECT t.x, u.name FROM t LEFT JOIN u ON t.x = u.x WHERE u.name IS NULL
+=>
+Project t.x, u.name
+  Filter is_null(u.name)
+    LeftJoin (t.x = (u.x)::bigint)
+      Get t
+      Get u
+
+SELECT t.x, u.name FROM t FULL JOIN u ON t.x = u.x WHERE u.name = 'a'
+=>
+Project t.x, u.name
+  Project #2, #3, #4, #0, #1
+    LeftJoin (t.x = (u.x)::bigint)
+      Filter (#1 = 'a'::text)
+        Get u
+      Get t
+
+SELECT t.x, u.name FROM t FULL JOIN u ON t.x = u.x WHERE t.y > 1
+=>
+Project t.x, u.name
+  LeftJoin (t.x = (u.x)::bigint)
+    Filter (t.y > 1)
+      Get t
+    Get u
+
+SELECT t.x, u.name FROM t FULL JOIN u ON t.x = u.x WHERE coalesce(t.y, 1) > 1
+=>
+Project t.x, u.name
+  Filter (coalesce(t.y, 1) > 1)
+    FullJoin (t.x = (u.x)::bigint)
+      Get t
+      Get u

@@ -100,6 +100,18 @@ def sum_by(
     return _from_capsules(*pair), None if overflow is None else overflow.view(np.bool_)
 
 
+def overtaken(
+    ids: Int64s, groups: int, values: pa.Array, diffs: Diffs, current: pa.Array, descending: bool
+) -> npt.NDArray[np.bool_]:
+    """Which groups' first value may no longer be `current` once these changes are added, shape (g,).
+
+    current: by group, of the values' type; NULL where the group has no value. True where a value that comes before it is
+    added, or where the value itself is taken away; where it is false the group's first value is surely the same.
+    descending: whether greater values come first. NULL values never come first.
+    """
+    return _rows.overtaken(ids, groups, values, diffs, current, descending).view(np.bool_)
+
+
 def float_sums(ids: Int64s, groups: int, values: pa.Array, diffs: Diffs) -> pa.FixedSizeBinaryArray:
     """The exact sum of value * diff of each group as an accumulator (fixed_size_binary); values are float32 or float64.
 

@@ -90,7 +90,7 @@ class Run:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its columns and of the 24 per row beside them."""
+        """Bytes of its columns and of the 16 to 25 per row beside them: fewest where all diffs are 1."""
         return self._run.bytes
 
     @property

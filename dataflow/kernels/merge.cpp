@@ -27,8 +27,7 @@ Merge::Merge(std::vector<RunPtr> inputs) : inputs_(std::move(inputs)), out_(std:
     gathers_.emplace_back(shape.formats[c]);
     gathers_.back().reserve(remaining_, bytes);
   }
-  for (Buffer* memory : {&out_->diffs.memory, &out_->hashes.memory, &out_->seconds.memory})
-    memory->reserve(8 * remaining_);
+  out_->reserve(remaining_);
 }
 
 int Merge::compare(const Head& a, const Head& b) const {
@@ -39,11 +38,7 @@ int Merge::compare(const Head& a, const Head& b) const {
 
 void Merge::emit(const Head& head, int64_t diff) {
   if (!diff) return;
-  out_->diffs.push(diff);
-  out_->hashes.push(head.hash);
-  out_->seconds.push(head.second);
-  out_->negatives += diff < 0;
-  out_->total += static_cast<uint64_t>(diff);
+  out_->push(head.hash, head.second, diff);
   refs_.push_back({head.source, static_cast<uint32_t>(head.row)});
 }
 
@@ -128,7 +123,7 @@ int64_t Merge::step(int64_t fuel) {
 
 RunPtr Merge::finish() {
   if (remaining_ || !out_) throw std::logic_error("the merge is not at its end");
-  for (Buffer* memory : {&out_->diffs.memory, &out_->hashes.memory, &out_->seconds.memory}) memory->shrink();
+  out_->finish();
   for (Gather& column : gathers_) out_->columns.push_back(column.finish());
   gathers_.clear();
   inputs_.clear();

@@ -4,11 +4,16 @@ namespace headwater::rows {
 
 namespace {
 
-// First row of [from, run.rows()) whose hash is not below `hash`. Hashes spread evenly, so the guess is nearly right
-// for runs of many keys; doubling steps find the place where it is not.
+// First row of [from, run.rows()) whose hash is not below `hash`. Hashes spread evenly, so without a directory the guess is
+// nearly right for runs of many keys; doubling steps find the place where it is not.
 int64_t lower_bound(const Run& run, int64_t from, uint64_t hash) {
   int64_t rows = run.rows();
   if (from >= rows || run.hashes[from] >= hash) return from;
+  if (run.directory) {
+    const uint32_t* bucket = run.directory.bucket(hash);
+    const uint64_t* begin = run.hashes.begin() + std::max<int64_t>(from, bucket[0]);
+    return std::lower_bound(begin, run.hashes.begin() + bucket[1], hash) - run.hashes.begin();
+  }
   auto guess = static_cast<int64_t>((static_cast<uint128>(hash) * static_cast<uint128>(rows)) >> 64);
   int64_t low = from, high = rows, at = std::max(guess, from + 1), step = 8;  // hashes[low] < hash
   if (at < rows && run.hashes[at] < hash) {
@@ -88,11 +93,13 @@ constexpr size_t kAhead = 16;  // memory reads in flight while searching
 // Call use(key, begin, end) for each key whose hash the run has, with the rows [begin, end) that have it.
 template <class Use>
 void search(const Run& run, const std::vector<Entry>& keys, Use&& use) {
-  auto rows = static_cast<uint128>(run.rows());
   int64_t begin = 0, end = 0;
   for (size_t k = 0; k < keys.size(); ++k) {
-    if (k + kAhead < keys.size())
-      __builtin_prefetch(run.hashes.begin() + static_cast<int64_t>((keys[k + kAhead].hash * rows) >> 64));
+    if (run.directory) {
+      if (k + 2 * kAhead < keys.size()) __builtin_prefetch(run.directory.bucket(keys[k + 2 * kAhead].hash));
+      if (k + kAhead < keys.size())
+        __builtin_prefetch(run.hashes.begin() + *run.directory.bucket(keys[k + kAhead].hash));
+    }
     if (k == 0 || keys[k].hash != keys[k - 1].hash) {
       begin = lower_bound(run, end, keys[k].hash);
       if (begin == run.rows()) return;

@@ -155,6 +155,20 @@ nb::tuple sum_values_by(Int64s ids, int64_t groups, nb::handle values_, Int64s d
   return nb::make_tuple(write_column(out), overflow);
 }
 
+Numpy<uint8_t> overtaken_groups(Int64s ids, int64_t groups, nb::handle values_, Int64s diffs, nb::handle current_,
+                                bool descending) {
+  Column values = read_column(values_), current = read_column(current_);
+  same_rows("values", values.length, size(ids));
+  same_rows("diffs", size(diffs), size(ids));
+  same_rows("current", current.length, groups);
+  std::vector<uint8_t> marks;
+  {
+    nb::gil_scoped_release unlocked;
+    marks = overtaken(ids.data(), groups, values, diffs.data(), current, descending);
+  }
+  return to_numpy(std::move(marks));
+}
+
 const std::string& accumulator_format() {
   static const std::string format = "w:" + std::to_string(sizeof(Accumulator));
   return format;
@@ -328,7 +342,11 @@ void bind_state(nb::module_& m) {
       .def_ro("negatives", &Run::negatives)
       .def_prop_ro("total", [](const Run& run) { return static_cast<int64_t>(run.total); })
       .def("columns", [](const std::shared_ptr<Run>& run) { return write_columns(run->columns); })
-      .def("diffs", [](const std::shared_ptr<Run>& run) { return view(run, run->diffs); })
+      .def("diffs", [](const std::shared_ptr<Run>& run) {
+        std::vector<int64_t> diffs(static_cast<size_t>(run->rows()));
+        for (size_t i = 0; i < diffs.size(); ++i) diffs[i] = run->diffs[static_cast<int64_t>(i)];
+        return to_numpy(std::move(diffs));
+      })
       .def("hashes", [](const std::shared_ptr<Run>& run) { return view(run, run->hashes); })
       .def("seconds", [](const std::shared_ptr<Run>& run) { return view(run, run->seconds); });
   nb::class_<Merge>(m, "Merge")
@@ -355,6 +373,7 @@ NB_MODULE(_rows, m) {
   m.def("consolidate", &consolidate, "columns"_a, "diffs"_a);
   m.def("sum_diffs", &sum_diffs_by, "ids"_a, "groups"_a, "diffs"_a);
   m.def("sum_values", &sum_values_by, "ids"_a, "groups"_a, "values"_a, "diffs"_a);
+  m.def("overtaken", &overtaken_groups, "ids"_a, "groups"_a, "values"_a, "diffs"_a, "current"_a, "descending"_a);
   m.def("float_sums", &float_sums, "ids"_a, "groups"_a, "values"_a, "diffs"_a);
   m.def("float_add", &float_add, "a"_a, "b"_a);
   m.def("float_round", &float_round, "sums"_a);

@@ -38,8 +38,37 @@ std::vector<Column> Shape::key_of(const std::vector<Column>& columns) const {
   return out;
 }
 
+void Directory::finish(int64_t rows) {
+  if (!bits_) return;
+  fill(int64_t{1} << bits_, rows);
+  int fewer = bits_ - (rows < kLeast ? 0 : std::bit_width(static_cast<uint64_t>(rows / kRows)));
+  if (fewer <= 0) return;
+  // Rows have cancelled: keep each 2^fewer-th bucket, or none.
+  Directory smaller;
+  if (fewer < bits_) {
+    smaller.bits_ = bits_ - fewer;
+    for (; smaller.next_ <= int64_t{1} << smaller.bits_; ++smaller.next_)
+      smaller.begins_.append(begins_.as<uint32_t>() + (smaller.next_ << fewer), 4);
+    smaller.begins_.shrink();
+  }
+  *this = std::move(smaller);
+}
+
+void Run::reserve(int64_t rows) {
+  hashes.memory.reserve(8 * rows);
+  seconds.memory.reserve(8 * rows);
+  directory.start(rows);
+}
+
+void Run::finish() {
+  hashes.memory.shrink();
+  seconds.memory.shrink();
+  diffs.shrink();
+  directory.finish(rows());
+}
+
 int64_t Run::bytes() const {
-  int64_t total = 24 * rows();
+  int64_t total = 16 * rows() + diffs.bytes() + directory.bytes();
   for (const Column& column : columns) total += column.size();
   return total;
 }
@@ -98,6 +127,7 @@ RunPtr make_run(const std::shared_ptr<const Shape>& shape, const std::vector<Col
   sort_entries(entries);
   auto run = std::make_shared<Run>();
   run->shape = shape;
+  run->reserve(rows);
   std::vector<Ref> refs;
   refs.reserve(entries.size());
   // Add up the diffs of entries [begin, end), which are one row.
@@ -105,12 +135,7 @@ RunPtr make_run(const std::shared_ptr<const Shape>& shape, const std::vector<Col
     uint64_t sum = 0;
     for (size_t i = begin; i < end; ++i) sum += static_cast<uint64_t>(diffs[entries[i].index]);
     if (!sum) return;
-    auto diff = static_cast<int64_t>(sum);
-    run->diffs.push(diff);
-    run->hashes.push(entries[begin].hash);
-    run->seconds.push(entries[begin].second);
-    run->negatives += diff < 0;
-    run->total += sum;
+    run->push(entries[begin].hash, entries[begin].second, static_cast<int64_t>(sum));
     refs.push_back({0, entries[begin].index});
   };
   for (size_t begin = 0, end; begin < entries.size(); begin = end) {
@@ -131,7 +156,7 @@ RunPtr make_run(const std::shared_ptr<const Shape>& shape, const std::vector<Col
       fold_rows(same, next);
     }
   }
-  for (Buffer* memory : {&run->diffs.memory, &run->hashes.memory, &run->seconds.memory}) memory->shrink();
+  run->finish();
   run->columns = gather({&columns}, shape->formats, refs.data(), static_cast<int64_t>(refs.size()));
   return run;
 }

@@ -8,6 +8,8 @@
 #include "dataflow/kernels/gather.h"
 #include "dataflow/kernels/hash.h"
 
+#include <bit>
+
 namespace headwater::rows {
 
 // The fixed part of every run of a spine. Shared ownership starts at the object itself (also where Python passes it in), so that the last owner need not have
@@ -36,16 +38,84 @@ struct Numbers {
   void push(T value) { std::memcpy(memory.extend(8), &value, 8); }
 };
 
+// The diffs of a run: no memory as long as all of them are 1, as they are in nearly every large run.
+class Weights {
+ public:
+  int64_t size() const { return count_; }
+  int64_t bytes() const { return memory_.size(); }
+  int64_t operator[](int64_t i) const { return memory_.size() ? memory_.as<const int64_t>()[i] : 1; }
+  void push(int64_t diff) {
+    if (diff != 1 && !memory_.size()) {
+      auto* ones = reinterpret_cast<int64_t*>(memory_.extend(8 * (count_ + 1)));
+      std::fill_n(ones, count_, int64_t{1});
+      ones[count_] = diff;
+    } else if (memory_.size()) {
+      std::memcpy(memory_.extend(8), &diff, 8);
+    }
+    ++count_;
+  }
+  void shrink() { memory_.shrink(); }
+
+ private:
+  Buffer memory_;
+  int64_t count_ = 0;
+};
+
+// Where in a run the hashes with the same leading bits begin: a search looks at about kRows rows, wherever they are.
+// Filled while the hashes are pushed in order; small runs go without.
+class Directory {
+ public:
+  // Make room for a run of at most `rows` rows.
+  void start(int64_t rows) {
+    if (rows < kLeast) return;
+    bits_ = std::bit_width(static_cast<uint64_t>(rows / kRows));
+    begins_.reserve(4 * ((int64_t{1} << bits_) + 1));
+  }
+  void push(uint64_t hash, int64_t row) {
+    if (bits_) fill(static_cast<int64_t>(hash >> (64 - bits_)), row);
+  }
+  // The run has ended with this many rows.
+  void finish(int64_t rows);
+
+  int64_t bytes() const { return begins_.size(); }
+  explicit operator bool() const { return bits_; }
+  // The first row of the hash's bucket, and one past its last.
+  const uint32_t* bucket(uint64_t hash) const { return begins_.as<const uint32_t>() + (hash >> (64 - bits_)); }
+
+ private:
+  static constexpr int64_t kLeast = 1024, kRows = 16;
+
+  void fill(int64_t bucket, int64_t row) {
+    for (; next_ <= bucket; ++next_) *reinterpret_cast<uint32_t*>(begins_.extend(4)) = static_cast<uint32_t>(row);
+  }
+  Buffer begins_;
+  int bits_ = 0;
+  int64_t next_ = 0;
+};
+
 struct Run : std::enable_shared_from_this<Run> {
   std::shared_ptr<const Shape> shape;
   std::vector<Column> columns;
-  Numbers<int64_t> diffs;
+  Weights diffs;
   Numbers<uint64_t> hashes, seconds;
+  Directory directory;
   int64_t negatives = 0;  // rows with a negative diff
   uint64_t total = 0;     // sum of the diffs, modulo 2^64
 
   int64_t rows() const { return diffs.size(); }
   int64_t bytes() const;
+
+  // Building: make room for at most this many rows, add the next one (its columns come apart), end.
+  void reserve(int64_t rows);
+  void push(uint64_t hash, uint64_t second, int64_t diff) {
+    directory.push(hash, rows());
+    hashes.push(hash);
+    seconds.push(second);
+    diffs.push(diff);
+    negatives += diff < 0;
+    total += static_cast<uint64_t>(diff);
+  }
+  void finish();
 };
 
 using RunPtr = std::shared_ptr<const Run>;

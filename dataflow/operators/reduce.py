@@ -2,8 +2,9 @@
 
     SELECT k, count(*), sum(x), min(x) FROM t GROUP BY k
 
-count, sum and avg are kept as accumulators, one row for each group in a spine, and the input is not stored. min and max read
-the first row of the group in an arrangement ordered by (key, value), which only they need.
+count, sum and avg are kept as accumulators, one row for each group in a spine, and the input is not stored. min and max are
+kept beside them; only where a change may have overtaken one is it read again, as the first row of the group in an
+arrangement ordered by (key, value), which only they need.
 Always true: after each step the output is what the accumulators and arrangements say now. The old and the new result of
 each touched group are both computed from state (`before` and `after`), so that rows and errors retract exactly, and what did
 not change is not emitted. A group is there if and only if its rows number more than zero; fewer than zero is a row error.
@@ -24,7 +25,7 @@ from dataflow.operators.aggregates import EXTREMES, NEGATIVE_COUNT, Aggregate, F
 from dataflow.operators.base import Arrangement, Operator, Types, arrangement_of, names
 from dataflow.operators.exact import Mask
 from dataflow.rows import Columns, Int64s
-from dataflow.spine import Layout, Spine
+from dataflow.spine import Layout, Snapshot, Spine
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class ReduceSpec:
 
 
 class Reduce(Operator):
-    """State: the accumulators by key."""
+    """State: the accumulators and the extremes by key."""
 
     consolidates = True
 
@@ -52,7 +53,12 @@ class Reduce(Operator):
         super().__init__(spec, types, inputs)
         self._spec = spec
         source = inputs[0].types
-        self._ordered = [arrangement_of(operator) for operator in inputs[1:]]
+        extremes = [a for a in spec.aggregates if a.column is not None and a.function in EXTREMES]
+        self._extremes = [
+            _Extreme(a.column, a.function == "max", arrangement_of(operator))
+            for a, operator in zip(extremes, inputs[1:], strict=True)
+            if a.column is not None
+        ]
         summed = {a.column: sums_for(source[a.column]) for a in spec.aggregates if a.column is not None and _adds(a)}
         counted = dict.fromkeys(
             a.column for a in spec.aggregates if a.column is not None and a.function not in EXTREMES
@@ -66,7 +72,8 @@ class Reduce(Operator):
         self._messages = pa.array([NEGATIVE_COUNT, *(f.message for f in self._finishers.values())], pa.large_string())
         self._codes = {aggregate: 2 + position for position, aggregate in enumerate(self._finishers)}
         keys = tuple(source[column] for column in spec.key)
-        self._spine = Spine(Layout(keys + self._accumulators.stored, tuple(range(len(keys)))))
+        stored = self._accumulators.stored + tuple(a.type for a in extremes)
+        self._spine = Spine(Layout(keys + stored, tuple(range(len(keys)))))
         self._started = not spec.default_row
         self.due = spec.default_row
 
@@ -84,36 +91,44 @@ class Reduce(Operator):
             return delta
         else:
             ids, touched, groups = np.empty(0, np.int64), (), 1
-        old = self._read(touched, groups)
+        old, firsts, known = self._read(touched, groups)
         new = self._accumulators.add(old, self._accumulators.of(delta, ids, groups))
         both = self._accumulators.stack(old, new)
-        self._store(touched, groups, both)
-        return self._difference(touched, groups, both)
+        extremes = tuple(
+            extreme.step(delta, ids, touched, groups, first, known)
+            for extreme, first in zip(self._extremes, firsts, strict=True)
+        )
+        self._store(touched, groups, both, extremes)
+        return self._difference(touched, groups, both, extremes)
 
-    def _read(self, touched: Columns, groups: int) -> State:
-        """The accumulators of the touched groups before this step."""
+    def _read(self, touched: Columns, groups: int) -> tuple[State, Columns, Mask]:
+        """The accumulators and extremes of the touched groups before this step, and which groups had any stored."""
         probe = self._spine.snapshot().probe(touched, nulls_match=True, rows=groups)
         found, stored = probe.probe_rows, probe.columns[len(touched) :]
         if (probe.diffs != 1).any():
             # Old versions and their retractions have not been merged away yet; what is left is one row for each group.
             live = rows.consolidate(Delta((pa.array(found), *stored), probe.diffs))
             found, stored = live.columns[0].to_numpy(), live.columns[1:]
-        return self._accumulators.read(found, stored, groups)
+        known = np.zeros(groups, np.bool_)
+        known[found] = True
+        width = len(self._accumulators.stored)
+        firsts = tuple(_spread(column, found, groups) for column in stored[width:])
+        return self._accumulators.read(found, stored[:width], groups), firsts, known
 
-    def _store(self, touched: Columns, groups: int, both: State) -> None:
-        """Replace the accumulators of the touched groups; `both` has the old ones, then the new ones."""
+    def _store(self, touched: Columns, groups: int, both: State, extremes: Columns) -> None:
+        """Replace what is stored of the touched groups; `both` and `extremes` have the old ones, then the new ones."""
         kept = np.flatnonzero(self._accumulators.nonzero(both))
         if not len(kept):
             return
         columns = rows.take(touched, kept % groups)
-        columns += rows.take(self._accumulators.columns(both), kept)
+        columns += rows.take(self._accumulators.columns(both) + extremes, kept)
         self._spine.insert(Delta(columns, np.where(kept < groups, -1, 1)))
 
-    def _difference(self, touched: Columns, groups: int, both: State) -> Delta:
+    def _difference(self, touched: Columns, groups: int, both: State, extremes: Columns) -> Delta:
         """New results minus old results: rows as the output, errors reported."""
         failed = np.where(_faulty(both), 1, 0)
         columns: list[pa.Array] = []
-        ordered = iter(self._ordered)
+        ordered = iter(extremes)
         for aggregate in self._spec.aggregates:
             if aggregate.column is None:
                 columns.append(pa.array(both.total))
@@ -126,7 +141,7 @@ class Reduce(Operator):
                 if bad is not None:
                     failed[bad & (counts > 0) & (failed == 0)] = self._codes[aggregate]
             else:
-                columns.append(_extremes(next(ordered), touched, groups))
+                columns.append(next(ordered))
         shown = (both.total > 0) | (both.total == 0) & self._spec.default_row
         if not self._started:
             self._started = True
@@ -157,14 +172,42 @@ def _faulty(state: State) -> Mask:
     return faulty
 
 
-def _extremes(arrangement: Arrangement, touched: Columns, groups: int) -> pa.Array:
-    """The first value of each touched group before this step, then after it; NULL where there is none."""
-    parts = []
-    for trace in (arrangement.before, arrangement.after):
-        probe = trace.first(touched, 1, rows=groups)
-        slots = np.zeros(groups, np.int64)
-        missing = np.ones(groups, np.bool_)
-        slots[probe.probe_rows] = np.arange(len(probe.diffs), dtype=np.int64)
-        missing[probe.probe_rows] = False
-        parts.append((probe.columns[-1].take(pa.array(slots, mask=missing)),))
-    return rows.concat(parts)[0]
+@dataclass(frozen=True, slots=True)
+class _Extreme:
+    """A min or max: the first value of each group in an arrangement."""
+
+    column: int
+    descending: bool
+    arrangement: Arrangement
+
+    def step(self, delta: Delta, ids: Int64s, touched: Columns, groups: int, old: pa.Array, known: Mask) -> pa.Array:
+        """The values of the touched groups before this step, then after it; `old` is right where it is `known`."""
+        if not known.all() and not touched:
+            # Without a group key the row of no rows is shown, so that even a group with nothing stored has an old value.
+            old = _first(self.arrangement.before, touched, groups)
+        doubtful = rows.overtaken(ids, groups, delta.columns[self.column], delta.diffs, old, self.descending)
+        again = np.flatnonzero(doubtful | ~known)
+        if not len(again):
+            return pa.concat_arrays([old, old])
+        if len(again) == groups:
+            return pa.concat_arrays([old, _first(self.arrangement.after, touched, groups)])
+        found = _first(self.arrangement.after, rows.take(touched, again), len(again))
+        slots = np.arange(2 * groups, dtype=np.int64)
+        slots[groups:] -= groups
+        slots[groups + again] = groups + np.arange(len(again), dtype=np.int64)
+        return rows.take((pa.concat_arrays([old, found]),), slots)[0]
+
+
+def _first(trace: Snapshot, keys: Columns, groups: int) -> pa.Array:
+    """The first value of each key; NULL where there is none."""
+    probe = trace.first(keys, 1, rows=groups)
+    return _spread(probe.columns[-1], probe.probe_rows, groups)
+
+
+def _spread(column: pa.Array, found: Int64s, groups: int) -> pa.Array:
+    """By group: the value at which `found` names the group, or NULL."""
+    slots = np.zeros(groups, np.int64)
+    missing = np.ones(groups, np.bool_)
+    slots[found] = np.arange(len(found), dtype=np.int64)
+    missing[found] = False
+    return column.take(pa.array(slots, mask=missing))

@@ -188,6 +188,45 @@ def test_long_histories_of_small_and_large_deltas() -> None:
     assert spine.rows < 12_000
 
 
+@pytest.mark.parametrize("copies", [1, 40])
+@pytest.mark.parametrize("count", [1_023, 1_024, 5_000, 100_000])
+def test_large_runs_find_what_is_there_and_nothing_else(count: int, copies: int) -> None:
+    spine = Spine(Layout((BIGINT, BIGINT), (0,)))
+    values = np.arange(0, 2 * count, 2)
+    spine.insert(Delta((pa.array(values // (2 * copies) * 2), pa.array(values)), np.ones(count, np.int64)))
+    snapshot = spine.snapshot()
+    distinct = -(-count // copies)
+    found = snapshot.probe((pa.array(np.arange(-1, 2 * distinct + 3)),), nulls_match=True)
+    assert np.array_equal(np.sort(found.columns[1].to_numpy()), values)
+    assert np.array_equal(found.probe_rows - 1, found.columns[0].to_numpy())
+    assert found.diffs.tolist() == [1] * count
+    assert not len(snapshot.probe((pa.array([1, -7, 2 * count]),), nulls_match=True))
+
+
+@pytest.mark.parametrize("left", [5, 2_000, 60_000])
+def test_what_is_left_of_a_large_run_is_found(left: int) -> None:
+    spine = Spine(Layout((BIGINT, TEXT), (0,)))
+    spine.insert(numbers(np.arange(100_000)))
+    spine.insert(numbers(np.arange(left, 100_000), -1))
+    while spine.maintain(1_000):
+        pass
+    assert (spine.run_count, spine.rows) == (1, left)
+    assert 16 * left <= spine.nbytes <= 60 * left + 1_000
+    found = spine.snapshot().probe((pa.array(np.arange(100_000)),), nulls_match=False)
+    assert np.array_equal(np.sort(found.probe_rows), np.arange(left))
+    assert spine.snapshot().rows().diffs.tolist() == [1] * left
+
+
+def test_diffs_of_one_are_not_stored() -> None:
+    ones, mixed = Spine(Layout((BIGINT,), (0,))), Spine(Layout((BIGINT,), (0,)))
+    ones.insert(Delta((pa.array(np.arange(1_000)),), np.ones(1_000, np.int64)))
+    mixed.insert(Delta((pa.array(np.arange(1_000)),), np.arange(1_000) % 3 - 1))
+    assert ones.nbytes == 24 * 1_000
+    assert mixed.nbytes == 32 * mixed.rows
+    rows = mixed.snapshot().rows()
+    assert np.array_equal(rows.columns[0].to_numpy() % 3 - 1, rows.diffs)
+
+
 def test_tiny_inserts_do_not_pile_up_when_nobody_maintains() -> None:
     spine = Spine(Layout((BIGINT, TEXT), (0,)))
     for value in range(2_000):

@@ -169,6 +169,19 @@ def _compare(a: Any, b: Any) -> int:
     return -1 if a < b else 1
 
 
+def overtaken(
+    ids: Sequence[int], values: Sequence[Any], diffs: Sequence[int], current: Sequence[Any], descending: bool
+) -> list[bool]:
+    """Twin of rows.overtaken."""
+    marks = [False] * len(current)
+    for group, value, diff in zip(ids, values, diffs, strict=True):
+        if value is None:
+            continue
+        sign = -1 if current[group] is None else _compare(value, current[group]) * (-1 if descending else 1)
+        marks[group] |= (diff > 0 and sign < 0) or (diff <= 0 and current[group] is not None and sign == 0)
+    return marks
+
+
 def compare_rows(order: Sequence[Order], a: Row, b: Row) -> int:
     """Compare by the order, then by every column."""
     for term in (*order, *(Order(i) for i in range(len(a)))):

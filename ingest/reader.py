@@ -81,7 +81,7 @@ class Reader:
         self._refresh_at = 0.0
         self._committed: dict[int, int] = {}
         self._failures = 0
-        self._bad_logged, self._bad_unlogged = 0.0, 0
+        self._bad_logged, self._bad_unlogged, self._bad_place = 0.0, 0, ""
         self._short_since: float | None = None
         self.state: State = "connecting"
         self.reason = f"connecting to {self._connection}"
@@ -155,6 +155,7 @@ class Reader:
         else:
             self._say_why_not(consumer, code, reason)
             self._refresh_at = time.monotonic() + RETRY_SECONDS
+        self._report_bad()
         for line in dict.fromkeys(text for _, text in consumer.logs()):  # it repeats itself while a broker is away
             log.debug("librdkafka", source=self._name, line=line)
 
@@ -197,20 +198,26 @@ class Reader:
 
     def _check_ends(self, consumer: Consumer) -> None:
         """A topic that ends before an offset that was read from it has lost records."""
+        short = False
         for partition, offset in self.floor.items():
             low, high = self.watermarks.get(partition, (0, 0))
             if high >= offset:
                 continue
             code, _, low, high = consumer.watermarks(partition, ANSWER_MS)
-            if code == 0 and high < offset:
+            if code != 0 or self._stop.is_set():
+                return  # the next refresh asks again
+            if high < offset:
+                short = True
                 self._short_since = self._short_since or time.monotonic()
                 if time.monotonic() - self._short_since > TRUNCATION_PATIENCE:
                     raise Halt(
                         f"{self._topic}[{partition}] ends at offset {high}, but was read up to {offset} before: it was "
                         "truncated or created again; start with an empty state folder to read it from its beginning"
                     )
-            elif code == 0:
+            else:
                 self.watermarks[partition] = (low, high)
+        if not short:
+            self._short_since = None
 
     def _say_why_not(self, consumer: Consumer, code: int, reason: str) -> None:
         where = f"{self._connection} ({self._properties.get('bootstrap.servers', 'no bootstrap.servers')})"
@@ -269,7 +276,7 @@ class Reader:
             low, high = consumer.known_watermarks(partition)
             before = self.watermarks.get(partition, (0, 0))
             self.watermarks[partition] = (max(low, before[0]), max(high, before[1], ends[partition]))
-        self._report_bad(messages, decoded)
+        self._count_bad(messages, decoded)
         self._wake()
 
     def _decode(self, messages: Messages) -> Decoded | None:
@@ -288,13 +295,18 @@ class Reader:
                 return decoded
         return None
 
-    def _report_bad(self, messages: Messages, decoded: Decoded) -> None:
-        self.errors += len(decoded.errors)
-        self._bad_unlogged += len(decoded.errors)
-        if decoded.errors and time.monotonic() - self._bad_logged >= 1.0:
+    def _count_bad(self, messages: Messages, decoded: Decoded) -> None:
+        if decoded.errors:
             row = decoded.errors[-1].row
-            place = f"{self._topic}[{messages.partitions[row]}]@{messages.offsets[row]}"
-            log.warning("bad messages", source=self._name, count=self._bad_unlogged, last=place)
+            self.errors += len(decoded.errors)
+            self._bad_unlogged += len(decoded.errors)
+            self._bad_place = f"{self._topic}[{messages.partitions[row]}]@{messages.offsets[row]}"
+            self._report_bad()
+
+    def _report_bad(self) -> None:
+        """Say how many bad messages there were since the last time, once a second at most."""
+        if self._bad_unlogged and time.monotonic() - self._bad_logged >= 1.0:
+            log.warning("bad messages", source=self._name, count=self._bad_unlogged, last=self._bad_place)
             self._bad_logged, self._bad_unlogged = time.monotonic(), 0
 
     def _event(self, partition: int, code: int, text: str) -> None:

@@ -7,7 +7,6 @@ Deliberately unknown: times, the remap log, SQL.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -25,6 +24,9 @@ AHEAD_ROWS = 262_144
 AHEAD_BYTES = 128 << 20
 """Read-ahead of one source: messages, and bytes of their decoded columns; librdkafka holds up to 64 MiB more."""
 
+KEPT_ERRORS = 1000
+"""Texts of bad messages that a source keeps; the counts count them all."""
+
 State = Literal["connecting", "waiting", "hydrating", "running", "halted", "stopped"]
 
 
@@ -39,7 +41,10 @@ class PartitionStatus:
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """How a source is doing; counts are since the start: messages read, their bytes, and those that could not be decoded."""
+    """How a source is doing; counts are since the start: messages read, their bytes, and those that could not be decoded.
+
+    latest_errors: of the last bad messages that were taken, oldest first: topic, partition, offset and why.
+    """
 
     state: State
     reason: str
@@ -47,6 +52,7 @@ class SourceStatus:
     records: int
     bytes: int
     errors: int
+    latest_errors: tuple[str, ...] = ()
 
 
 class Source:
@@ -72,7 +78,7 @@ class Source:
         self.settings, self.name = settings, name
         self._ahead = ReadAhead(schema, ahead_rows, ahead_bytes)
         self._reader = Reader(settings, name, connection, decoder, group, self._ahead, wake)
-        self._lock = threading.Lock()
+        self._latest_errors: tuple[str, ...] = ()
         self._hydrated = False
 
     def start(self) -> None:
@@ -131,7 +137,13 @@ class Source:
         until: partition to exclusive offset: nothing at or after it, nor of other partitions, is taken, and ranges also cover
         offsets without records up to it; `reached(until)` then says when all of it was taken.
         """
-        return self._ahead.take(limit_rows, until)
+        taken = self._ahead.take(limit_rows, until)
+        if taken is not None and len(taken.errors):
+            texts = taken.errors.columns[0][-KEPT_ERRORS:].to_pylist()
+            self._latest_errors = (*self._latest_errors, *texts)[
+                -KEPT_ERRORS:
+            ]  # replaced whole: others read it meanwhile
+        return taken
 
     def halt(self, reason: str) -> None:
         """Read no further; `reason` is shown."""
@@ -157,7 +169,7 @@ class Source:
         for partition, (low, high) in sorted(reader.watermarks.copy().items()):
             offset = reached.get(partition, low)
             partitions[partition] = PartitionStatus(offset, low, max(high, offset))
-        return SourceStatus(shown, reason, partitions, reader.records, reader.bytes, reader.errors)
+        return SourceStatus(shown, reason, partitions, reader.records, reader.bytes, reader.errors, self._latest_errors)
 
 
 def verify(source: Source, expected: Mapping[int, Range], actual: Mapping[int, Range]) -> None:

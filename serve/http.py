@@ -1,7 +1,7 @@
 """The HTTP door: one ASGI app, and the server that runs it in its own thread.
 
-Always true: requests below `/views` go straight to `serve.views`; health, metrics and the index are Starlette's. The server
-has its own event loop and touches no signal handlers, so the process stays the caller's.
+Always true: requests below `/views` and `/sources` go straight to `serve.views` and `serve.sources`; health, metrics and the index
+are Starlette's. The server has its own event loop and touches no signal handlers, so the process stays the caller's.
 Deliberately unknown: how ticks happen.
 """
 
@@ -23,11 +23,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from serve.answers import Scope, Send
 from serve.errors import NOT_SUPPORTED, UNDEFINED_PATH, error_body
 from serve.metrics import Metrics
 from serve.reads import Publication
+from serve.sources import Sources
 from serve.status import StatusSource
-from serve.views import Scope, Send, Views
+from serve.views import Views
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +42,9 @@ ENDPOINTS = [
     "/views/{view}",
     "/views/{view}/{key}",
     "/views/{view}/errors",
+    "/sources",
+    "/sources/{source}",
+    "/sources/{source}/errors",
     "/livez",
     "/readyz",
     "/metrics",
@@ -52,13 +57,15 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 def make_app(publication: Publication, status: StatusSource, metrics: Metrics) -> App:
     """The ASGI app over what the tick thread publishes. `metrics` shows the same publication and status."""
     metrics.watch(publication)
-    views = Views(publication, status)
+    views, sources = Views(publication, status), Sources(status)
     rest = _Rest(status, metrics).app()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
         if scope["type"] == "http" and (path == "/views" or path.startswith("/views/")):
             await views(scope, send)
+        elif scope["type"] == "http" and (path == "/sources" or path.startswith("/sources/")):
+            await sources(scope, send)
         else:
             await rest(scope, receive, send)
 
@@ -113,7 +120,9 @@ async def _refuse(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         body = error_body(f"{request.method} is not possible here", NOT_SUPPORTED)
     else:
-        body = error_body(f"there is nothing at {request.url.path}", UNDEFINED_PATH, hint="views are at /views")
+        body = error_body(
+            f"there is nothing at {request.url.path}", UNDEFINED_PATH, hint="views are at /views, sources at /sources"
+        )
     return Response(body, error.status_code, error.headers, "application/json")
 
 
@@ -137,6 +146,7 @@ class HttpServer:
             ws="none",
             lifespan="off",
             log_config=None,
+            log_level="error",  # it warns of every request that is no HTTP
             access_log=False,
             server_header=False,
             # Longer than clients' pools keep a connection: a server that closes first makes their next request fail.

@@ -15,7 +15,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from serve.reads import Publication
-from serve.status import ServiceStatus, StatusSource
+from serve.status import ServiceStatus, StatusSource, lag
 
 TICK_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Seconds. A tick of 100 rows has 2 ms; one that carries a topic's past may take many."""
@@ -115,9 +115,9 @@ class Metrics(Collector):
                 labels = [name, str(partition)]
                 if at.offset >= 0:
                     families["source_offset"].add_metric(labels, at.offset)
-                if at.high >= 0:  # unknown until the broker said it
+                if (behind := lag(at)) is not None:
                     families["source_high_offset"].add_metric(labels, at.high)
-                    families["source_lag_records"].add_metric(labels, max(0, at.high - max(at.offset, at.low, 0)))
+                    families["source_lag_records"].add_metric(labels, behind)
 
     def _views(self, status: ServiceStatus, families: dict[str, GaugeMetricFamily | CounterMetricFamily]) -> None:
         published = self._publication.current()

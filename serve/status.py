@@ -22,8 +22,18 @@ class PartitionStatus(Protocol):
     def high(self) -> int: ...
 
 
+def lag(partition: PartitionStatus) -> int | None:
+    """Offsets that the broker has and no tick took yet; None until the broker said how many it has."""
+    if partition.high < 0:
+        return None
+    return max(0, partition.high - max(partition.offset, partition.low, 0))
+
+
 class SourceStatus(Protocol):
-    """A source: state is connecting, waiting, hydrating, running, halted or stopped; the counts are since the start."""
+    """A source: state is connecting, waiting, hydrating, running, halted or stopped; the counts are since the start.
+
+    latest_errors: of the newest bad messages, oldest first, where each is and why it is no row.
+    """
 
     @property
     def state(self) -> str: ...
@@ -37,6 +47,8 @@ class SourceStatus(Protocol):
     def bytes(self) -> int: ...
     @property
     def errors(self) -> int: ...
+    @property
+    def latest_errors(self) -> Sequence[str]: ...
 
 
 class SinkStatus(Protocol):

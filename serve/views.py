@@ -10,45 +10,25 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import parse_qsl, unquote_to_bytes
 
 import pyarrow as pa
-import structlog
 
 from dataflow.delta import Delta
 from dataflow.json import encode_rows
-from serve.errors import (
-    INTERNAL,
-    INVALID_PARAMETER,
-    NOT_READY,
-    NOT_SUPPORTED,
-    UNDEFINED_COLUMN,
-    UNDEFINED_VIEW,
-    Refused,
-    did_you_mean,
-    error_body,
-)
+from serve.answers import DEFAULT_LIMIT, MAX_LIMIT, Scope, Send, answer, parameters, parse_limit
+from serve.errors import INVALID_PARAMETER, NOT_READY, UNDEFINED_COLUMN, UNDEFINED_VIEW, Refused, did_you_mean
 from serve.reads import Filter, Publication, Published, PublishedView, copies, equal_rows, lookup, scan
 from serve.status import StatusSource
 from serve.values import BadValue, parse_value
 
-log = structlog.get_logger(__name__)
-
-Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-DEFAULT_LIMIT = 100
-MAX_LIMIT = 1_000_000
 SCAN_THREADS = 2
 """Scans at a time; more wait their turn, so that lookups keep a core."""
 
 ERRORS = "errors"
 """`/views/{view}/errors`; a key that reads so is found by `?column=errors`."""
-
-JSON = b"application/json"
 
 
 class Views:
@@ -61,24 +41,9 @@ class Views:
 
     async def __call__(self, scope: Scope, send: Send) -> None:
         """Answer one request whose path is `/views` or below it."""
-        method = scope["method"]
-        headers: list[tuple[bytes, bytes]] = []
-        try:
-            if method not in ("GET", "HEAD"):
-                headers.append((b"allow", b"GET, HEAD"))
-                raise Refused(405, f"{method} is not possible here", NOT_SUPPORTED, hint="views are read with GET")
-            status, body = await self._answer(scope["raw_path"], scope["query_string"])
-        except Refused as refused:
-            status, body = refused.status, refused.body
-            if status == 503:
-                headers.append((b"retry-after", b"1"))
-        except Exception:
-            log.exception("a read failed", view=scope["path"].split("/")[2:3])
-            status, body = 500, error_body("the read failed; the log says why", INTERNAL)
-        await respond(send, status, body, head=method == "HEAD", headers=headers)
+        await answer(scope, send, self._answer)
 
-    async def _answer(self, raw_path: bytes, raw_query: bytes) -> tuple[int, bytes]:
-        segments = [_decoded(segment) for segment in raw_path.split(b"/")[2:]]
+    async def _answer(self, segments: list[str], raw_query: bytes) -> tuple[int, bytes]:
         published = self._publication.current()
         if published is None:
             raise Refused(503, "no view can be read yet", NOT_READY, detail=self._status().reason or None)
@@ -176,40 +141,13 @@ class Views:
 _NO_DIFFS = Delta.empty(()).diffs
 
 
-async def respond(
-    send: Send,
-    status: int,
-    body: bytes,
-    head: bool = False,
-    headers: list[tuple[bytes, bytes]] | None = None,
-    content_type: bytes = JSON,
-) -> None:
-    """Send one whole answer. To HEAD it sends what GET would say, without the body."""
-    start = [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
-    await send({"type": "http.response.start", "status": status, "headers": start + (headers or [])})
-    await send({"type": "http.response.body", "body": b"" if head else body})
-
-
-def _decoded(segment: bytes) -> str:
-    try:
-        return unquote_to_bytes(segment).decode()
-    except UnicodeDecodeError:
-        raise Refused(400, "the path is not UTF-8", "22021") from None
-
-
 def _query(view: PublishedView, raw: bytes, filters: bool = True) -> tuple[int, dict[int, str]]:
     """The limit and the text of each column to compare. Refused when a name or the limit is wrong."""
-    try:
-        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=1000)
-    except UnicodeDecodeError:
-        raise Refused(400, "the query is not UTF-8", "22021") from None
-    except ValueError as error:
-        raise Refused(400, str(error).lower(), INVALID_PARAMETER) from None
     positions = {column.name: index for index, column in enumerate(view.schema)} if filters else {}
     limit, texts = DEFAULT_LIMIT, dict[int, str]()
-    for name, text in pairs:
+    for name, text in parameters(raw):
         if name == "limit":
-            limit = _limit(text)
+            limit = parse_limit(text)
         elif (index := positions.get(name)) is None:
             message = (
                 f'column "{name}" of view {view.name} does not exist' if filters else f'unknown parameter "{name}"'
@@ -220,12 +158,6 @@ def _query(view: PublishedView, raw: bytes, filters: bool = True) -> tuple[int, 
         else:
             texts[index] = text
     return limit, texts
-
-
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) <= MAX_LIMIT):
-        raise Refused(400, f'limit "{text}" is not a number from 0 to {MAX_LIMIT}', INVALID_PARAMETER)
-    return int(text)
 
 
 def _value(view: PublishedView, index: int, text: str) -> pa.Array | None:

@@ -15,7 +15,7 @@ from ingest.decode import Decoded, Decoder, make_decoder
 from ingest.messages import Messages
 from ingest.ranges import Range, ReplayMismatch
 from ingest.registry import RegistryUnavailable
-from ingest.source import verify
+from ingest.source import KEPT_ERRORS, verify
 from tests.ingest.topics import SCHEMA, Reading, produce, reading, transact
 from tests.servers.kafka import KafkaServer
 
@@ -229,8 +229,16 @@ def test_bad_messages_are_counted_and_described(kafka: KafkaServer, topic_name: 
         assert read.ids == [1, 2]
         assert [error.partition(": ")[0] for error in read.errors] == [f"{topic_name}[0]@1", f"{topic_name}[0]@3"]
         assert read.source.status().errors == 2
-        assert read.ranges[0].count == 4
-    assert sum(line["event"] == "bad messages" for line in logs) == 1
+        assert read.source.status().latest_errors == tuple(read.errors)
+        many = [producer.produce(topic_name, b"secret", partition=0) for _ in range(KEPT_ERRORS + 500)]
+        assert producer.flush(60) == 0
+        read.until(lambda: read.source.reached({0: 4 + len(many)}))
+        latest = read.source.status().latest_errors
+        assert latest == tuple(read.errors[-KEPT_ERRORS:]), "the newest texts, and no more than that"
+        assert "secret" not in str(latest)
+        read.until(lambda: sum(line["count"] for line in logs if line["event"] == "bad messages") == 2 + len(many))
+        assert read.ranges[0].count == 4 + len(many)
+    assert sum(line["event"] == "bad messages" for line in logs) < 10, "once a second at most"
     assert "secret" not in str(logs)
 
 

@@ -82,6 +82,7 @@ class Source:
     records: int = 80
     bytes: int = 8000
     errors: int = 2
+    latest_errors: Sequence[str] = ("orders[0]@11: older", "orders[0]@88: newer")
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ from dataflow.types import (
     TIMESTAMPTZ,
     ColumnType,
 )
+from serve.answers import MAX_LIMIT
 from serve.status import ServiceStatus
-from serve.views import MAX_LIMIT
 from tests.serve.published import TIME, Diff, House, Source, view
 
 MONEY = ColumnType.parse("numeric(12,2)")
@@ -285,7 +285,7 @@ class TestStates:
 
 class TestProtocol:
     def test_methods(self, house: House) -> None:
-        for path in ("/views", "/views/revenue/ada", "/livez", "/metrics", "/"):
+        for path in ("/views", "/views/revenue/ada", "/sources", "/livez", "/metrics", "/"):
             for method in ("POST", "PUT", "DELETE"):
                 status, headers, body = house.request(path, method)
                 assert status == 405
@@ -309,7 +309,7 @@ class TestProtocol:
         }
 
     def test_unknown_paths(self, house: House) -> None:
-        assert error(house, "/view/revenue", 404)["hint"] == "views are at /views"
+        assert error(house, "/view/revenue", 404)["hint"] == "views are at /views, sources at /sources"
         assert error(house, "/viewsx", 404)["code"] == "42704"
         assert house.get("/views/")[0] == 200
 

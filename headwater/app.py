@@ -1,7 +1,7 @@
 """The wiring: from a checked file to running rooms, and back to none.
 
 Start: embedded brokers, sources, dataflow, sinks, doors, then the tick loop in its own thread. Stop, in reverse: the tick
-under way is finished, sinks commit what they have, readers leave, doors close; at most `STOP_SECONDS` in all.
+under way is finished, then sinks commit what they have while readers leave and doors close; `STOP_SECONDS` in all.
 Always true: HTTP answers from the first moment (503 with the reason until the views are hydrated).
 Deliberately unknown: what happens inside a tick (`headwater.ticks`) and what the user sees (`headwater.progress`).
 """
@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -22,7 +23,7 @@ from config.settings import parse_address
 from dataflow.step import Dataflow
 from dataflow.types import Schema
 from headwater.check import Checked
-from headwater.errors import StartError
+from headwater.errors import HeadwaterError, StartError
 from headwater.ticks import OPENING, Rooms, TickLoop
 from ingest.decode import avro_columns, make_decoder
 from ingest.embedded import EmbeddedBroker
@@ -45,8 +46,14 @@ EMBEDDED = "embedded"
 REGISTRY_SECONDS = 2.0
 """Seconds between questions to a schema registry that does not know a source's columns yet."""
 
-STOP_SECONDS = 4.0
-"""Seconds that the sinks may take to commit their last changes at a stop."""
+TICK_SECONDS = 1.0
+"""Seconds that a stop waits for the tick under way."""
+
+COMMIT_SECONDS = 1.5
+"""Seconds that the sinks then have to commit what they hold; what is left comes again after the next start."""
+
+STOP_SECONDS = 4.5
+"""Seconds from the beginning of a stop after which what has not left yet is left behind."""
 
 
 class Service:
@@ -60,6 +67,9 @@ class Service:
         self.sinks: dict[str, KafkaSink] = {}
         self.publication = Publication()
         self.failure: BaseException | None = None
+        self.left_behind: list[str] = []
+        """After a stop: the threads that had not ended in time."""
+        self._waiting = ""
         self._checked = checked
         self._on_ready = on_ready
         self._brokers: list[EmbeddedBroker] = []
@@ -74,23 +84,17 @@ class Service:
     def start(self) -> None:
         """Build every room and start the tick loop. StartError when something of this machine is in the way."""
         metrics = Metrics(CollectorRegistry(), self.status)
-        self._http = HttpServer(
-            *parse_address(self.settings.serve.http), make_app(self.publication, self.status, metrics)
-        )
         try:
-            self.address = self._http.start()
-            log.info("listening", http=f"http://{self.address[0]}:{self.address[1]}")
+            self._listen(metrics)
             self._remap = self._open_remap()
             self.connections = self._connect()
             self._build(metrics)
-        except OSError as error:
-            self.stop()
-            raise StartError(
-                f"cannot listen on {self.settings.serve.http} or write {self.settings.state}: {error}"
-            ) from error
-        except (RemapError, PlanErrors, ValueError) as error:
+        except (OSError, RemapError, PlanErrors, ValueError) as error:
             self.stop()
             raise StartError(str(error)) from error
+        except StartError:
+            self.stop()
+            raise
         assert self._loop is not None
         self._thread = threading.Thread(target=self._run, name="ticks", daemon=True)
         self._thread.start()
@@ -101,23 +105,33 @@ class Service:
             self._thread.join(timeout)
         return self._thread is None or not self._thread.is_alive()
 
-    def stop(self) -> None:
-        """Finish the tick, commit the sinks, leave the topics, close the doors. Safe to call twice."""
+    def leave(self) -> None:
+        """Say that the service shall end, wherever it is; `stop` then does it. Returns at once, from any thread."""
         self._stop.set()
         self._wake.set()
+
+    def stop(self) -> None:
+        """Finish the tick, commit the sinks, leave the topics, close the doors. Safe to call twice."""
+        self.leave()
         deadline = time.monotonic() + STOP_SECONDS
         if self._thread is not None and self._loop is not None and self._loop.phase != OPENING:
-            self._thread.join(STOP_SECONDS / 2)
-        for sink in self.sinks.values():
-            sink.close(max(0.5, deadline - time.monotonic()))
+            self._thread.join(TICK_SECONDS)
+        ends: dict[str, Callable[[], None]] = {
+            **{f"sink {name}": partial(sink.close, COMMIT_SECONDS) for name, sink in self.sinks.items()},
+            **{f"source {name}": source.stop for name, source in self.sources.items()},
+        }
+        if self._http is not None:
+            ends["http"] = self._http.stop
+        threads = [threading.Thread(target=end, name=f"end {name}", daemon=True) for name, end in ends.items()]
+        for thread in threads:
+            thread.start()
         if self._thread is not None:
-            self._thread.join(STOP_SECONDS / 4)
-        for source in self.sources.values():
-            source.stop()
+            threads.append(self._thread)
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self.left_behind = [thread.name for thread in threads if thread.is_alive()]
         if self._remap is not None:
             self._remap.close()
-        if self._http is not None:
-            self._http.stop()
         for broker in self._brokers:
             broker.stop()
         self._brokers.clear()
@@ -137,7 +151,7 @@ class Service:
         )
         return ServiceStatus(
             ready=loop is not None and loop.ready and self.failure is None,
-            reason=str(self.failure) if self.failure is not None else waiting or self.phase,
+            reason=str(self.failure) if self.failure is not None else waiting or self._waiting or self.phase,
             sources={name: source.status() for name, source in list(self.sources.items())},
             sinks={name: sink.status() for name, sink in list(self.sinks.items())},
             operators=self._dataflow.statistics() if self._dataflow is not None else (),
@@ -149,11 +163,26 @@ class Service:
         assert self._loop is not None
         try:
             self._loop.run()
+        except HeadwaterError as failure:
+            self.failure = failure
+            log.error("the service ends", reason=str(failure))
         except BaseException as failure:  # the loop's thread must not die unseen: the command ends with it
             self.failure = failure
             log.exception("the tick loop failed")
         finally:
             self._stop.set()
+
+    def _listen(self, metrics: Metrics) -> None:
+        app = make_app(self.publication, self.status, metrics)
+        self._http = HttpServer(*parse_address(self.settings.serve.http), app)
+        try:
+            self.address = self._http.start()
+        except OSError as error:
+            raise StartError(
+                f"cannot listen on {self.settings.serve.http}: {error.strerror or error}; "
+                "stop what uses the address or choose another under `serve: {http: ...}`"
+            ) from error
+        log.info("listening", http=f"http://{self.address[0]}:{self.address[1]}")
 
     def _open_remap(self) -> RemapLog:
         """The durable log; with an embedded broker, which forgets at every stop, a log that is forgotten too."""
@@ -162,8 +191,14 @@ class Service:
             log.warning("the embedded broker keeps nothing after a stop, so the state is temporary too")
             return RemapLog.open(Path(self._scratch.name))
         folder = Path(self.settings.state)
-        folder.mkdir(parents=True, exist_ok=True)
-        return RemapLog.open(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return RemapLog.open(folder)
+        except OSError as error:
+            raise StartError(
+                f"cannot write the state folder {folder}: {error.strerror or error}; "
+                "make it a folder that this user may write, or choose another `state`"
+            ) from error
 
     def _connect(self) -> dict[str, dict[str, str]]:
         connections = {}
@@ -229,8 +264,10 @@ class Service:
                     schemas[name] = avro_columns(registry, source.topic)
                 except RegistryError as error:  # it does not answer, or has no such subject yet
                     log.warning("waiting for the schema registry", source=name, reason=str(error))
+                    self._waiting = f"source {name}: {error}"
                     if self._stop.wait(REGISTRY_SECONDS):
                         raise StartError("stopped while waiting for the schema registry") from error
+        self._waiting = ""
         return schemas
 
     def _plan(self, planned: PlannedViews, schemas: Mapping[str, Schema]) -> Dataflow:

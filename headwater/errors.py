@@ -2,7 +2,8 @@
 
     HeadwaterError            ends the command with its text, exit status 1, no traceback
     ├── StartError            the service cannot start: an address in use, a state folder that cannot be written
-    └── DemoMismatchError          the demonstration's view differs from its recomputation
+    ├── StateError            the state folder cannot be written any more: the service ends
+    └── DemoMismatchError     the demonstration's view differs from its recomputation
 
 Mistakes in the file are `headwater.check.CheckErrors`; the rooms raise their own errors, named in their modules.
 """
@@ -16,6 +17,10 @@ class HeadwaterError(Exception):
 
 class StartError(HeadwaterError):
     """The service cannot start with this file on this machine."""
+
+
+class StateError(HeadwaterError):
+    """A tick could not be made durable; nothing of it was published."""
 
 
 class DemoMismatchError(HeadwaterError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -50,23 +51,44 @@ def run_service(checked: Checked, level: str, form: str) -> int:
     """Run until a signal or a failure; the process's exit status."""
     set_up_logging(level, form)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     service = Service(checked)
+    stop_on_signals(stop, service)
+    status = 0
     try:
         service.start()
         follow(service, stop)
     except HeadwaterError as error:
-        log.error("cannot start", reason=str(error))
-        return 1
+        if not stop.is_set():
+            log.error("cannot start", reason=str(error))
+            status = 1
     finally:
         if stop.is_set():
             log.info("stopping")
         service.stop()
     if service.failure is not None:
-        return 1
-    log.info("stopped")
-    return 0
+        status = 1
+    log.info("stopped", status=status)
+    if service.left_behind:
+        # A thread inside a call of the Kafka client cannot be told to leave, and the interpreter would wait for it.
+        log.warning("left without waiting for the Kafka client", threads=service.left_behind)
+        sys.stderr.flush()
+        os._exit(status)
+    return status
+
+
+def stop_on_signals(stop: threading.Event, service: Service) -> None:
+    """SIGTERM and Ctrl-C set `stop` and end whatever `service` waits for.
+
+    A handler interrupts the main thread anywhere, also where it holds the lock of an event: setting that event must be
+    another thread's work.
+    """
+
+    def leave() -> None:
+        stop.set()
+        service.leave()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: threading.Thread(target=leave, name="signal", daemon=True).start())
 
 
 def follow(service: Service, stop: threading.Event) -> None:

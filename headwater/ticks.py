@@ -21,6 +21,7 @@ import structlog
 from dataflow.delta import Delta
 from dataflow.rows import concat_deltas, consolidate
 from dataflow.step import Dataflow
+from headwater.errors import StateError
 from headwater.replay import fold, positions
 from ingest.remap import Binding, RemapLog
 from ingest.source import Range, ReplayMismatch, Source, Taken, verify
@@ -164,7 +165,7 @@ class TickLoop:
     # Start: sinks say how far they are, the log is replayed, the sources catch up.
 
     def run(self) -> None:
-        """Run until `stop` is set. OSError when the log cannot be written; nothing of that tick was published."""
+        """Run until `stop` is set. StateError when the log cannot be written; nothing of that tick was published."""
         try:
             self._open_sinks()
             self._replay()
@@ -264,7 +265,7 @@ class TickLoop:
         return state == "hydrating" or (state == "connecting" and (patient or name in self._bound))
 
     def _settle(self, names: Iterable[str]) -> None:
-        """After catching up: which sources' views may be read. A bound source is a prefix of its topic at any offset."""
+        """Which sources' views may be read from now on. A bound source is a prefix of its topic at any offset."""
         for name in names:
             source = self._rooms.sources[name]
             if source.hydrated or name in self._bound:
@@ -287,12 +288,7 @@ class TickLoop:
                 self._stop.wait(rest)
             self._wake.clear()
             started = self._clock.monotonic()
-            late = {name for name, source in self._rooms.sources.items() if source.status().state == "hydrating"}
-            if late:
-                self._hydrate(late)
-                self.phase = RUNNING
-            else:
-                self._tick(started)
+            self._tick(started)
 
     def _tick(self, started: float) -> None:
         taken = self._take(self._rooms.sources)
@@ -301,6 +297,8 @@ class TickLoop:
         pending = Pending()
         appended = self._append(ranges)
         self._step(taken, pending)
+        # A topic that appeared late comes in tick by tick; its views are shown once its past is whole in them.
+        self._settle(self._rooms.sources.keys() - self._in_views - self._unusable.keys())
         self._complete(appended, pending)
         rows = sum(part.records for part in taken.values())
         self._unmerged = self._rooms.dataflow.maintain(LEAST_FUEL + FUEL_PER_ROW * rows)
@@ -340,7 +338,13 @@ class TickLoop:
     def _complete(self, appended: tuple[int, Future[None]], pending: Pending) -> None:
         """Wait until the binding is durable, then make the time visible and hand its changes to the sinks."""
         time_, durable = appended
-        durable.result()
+        try:
+            durable.result()
+        except OSError as error:
+            raise StateError(
+                f"the state folder cannot be written: {error}; nothing of this tick was published: make room or mend the disk, "
+                "then start again"
+            ) from error
         self._publish(time_)
         self._to_sinks(time_, pending)
         self.ticks += 1

@@ -28,6 +28,8 @@ QUEUE_ROWS = 1_000_000
 """Rows that may wait before `write` blocks; one tick may be larger."""
 TRANSACTION_ROWS = 250_000
 """Rows after which no further tick joins a transaction; one tick may be larger."""
+ABORT_SECONDS = 1.0
+"""Seconds that closing gives the broker to end an open transaction; without an answer the next start ends it."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between attempts: doubled after each failure."""
 
@@ -114,7 +116,11 @@ class KafkaSink:
     def write(self, time: int, delta: Delta) -> None:
         """Hand over one tick; blocks while QUEUE_ROWS or more wait."""
         with self._changed:
-            while self._queued_rows >= QUEUE_ROWS and self._state in ("running", "waiting", "connecting"):
+            while (
+                self._queued_rows >= QUEUE_ROWS
+                and self._state in ("running", "waiting", "connecting")
+                and self._deadline is None
+            ):
                 self._changed.wait()
             if self._state in ("halted", "stopped") or (self._frontier is not None and time < self._frontier):
                 return
@@ -192,7 +198,7 @@ class KafkaSink:
                     pause = self._pause(pause)
         except SessionStoppedError:
             if self._session is not None:
-                self._session.abort(2.0)
+                self._session.abort(ABORT_SECONDS)
         except SinkHaltedError as error:
             self.halt(str(error))
         except Exception:

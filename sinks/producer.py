@@ -23,7 +23,7 @@ _TIMED_OUT = -185
 _BY_KEY = -1
 _FENCED = {-144, 47, 90}  # _FENCED, INVALID_PRODUCER_EPOCH, PRODUCER_FENCED
 _TOO_LARGE = {10, 18}  # MSG_SIZE_TOO_LARGE, RECORD_LIST_TOO_LARGE
-_WARNING = 4  # syslog level
+_ERROR = 3  # syslog level
 
 
 class ProducerError(Exception):
@@ -117,6 +117,6 @@ class TransactionalProducer:
         raise (FencedError if code in _FENCED else ProducerError)(code, name, text, retriable)
 
     def _log(self) -> None:
-        for level, text in self._native.take_log():
+        for level, text in dict.fromkeys(self._native.take_log()):
             # Errors of connections come back as results of calls; on their own they are for those who look for them.
-            (log.info if level < _WARNING else log.debug)("librdkafka", level=level, text=text)
+            (log.info if level < _ERROR else log.debug)("librdkafka", level=level, text=text)

@@ -24,6 +24,10 @@ TOPIC_SETTINGS = {
 """Settings of the progress topic besides compaction."""
 
 
+_SLICE = 0.5
+"""Seconds that one call waits before it is asked whether to stop."""
+
+
 class Progress(msgspec.Struct, frozen=True):
     """One record.
 
@@ -68,7 +72,7 @@ def read(
     nearer to the end, or when `stopped()`; SinkHaltedError if the frontier went back or a record cannot be read.
     """
     partition = TopicPartition(topic_name(service), 0, OFFSET_BEGINNING)
-    end = _high_watermark(connection, partition, timeout)
+    end = _high_watermark(connection, partition, timeout, stopped)
     wanted, found = record_key(sink, topic), None
     consumer = _consumer(connection, "read_committed")
     try:
@@ -102,16 +106,21 @@ def _unavailable(partition: TopicPartition, error: KafkaError) -> ProgressUnavai
     return ProgressUnavailableError(f"cannot read topic {partition.topic}: {error.str()}")
 
 
-def _high_watermark(connection: Mapping[str, str], partition: TopicPartition, timeout: float) -> int:
+def _high_watermark(
+    connection: Mapping[str, str], partition: TopicPartition, timeout: float, stopped: Callable[[], bool]
+) -> int:
     """The end offset with everything uncommitted."""
-    consumer = _consumer(connection, "read_uncommitted")
+    consumer, deadline = _consumer(connection, "read_uncommitted"), time.monotonic() + timeout
     try:
-        _, high = consumer.get_watermark_offsets(partition, timeout=timeout, cached=False)
-    except KafkaException as error:
-        raise _unavailable(partition, error.args[0]) from error
+        while True:
+            try:
+                _, high = consumer.get_watermark_offsets(partition, timeout=_SLICE, cached=False)
+                return int(high)
+            except KafkaException as error:
+                if stopped() or time.monotonic() >= deadline:
+                    raise _unavailable(partition, error.args[0]) from error
     finally:
         consumer.close()
-    return int(high)
 
 
 def _until(

@@ -84,7 +84,7 @@ class Session:
         except ValueError as error:
             raise SinkHaltedError(f"sink {target.sink} cannot use its connection: {error}") from error
         try:
-            topics = Topics(target.connection, timeout=5.0)
+            topics = Topics(target.connection, 5.0, stopped)
             shared = progress.topic_name(target.service)
             recorded = topics.ensure(shared, 1, target.replication, progress.TOPIC_SETTINGS) != "missing"
             self._repeat(self._producer.init_transactions, 30.0)

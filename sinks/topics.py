@@ -7,8 +7,10 @@ embedded one, where topics appear by producing). Deliberately unknown here: what
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as Unanswered
+from typing import Literal, TypeVar
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -25,16 +27,25 @@ _FORBIDDEN = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZ
 _EMBEDDED = "mockCluster"  # how the cluster ids of librdkafka's own mock cluster begin
 
 
+_SLICE = 0.5
+"""Seconds that one call waits before it is asked whether to stop."""
+
+Answer = TypeVar("Answer")
+
+
 class TopicsUnavailableError(Exception):
     """The broker does not answer, or refuses; the text says why. Try again later."""
 
 
 class Topics:
-    """What a sink asks of a cluster's topics."""
+    """What a sink asks of a cluster's topics. Each question takes `timeout` seconds at most, and ends soon after `stopped()`."""
 
-    def __init__(self, connection: Mapping[str, str], timeout: float) -> None:
+    def __init__(
+        self, connection: Mapping[str, str], timeout: float, stopped: Callable[[], bool] = lambda: False
+    ) -> None:
         self._admin = AdminClient({**connection, "log_level": 2})
         self._timeout = timeout
+        self._stopped = stopped
         self._cluster_id: str | None = None
 
     def ensure(self, topic: str, partitions: int, replication: int, extra: Mapping[str, str] = _NOTHING) -> Found:
@@ -58,9 +69,8 @@ class Topics:
         if self._embedded():
             return ""
         try:
-            description = self._admin.describe_topics(TopicCollection([topic]), request_timeout=self._timeout)[
-                topic
-            ].result()
+            asked = self._admin.describe_topics(TopicCollection([topic]), request_timeout=self._timeout)
+            description = self._answer(asked[topic])
         except KafkaException as failure:
             raise TopicsUnavailableError(f"cannot describe topic {topic}: {failure.args[0].str()}") from failure
         return str(description.topic_id)
@@ -75,7 +85,7 @@ class Topics:
             [new], operation_timeout=self._timeout, request_timeout=self._timeout, validate_only=validate_only
         )
         try:
-            request[topic].result()
+            self._answer(request[topic])
         except KafkaException as failure:
             error = failure.args[0]
             if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
@@ -104,7 +114,19 @@ class Topics:
         return self._cluster_id.startswith(_EMBEDDED)
 
     def _cluster(self) -> ClusterMetadata:
-        try:
-            return self._admin.list_topics(timeout=self._timeout)
-        except KafkaException as failure:
-            raise TopicsUnavailableError(f"cannot reach the broker: {failure.args[0].str()}") from failure
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                return self._admin.list_topics(timeout=_SLICE)
+            except KafkaException as failure:
+                if self._stopped() or time.monotonic() >= deadline:
+                    raise TopicsUnavailableError(f"cannot reach the broker: {failure.args[0].str()}") from failure
+
+    def _answer(self, future: Future[Answer]) -> Answer:
+        """Wait for an answer, which comes within the timeout that the request was given."""
+        while True:
+            try:
+                return future.result(_SLICE)
+            except Unanswered:
+                if self._stopped():
+                    raise TopicsUnavailableError("stopped while the broker was asked") from None

@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 SECONDS ?=
 PYTEST_ARGS ?=
+SANITIZE_TESTS ?= tests/dataflow/test_rows.py tests/dataflow/test_spine.py tests/dataflow/test_json.py tests/ingest/decode tests/laws
+EVENTS ?= 1000000
+RUNS ?= 5
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types bounds build bench lock generate clean
+.PHONY: help demo test sanitize lint format types bounds build bench bench-peers lock generate clean
 
 help: ## print this help
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.installed: requirements-dev.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -32,6 +35,19 @@ demo: build ## live data on the embedded broker and a view answering; SECONDS=20
 test: build ## every test, with the real servers they need
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+SANITIZED := build/sanitize/tree
+ROOMS := config dataflow ingest planner serve sinks headwater deploy
+sanitize: $(VENV)/.installed ## the kernels' tests under address- and undefined-behaviour sanitizers
+	@$(BIN)/cmake -S . -B build/sanitize -G Ninja -DSANITIZE=ON -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
+		-DPython_EXECUTABLE=$(abspath $(BIN))/python -DCMAKE_INSTALL_MESSAGE=NEVER > /dev/null
+	@$(BIN)/cmake --build build/sanitize
+	@rm -rf $(SANITIZED) && mkdir -p $(SANITIZED) && cp -r $(ROOMS) tests pyproject.toml $(SANITIZED)/
+	@find $(SANITIZED) -name '*.so' -delete
+	@$(BIN)/cmake --install build/sanitize --prefix $(SANITIZED) > /dev/null
+	@cd $(SANITIZED) && LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+		$(abspath $(BIN))/python -m pytest -q -p no:cacheprovider $(SANITIZE_TESTS)
+
 lint: $(VENV)/.installed ## ruff: lint and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -46,8 +62,11 @@ types: $(VENV)/.installed ## mypy, strict
 bounds: $(VENV)/.installed ## import-linter: the walls between the rooms
 	@$(BIN)/lint-imports
 
-bench: build ## benchmarks against peers, printed as ratios
-	@$(BIN)/python -m tests.bench
+bench: build ## the workloads on the engine, next to DuckDB; EVENTS=5000000, ONLY="W1 W3", RUNS=5, ARGS=--profile
+	@$(BIN)/python -m tests.bench --events $(EVENTS) --runs $(RUNS) $(ARGS) $(ONLY)
+
+bench-peers: build ## the same with pathway, bytewax and chdb, each installed into its own .cache/peers/NAME
+	@$(BIN)/python -m tests.bench --peers --events $(EVENTS) --runs $(RUNS) $(ARGS) $(ONLY)
 
 lock: $(VENV)/.installed ## pin every dependency again, with hashes
 	@$(BIN)/python -m pip install --quiet uv

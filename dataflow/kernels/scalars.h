@@ -104,7 +104,7 @@ class Output {
     }
   }
   void set_null(int64_t i) {
-    if (!nulls_) std::memset(validity_.extend((rows_ + 7) / 8), 0xff, static_cast<size_t>((rows_ + 7) / 8));
+    if (!nulls_ && rows_ > 0) std::memset(validity_.extend((rows_ + 7) / 8), 0xff, static_cast<size_t>((rows_ + 7) / 8));
     uint8_t& byte = validity_.data()[i >> 3];
     nulls_ += (byte >> (i & 7)) & 1;
     byte = static_cast<uint8_t>(byte & ~(1u << (i & 7)));

@@ -64,7 +64,7 @@ def catch_up(kafka: KafkaServer, orders: int = 1_000_000, payments: int = 200_00
         began = time.monotonic()
         service = Headwater(Path(folder), settings(kafka.bootstrap)).start(300)
         whole = time.monotonic() - began
-        hydrated = _hydration_seconds(service)
+        hydrated = hydration_seconds(service)
         rows = {row["customer"]: row["payments"] for row in service.rows("joined")}
         service.stop()
     duck, answer = _duckdb(left, right)
@@ -80,9 +80,10 @@ def catch_up(kafka: KafkaServer, orders: int = 1_000_000, payments: int = 200_00
     }
 
 
-def _hydration_seconds(service: Headwater) -> float:
+def hydration_seconds(service: Headwater) -> float:
     """From the line `listening` to the line `ready` of the log."""
-    times = {}
+    times: dict[str, str] = {}
+    service.until(lambda: b'"event": "ready"' in service.log.read_bytes())
     for line in service.log.read_text().splitlines():
         entry = json.loads(line)
         times.setdefault(entry["event"], entry["timestamp"])

@@ -1,7 +1,67 @@
-"""`make bench`: the benchmarks, each against a peer on the same data in the same run. No assertion on time."""
+"""`make bench` and `make bench-peers`: the workloads on the engine, and on peers over the same data in the same run.
 
+Every measurement is a process of its own on one core. Every answer is compared with DuckDB's. Nothing is asserted on time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
 import sys
+from typing import Any
 
-from tests.bench.end_to_end import main
+from tests.bench import end_to_end, report, store
+from tests.bench.pinned import pinned
+from tests.bench.profile import profile
+from tests.bench.workloads import WORKLOADS
 
-main(set(sys.argv[1:]))
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("tests.bench", description=__doc__)
+    parser.add_argument("workloads", nargs="*", help=f"of {', '.join(WORKLOADS)}, end_to_end (default: all)")
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--tick", type=int, default=1_000, help="events per tick")
+    parser.add_argument("--runs", type=int, default=5, help="medians are over this many runs")
+    parser.add_argument("--peers", action="store_true", help="measure the peers too, installed under .cache/peers")
+    parser.add_argument("--profile", action="store_true", help="print where the time goes instead of measuring")
+    parser.add_argument("--publish", action="store_true", help="write the table and the plot of docs/benchmarks.md")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.workloads) - {*WORKLOADS, "end_to_end"}:
+        parser.error(f"no workload {', '.join(sorted(unknown))}")
+    return arguments
+
+
+def _measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    numbers = [str(arguments.events), str(arguments.tick), str(arguments.runs)]
+    command = pinned([sys.executable, "-m", "tests.bench.measure", name, *numbers])
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return measured
+
+
+def main() -> None:
+    """Run what the command line names, print each row as it comes, and leave the JSON and the plot in tests/bench/out."""
+    arguments = _arguments()
+    names = [name for name in WORKLOADS if not arguments.workloads or name in arguments.workloads]
+    if arguments.profile:
+        for name in names:
+            print(profile(WORKLOADS[name], arguments.events, arguments.tick), flush=True)
+        return
+    measured, peers = [], []
+    for name in names:
+        store.ensure(WORKLOADS[name], arguments.events)
+        measured.append(_measure(name, arguments))
+        print(report.line(measured[-1]), flush=True)
+    if arguments.peers:
+        from tests.bench.peers import run_all
+
+        peers = run_all(names, arguments.events, arguments.tick, arguments.runs)
+    if names:
+        report.write(measured, peers, arguments.publish)
+    if "end_to_end" in arguments.workloads:
+        end_to_end.main(set())
+
+
+if __name__ == "__main__":
+    main()

@@ -17,6 +17,7 @@ from dataflow.delta import Delta, Diffs
 from dataflow.expression import Expression
 from dataflow.nodes import Export, Node
 from dataflow.operators.aggregates import EXTREMES, Aggregate, check_aggregate
+from dataflow.operators.append import AppendDistinctSpec, AppendTopKSpec
 from dataflow.operators.arrange import ArrangeSpec
 from dataflow.operators.base import Spec, Stopwatch, Types, names
 from dataflow.operators.constant import ConstantSpec, InputSpec
@@ -168,9 +169,13 @@ class GraphBuilder:
         limit: int | None,
         offset: int = 0,
         numbered: bool = False,
+        append_only: bool = False,
     ) -> Node:
         """The rows at the places `offset + 1` to `offset + limit` (None: to the end) of each key, by `order` and then by all
-        columns; with `numbered` a last column, a bigint, has the place. NULL keys are equal."""
+        columns; with `numbered` a last column, a bigint, has the place. NULL keys are equal.
+
+        append_only: the caller has proved that no row of `node` is ever taken away.
+        """
         _check(node, key, "group key")
         _check(node, [term.column for term in order], "order")
         if (limit is not None and limit < 0) or offset < 0:
@@ -179,15 +184,26 @@ class GraphBuilder:
         order = tuple(order) or ((Order(0),) if node.types else ())
         if not order:
             raise ValueError("rows without columns have no order")
-        below = node.inputs[0] if isinstance(node.spec, ArrangeSpec) else node
-        sorted_rows = self._add(ArrangeSpec(tuple(key), order), (below,), below.types)
+        below = _bare(node)
         types = (*node.types, BIGINT) if numbered else node.types
-        return self._add(TopKSpec(tuple(key), order, limit, offset, numbered), (sorted_rows,), types)
+        spec = TopKSpec(tuple(key), order, limit, offset, numbered)
+        if append_only and limit is not None:
+            return self._add(AppendTopKSpec(spec), (below,), types)
+        sorted_rows = self._add(ArrangeSpec(tuple(key), order), (below,), below.types)
+        return self._add(spec, (sorted_rows,), types)
 
-    def reduce(self, node: Node, key: Sequence[int], aggregates: Sequence[Aggregate], default_row: bool) -> Node:
+    def reduce(
+        self,
+        node: Node,
+        key: Sequence[int],
+        aggregates: Sequence[Aggregate],
+        default_row: bool,
+        append_only: bool = False,
+    ) -> Node:
         """One row for each key: the key columns, then one column for each aggregate. NULL keys are equal.
 
         With `default_row` (no GROUP BY, so an empty key) there is one row also over no rows, from the first step on.
+        append_only: the caller has proved that no row of `node` is ever taken away.
         """
         _check(node, key, "group key")
         if default_row and key:
@@ -196,13 +212,13 @@ class GraphBuilder:
             if aggregate.column is not None:
                 _check(node, [aggregate.column], f"column of {aggregate.function}")
             check_aggregate(aggregate, None if aggregate.column is None else node.types[aggregate.column])
-        ordered = [
-            self._ordered(node, key, aggregate.column, aggregate.function == "max")
-            for aggregate in aggregates
-            if aggregate.column is not None and aggregate.function in EXTREMES
-        ]
+        extremes = [(a.column, a.function) for a in aggregates if a.column is not None and a.function in EXTREMES]
+        winners = append_only and bool(extremes)
+        ordered = (
+            [] if winners else [self._ordered(node, key, column, function == "max") for column, function in extremes]
+        )
         types = tuple(node.types[column] for column in key) + tuple(a.type for a in aggregates)
-        return self._add(ReduceSpec(tuple(key), tuple(aggregates), default_row), (node, *ordered), types)
+        return self._add(ReduceSpec(tuple(key), tuple(aggregates), default_row, winners), (node, *ordered), types)
 
     def _ordered(self, node: Node, key: Sequence[int], column: int, descending: bool) -> Node:
         """(key, column) of a collection, each key's values in order; NULLs last, so that any value comes before them."""
@@ -211,8 +227,10 @@ class GraphBuilder:
         order = (Order(len(key), descending=descending, nulls_first=False),)
         return self._add(ArrangeSpec(tuple(range(len(key))), order), (pairs,), pairs.types)
 
-    def distinct(self, node: Node) -> Node:
-        """Each row that is there at all, once."""
+    def distinct(self, node: Node, append_only: bool = False) -> Node:
+        """Each row that is there at all, once. append_only: the caller has proved that no row is ever taken away."""
+        if append_only:
+            return self._add(AppendDistinctSpec(), (_bare(node),), node.types)
         return self._add(DistinctSpec(), (self.arrange(node, range(len(node.types))),), node.types)
 
     def positive(self, node: Node) -> Node:
@@ -235,9 +253,10 @@ class GraphBuilder:
     def arrange(self, node: Node, key: Sequence[int]) -> Node:
         """The collection indexed by `key`: one node, and one state, however many ask for it."""
         _check(node, key, "arrangement key")
-        if isinstance(node.spec, ArrangeSpec):
-            node = node.inputs[0]
+        node = _bare(node)
         if isinstance(node.spec, UpsertSpec) and node.spec.key == tuple(key):
+            return node
+        if isinstance(node.spec, AppendDistinctSpec) and tuple(key) == tuple(range(len(node.types))):
             return node
         return self._add(ArrangeSpec(tuple(key)), (node,), node.types)
 
@@ -261,6 +280,11 @@ class GraphBuilder:
         if node is None:
             node = self._nodes[same] = Node(len(self._nodes), spec, inputs, types)
         return node
+
+
+def _bare(node: Node) -> Node:
+    """The collection that a node arranges, or the node itself."""
+    return node.inputs[0] if isinstance(node.spec, ArrangeSpec) else node
 
 
 def _check(node: Node, columns: Sequence[int], what: str) -> None:

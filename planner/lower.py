@@ -18,6 +18,7 @@ from dataflow.graph import Aggregate, GraphBuilder, Node
 from dataflow.types import BIGINT, ColumnType
 from planner.compile import compile_scalar
 from planner.keys import Key, keys_of, partner_columns
+from planner.monotonic import append_only
 from planner.plan import (
     Constant,
     Distinct,
@@ -63,6 +64,7 @@ class Lowering:
     """Turns plans into nodes of one builder.
 
     relations: each source and each view lowered so far, with its node. keys: what is known to be unique in them.
+    append_only: those whose rows only ever come.
     """
 
     def __init__(self, builder: GraphBuilder) -> None:
@@ -71,6 +73,7 @@ class Lowering:
         self._nodes: dict[Plan, Node] = {}
         self._expressions: dict[Scalar, Expression] = {}
         self.relations: dict[str, Node] = {}
+        self.append_only: set[str] = set()
 
     def lower(self, plan: Plan) -> Node:
         """The node whose collection is the plan's."""
@@ -102,17 +105,21 @@ class Lowering:
                 return self._reduce(plan)
             case TopK():
                 below = self.lower(plan.input)
-                return self._builder.top_k(below, plan.group, plan.order, plan.limit, plan.offset, plan.numbered)
+                grows = self._grows(plan.input)
+                return self._builder.top_k(below, plan.group, plan.order, plan.limit, plan.offset, plan.numbered, grows)
             case Positive():
                 return self._builder.positive(self.lower(plan.input))
             case Single():
                 return self._single(plan)
             case Distinct():
-                return self._builder.distinct(self.lower(plan.input))
+                return self._builder.distinct(self.lower(plan.input), self._grows(plan.input))
             case Negate():
                 return self._builder.negate(self.lower(plan.input))
             case Union():
                 return self._builder.union([self.lower(below) for below in plan.inputs])
+
+    def _grows(self, plan: Plan) -> bool:
+        return append_only(plan, self.append_only)
 
     def _linear(
         self,
@@ -208,7 +215,8 @@ class Lowering:
         keys = list(range(plan.keys))
         value = plan.types[plan.keys]
         aggregates = [Aggregate("count_star", None, BIGINT), Aggregate("min", plan.keys, value)]
-        groups = self._builder.reduce(self.lower(plan.input), keys, aggregates, default_row=False)
+        grows = self._grows(plan.input)
+        groups = self._builder.reduce(self.lower(plan.input), keys, aggregates, default_row=False, append_only=grows)
         return self._builder.linear(groups, [AtMostOne(plan.keys)], [*keys, plan.keys + 1], plan.types)
 
     def _keyed(self, below: Plan, keys: Sequence[Scalar], offset: int) -> tuple[Node, list[int]]:
@@ -231,4 +239,5 @@ class Lowering:
         aggregates = [
             Aggregate(a.function, None if a.argument is None else place[a.argument], a.type) for a in plan.aggregates
         ]
-        return self._builder.reduce(below, [place[key] for key in plan.keys], aggregates, default_row=not plan.keys)
+        keys, grows = [place[key] for key in plan.keys], self._grows(plan.input)
+        return self._builder.reduce(below, keys, aggregates, default_row=not plan.keys, append_only=grows)

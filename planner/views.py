@@ -7,7 +7,7 @@ that only fails because it reads a broken one is not reported. Deliberately unkn
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from dataflow.graph import GraphBuilder
@@ -18,6 +18,7 @@ from planner.catalog import Catalog, CatalogError
 from planner.errors import PlanErrors, SqlError
 from planner.keys import Key, keys_of
 from planner.lower import Lowering
+from planner.monotonic import append_only as proved_append_only
 from planner.parse import Text
 from planner.plan import Plan, relations
 from planner.rules import optimize
@@ -120,14 +121,17 @@ def build_dataflow(
     upsert_keys: Mapping[str, tuple[int, ...]],
     indexes: Mapping[str, tuple[int, ...]],
     stopwatch: Callable[[], float],
+    append_only: Collection[str] = (),
 ) -> Dataflow:
     """One dataflow that maintains every view.
 
     Every source is an input of its name; those in `upsert_keys` are keyed streams. `indexes` gives the key columns of views
-    (default none). `stopwatch` answers seconds; the engine reads no clock.
+    (default none). `stopwatch` answers seconds; the engine reads no clock. `append_only`: sources whose deltas never take a
+    row away; a step in which one does fails.
     """
     builder = GraphBuilder()
     lowering = Lowering(builder)
+    lowering.append_only = set(append_only) - set(upsert_keys)
     for name, schema in sources.items():
         node = builder.input(name, tuple(column.type for column in schema))
         if name in upsert_keys:
@@ -137,6 +141,8 @@ def build_dataflow(
     for name in planned.order:
         lowering.keys[name] = keys_of(planned.plans[name], lowering.keys)
         node = lowering.relations[name] = lowering.lower(planned.plans[name])
+        if proved_append_only(planned.plans[name], lowering.append_only):
+            lowering.append_only.add(name)
         builder.export(name, node, planned.schemas[name], indexes.get(name, ()))
     return builder.build(stopwatch)
 

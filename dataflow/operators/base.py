@@ -114,7 +114,7 @@ class Operator(ABC):
 class Arrangement:
     """An indexed collection as it was before this step and as it is after: what makes joins and reductions incremental.
 
-    Invariant: rows enter once per step, through `insert`; `before` is the collection without them, `after` with them.
+    Invariant: rows enter in a step, through `insert`; `before` is the collection without them, `after` with them.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -122,8 +122,9 @@ class Arrangement:
         self._before: Snapshot | None = None
 
     def insert(self, delta: Delta) -> None:
-        """Add this step's rows. Called at most once in a step."""
-        self._before = self.spine.snapshot()
+        """Add rows of this step."""
+        if self._before is None:
+            self._before = self.spine.snapshot()
         self.spine.insert(delta)
 
     @property
@@ -146,6 +147,12 @@ def arrangement_of(operator: Operator) -> Arrangement:
     if operator.arrangement is None:
         raise ValueError(f"{operator.spec} keeps no arrangement; put an arrange node in between")
     return operator.arrangement
+
+
+def refuse_retractions(delta: Delta, what: object) -> None:
+    """ValueError when a delta takes rows away from a collection that was proved never to lose any."""
+    if (delta.diffs < 0).any():
+        raise ValueError(f"{what} got a row taken away from a collection proved append-only; this is a planner mistake")
 
 
 def combine(deltas: Sequence[Delta], types: Types) -> Delta:

@@ -4,7 +4,7 @@
 
 count, sum and avg are kept as accumulators, one row for each group in a spine, and the input is not stored. min and max are
 kept beside them; only where a change may have overtaken one is it read again, as the first row of the group in an
-arrangement ordered by (key, value), which only they need.
+arrangement ordered by (key, value), which only they need, and only if rows may be taken away.
 Always true: after each step the output is what the accumulators and arrangements say now. The old and the new result of
 each touched group are both computed from state (`before` and `after`), so that rows and errors retract exactly, and what did
 not change is not emitted. A group is there if and only if its rows number more than zero; fewer than zero is a row error.
@@ -13,6 +13,7 @@ NULL keys are equal. `default_row` (no GROUP BY) has its one row also when there
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,26 +23,32 @@ from dataflow import rows
 from dataflow.delta import Delta
 from dataflow.operators.accumulators import Accumulators, State
 from dataflow.operators.aggregates import EXTREMES, NEGATIVE_COUNT, Aggregate, Finisher, finisher, sums_for
-from dataflow.operators.base import Arrangement, Operator, Types, arrangement_of, names
+from dataflow.operators.base import Operator, Types, arrangement_of, names
 from dataflow.operators.exact import Mask
+from dataflow.operators.extremes import Extreme, Winner, spread
 from dataflow.rows import Columns, Int64s
-from dataflow.spine import Layout, Snapshot, Spine
+from dataflow.spine import Layout, Spine
 
 
 @dataclass(frozen=True, slots=True)
 class ReduceSpec:
-    """Inputs: the rows, then for each min and max, in order, the arrangement of (key, value) ordered by value."""
+    """Inputs: the rows, then for each min and max, in order, the arrangement of (key, value) ordered by value.
+
+    append_only: no row is ever taken away, so min and max keep the winner alone, and there are no such arrangements.
+    """
 
     key: tuple[int, ...]
     aggregates: tuple[Aggregate, ...]
     default_row: bool
+    append_only: bool = False
 
     def build(self, types: Types, inputs: tuple[Operator, ...]) -> Operator:
         return Reduce(self, types, inputs)
 
     def __str__(self) -> str:
         what = ", ".join(map(str, self.aggregates)) or "keys"
-        return f"reduce {what}" + (f" by ({names(self.key)})" if self.key else "")
+        by = f" by ({names(self.key)})" if self.key else ""
+        return f"reduce {what}{by}" + (", append-only: keeps the winners" if self.append_only else "")
 
 
 class Reduce(Operator):
@@ -54,11 +61,7 @@ class Reduce(Operator):
         self._spec = spec
         source = inputs[0].types
         extremes = [a for a in spec.aggregates if a.column is not None and a.function in EXTREMES]
-        self._extremes = [
-            _Extreme(a.column, a.function == "max", arrangement_of(operator))
-            for a, operator in zip(extremes, inputs[1:], strict=True)
-            if a.column is not None
-        ]
+        self._extremes = _extremes(extremes, inputs, spec.append_only)
         summed = {a.column: sums_for(source[a.column]) for a in spec.aggregates if a.column is not None and _adds(a)}
         counted = dict.fromkeys(
             a.column for a in spec.aggregates if a.column is not None and a.function not in EXTREMES
@@ -112,7 +115,7 @@ class Reduce(Operator):
         known = np.zeros(groups, np.bool_)
         known[found] = True
         width = len(self._accumulators.stored)
-        firsts = tuple(_spread(column, found, groups) for column in stored[width:])
+        firsts = tuple(spread(column, found, groups) for column in stored[width:])
         return self._accumulators.read(found, stored[:width], groups), firsts, known
 
     def _store(self, touched: Columns, groups: int, both: State, extremes: Columns) -> None:
@@ -160,6 +163,18 @@ class Reduce(Operator):
         return rows.consolidate(Delta(keys + values, np.where(kept < groups, -1, 1)))
 
 
+def _extremes(
+    aggregates: Sequence[Aggregate], inputs: tuple[Operator, ...], append_only: bool
+) -> Sequence[Extreme | Winner]:
+    wanted = [(a.column, a.function == "max", a.type) for a in aggregates if a.column is not None]
+    if append_only:
+        return [Winner(column, descending, kind) for column, descending, kind in wanted]
+    return [
+        Extreme(column, descending, arrangement_of(operator))
+        for (column, descending, _), operator in zip(wanted, inputs[1:], strict=True)
+    ]
+
+
 def _adds(aggregate: Aggregate) -> bool:
     return aggregate.function in ("sum", "avg")
 
@@ -170,44 +185,3 @@ def _faulty(state: State) -> Mask:
     for count in state.counts:
         faulty = faulty | (count < 0) | (count > state.total)
     return faulty
-
-
-@dataclass(frozen=True, slots=True)
-class _Extreme:
-    """A min or max: the first value of each group in an arrangement."""
-
-    column: int
-    descending: bool
-    arrangement: Arrangement
-
-    def step(self, delta: Delta, ids: Int64s, touched: Columns, groups: int, old: pa.Array, known: Mask) -> pa.Array:
-        """The values of the touched groups before this step, then after it; `old` is right where it is `known`."""
-        if not known.all() and not touched:
-            # Without a group key the row of no rows is shown, so that even a group with nothing stored has an old value.
-            old = _first(self.arrangement.before, touched, groups)
-        doubtful = rows.overtaken(ids, groups, delta.columns[self.column], delta.diffs, old, self.descending)
-        again = np.flatnonzero(doubtful | ~known)
-        if not len(again):
-            return pa.concat_arrays([old, old])
-        if len(again) == groups:
-            return pa.concat_arrays([old, _first(self.arrangement.after, touched, groups)])
-        found = _first(self.arrangement.after, rows.take(touched, again), len(again))
-        slots = np.arange(2 * groups, dtype=np.int64)
-        slots[groups:] -= groups
-        slots[groups + again] = groups + np.arange(len(again), dtype=np.int64)
-        return rows.take((pa.concat_arrays([old, found]),), slots)[0]
-
-
-def _first(trace: Snapshot, keys: Columns, groups: int) -> pa.Array:
-    """The first value of each key; NULL where there is none."""
-    probe = trace.first(keys, 1, rows=groups)
-    return _spread(probe.columns[-1], probe.probe_rows, groups)
-
-
-def _spread(column: pa.Array, found: Int64s, groups: int) -> pa.Array:
-    """By group: the value at which `found` names the group, or NULL."""
-    slots = np.zeros(groups, np.int64)
-    missing = np.ones(groups, np.bool_)
-    slots[found] = np.arange(len(found), dtype=np.int64)
-    missing[found] = False
-    return column.take(pa.array(slots, mask=missing))

@@ -20,7 +20,7 @@ from dataflow import rows
 from dataflow.delta import Delta
 from dataflow.operators.base import Operator, Types, arrangement_of, names
 from dataflow.rows import Columns
-from dataflow.spine import Order, Snapshot
+from dataflow.spine import Order, Probe, Snapshot
 
 _ALL = 1 << 62
 """More rows than any group has."""
@@ -71,16 +71,21 @@ class TopK(Operator):
     def _answer(self, trace: Snapshot, touched: Columns, groups: int) -> Delta:
         """The rows of the touched groups' places."""
         probe = trace.first(touched, self._end, rows=groups)
-        through = np.cumsum(probe.diffs)
-        starts = np.searchsorted(probe.probe_rows, probe.probe_rows, side="left")
-        through -= (through - probe.diffs)[starts]
-        # A row has the places above `begin` up to `end` of its group, of which those in the window count.
-        begin = np.maximum(through - probe.diffs, self._spec.offset)
-        counts = np.maximum(np.minimum(through, self._end) - begin, 0)
-        if not self._spec.numbered:
-            kept = np.flatnonzero(counts)
-            return Delta(rows.take(probe.columns, kept), counts[kept])
-        kept = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
-        within = np.arange(len(kept), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
-        places = begin[kept] + within + 1
-        return Delta((*rows.take(probe.columns, kept), pa.array(places)), np.ones(len(kept), np.int64))
+        return window(probe, self._spec.offset, self._end, self._spec.numbered)
+
+
+def window(probe: Probe, offset: int, end: int, numbered: bool = False) -> Delta:
+    """The rows at the places `offset + 1` to `end` of each group, from the first rows of each as `Snapshot.first` gives them."""
+    through = np.cumsum(probe.diffs)
+    starts = np.searchsorted(probe.probe_rows, probe.probe_rows, side="left")
+    through -= (through - probe.diffs)[starts]
+    # A row has the places above `begin` up to `through` of its group, of which those in the window count.
+    begin = np.maximum(through - probe.diffs, offset)
+    counts = np.maximum(np.minimum(through, end) - begin, 0)
+    if not numbered:
+        kept = np.flatnonzero(counts)
+        return Delta(rows.take(probe.columns, kept), counts[kept])
+    kept = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+    within = np.arange(len(kept), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
+    places = begin[kept] + within + 1
+    return Delta((*rows.take(probe.columns, kept), pa.array(places)), np.ones(len(kept), np.int64))

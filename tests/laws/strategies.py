@@ -89,3 +89,13 @@ def _edits(draw: st.DrawFn, types: Sequence[ColumnType], live: list[Row]) -> lis
             live.append(draw(row))
             pairs.append((live[-1], 1))
     return pairs
+
+
+@st.composite
+def additions(draw: st.DrawFn, inputs: Mapping[str, Sequence[ColumnType]]) -> list[Step]:
+    """Steps over inputs whose rows only come, some of them several times."""
+    rows = {
+        name: st.tuples(st.tuples(*map(values, types)), st.sampled_from([1, 1, 1, 2])) for name, types in inputs.items()
+    }
+    step = st.fixed_dictionaries({name: st.lists(pairs, max_size=8) for name, pairs in rows.items()})
+    return draw(st.lists(step, min_size=1, max_size=6))

@@ -27,7 +27,7 @@ def build(workload: Workload) -> Dataflow:
     """A new dataflow that maintains the workload's query as the view `answer`."""
     sources = {name: workload.schemas[table] for name, table in workload.tables.items()}
     planned = plan_views(sources, {ANSWER: workload.sql})
-    return build_dataflow(planned, sources, {}, {}, time.perf_counter)
+    return build_dataflow(planned, sources, {}, {}, time.perf_counter, workload.append_only)
 
 
 def whole(workload: Workload, data: Mapping[str, pa.Table]) -> dict[str, Delta]:

@@ -56,6 +56,9 @@ SCHEMAS: dict[str, Schema] = {
     "bid_changes": BIDS,
 }
 
+DELETING = frozenset({"bid_changes"})
+"""The tables with rows that are taken away again."""
+
 
 def generate(events: int) -> dict[str, pa.Table]:
     """Every table of the first `events` events; `bid_changes` is `bids` with a tenth of them deleted again later."""

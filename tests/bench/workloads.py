@@ -32,6 +32,11 @@ class Workload:
     oracle: str = ""
 
     @property
+    def append_only(self) -> frozenset[str]:
+        """The tables of which no row is ever taken away, as sources without an envelope."""
+        return frozenset(name for name, stored in self.tables.items() if stored not in nexmark.DELETING)
+
+    @property
     def reference(self) -> str:
         """DuckDB's query."""
         return self.oracle or self.sql

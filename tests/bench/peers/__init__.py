@@ -46,8 +46,9 @@ class Peer:
         return FOLDER / self.name / "bin" / "python"
 
 
+_CHDB = ("W1", "W2", "W3", "W4", "W5", "W7")
 PEERS = (
-    Peer("chdb", ("chdb==4.4.0", "pyarrow"), ("W1", "W2", "W3", "W4", "W5"), ("W1", "W2", "W3", "W4", "W5")),
+    Peer("chdb", ("chdb==4.4.0", "pyarrow"), _CHDB, _CHDB),
     Peer("bytewax", ("bytewax==0.21.1", "pyarrow", "numpy"), ("W1",), ("W1",)),
     Peer("pathway", ("pathway==0.33.0", "pyarrow"), ("W1", "W2", "W3", "W4", "W5"), ("W1",), "answer"),
 )

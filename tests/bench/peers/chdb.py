@@ -57,6 +57,11 @@ RECOMPUTED = {
         "FROM bids b JOIN auctions a ON b.auction = a.id WHERE b.ts BETWEEN a.ts AND a.expires GROUP BY id, category) "
         "GROUP BY category",
     ),
+    "W7": (
+        ("bids",),
+        "SELECT auction, row_number() OVER (PARTITION BY auction ORDER BY price DESC, id) AS place, id, bidder, price FROM "
+        "(SELECT auction, id, bidder, price FROM bids ORDER BY auction, price DESC, id LIMIT 3 BY auction)",
+    ),
 }
 
 

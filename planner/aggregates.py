@@ -6,8 +6,8 @@ then replaces these, and whatever equals a GROUP BY expression, by columns of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 from sqlglot import exp
@@ -17,9 +17,9 @@ from planner import functions
 from planner.functions import FunctionError
 from planner.literals import Untyped
 from planner.parse import Text
-from planner.plan import AggregateCall, AggregateFunction
-from planner.scalar import Case, ColumnRef, Literal, Scalar
-from planner.scalars import rewrite
+from planner.plan import AggregateCall, AggregateFunction, rewrite_plan, rewrite_scalars
+from planner.scalar import Case, ColumnRef, Literal, OuterRef, Scalar, Subquery
+from planner.scalars import rewrite, walk
 
 if TYPE_CHECKING:
     from planner.bind import Binder, Bound
@@ -49,7 +49,7 @@ def aggregate_of(binder: Binder, node: exp.Anonymous, name: str, condition: exp.
         raise text.error(node, "aggregate function calls cannot be nested", "aggregate in a subquery in FROM first")
     aggregates.nested = True
     try:
-        argument = _argument(binder, node, name)
+        argument, distinct = _argument(binder, node, name)
         test = None if condition is None else binder.condition(condition, "FILTER")
     finally:
         aggregates.nested = False
@@ -58,20 +58,31 @@ def aggregate_of(binder: Binder, node: exp.Anonymous, name: str, condition: exp.
             return aggregates.column(AggregateCall("count_star", None, _resolve(text, node, name, []).result))
         # count(*) FILTER (WHERE c) counts the rows for which some value is not NULL exactly when c is TRUE.
         argument = Literal(True, BOOLEAN)
+    if not isinstance(argument, Untyped):
+        read = [node for node in walk(argument) if isinstance(node, OuterRef | ColumnRef)]
+        if read and all(isinstance(node, OuterRef) for node in read):
+            raise text.unsupported(node, f"{name} of an outer query's column in a subquery", "aggregate it outside")
     given = None if isinstance(argument, Untyped) else argument.type
     resolved = _resolve(text, node, name, [given])
     scalar = binder.cast(argument, resolved.arguments[0], node)
     if test is not None:
         scalar = Case(((test, scalar),), Literal(None, scalar.type), scalar.type)
-    return aggregates.column(AggregateCall(cast(AggregateFunction, name), scalar, resolved.result))
+    function = cast(AggregateFunction, _EXTREMES.get(name, name))
+    # The least and the greatest of a set do not depend on how often a value stands in it.
+    distinct = distinct and function not in ("min", "max")
+    return aggregates.column(AggregateCall(function, scalar, resolved.result, distinct))
+
+
+_EXTREMES = {"bool_and": "min", "every": "min", "bool_or": "max"}
+"""Aggregates of truth values are the least and the greatest of them: FALSE comes before TRUE."""
 
 
 def _hint(clause: str) -> str | None:
     return "use HAVING to filter groups" if clause == "WHERE" else None
 
 
-def _argument(binder: Binder, node: exp.Anonymous, name: str) -> Bound | None:
-    """The one argument, or None for count(*)."""
+def _argument(binder: Binder, node: exp.Anonymous, name: str) -> tuple[Bound | None, bool]:
+    """The one argument, or None for count(*), and whether each of its values counts once."""
     text, args = binder.text, node.expressions
     if not args:
         if name == "count":
@@ -81,17 +92,15 @@ def _argument(binder: Binder, node: exp.Anonymous, name: str) -> Bound | None:
         text.only(args[0])
         if name != "count":
             raise text.error(node, f"function {name}() does not exist", f"give {name} the column to aggregate")
-        return None
+        return None, False
     first = args[0]
-    if isinstance(first, exp.Distinct):
-        # The least and the greatest of a set do not depend on how often a value stands in it.
-        if name not in ("min", "max") or len(first.expressions) != 1:
-            raise text.unsupported(node, f"{name}(DISTINCT ...)", "aggregate over (SELECT DISTINCT ...) in FROM")
+    distinct = isinstance(first, exp.Distinct)
+    if distinct:
         text.only(first, "expressions")
-        first = first.expressions[0]
+        args = first.expressions
     if len(args) > 1:
         raise text.error(node, f"function {name} takes one argument, not {len(args)}")
-    return binder.bind(first)
+    return binder.bind(args[0]), distinct
 
 
 def _resolve(text: Text, node: exp.Expr, name: str, types: Sequence[object]) -> functions.Resolved:
@@ -105,7 +114,7 @@ def regroup(
     scalar: Scalar,
     keys: Sequence[Scalar],
     width: int,
-    places: Mapping[int, tuple[ColumnRef, exp.Expr]],
+    places: Mapping[int, tuple[Scalar, exp.Expr]],
     text: Text,
 ) -> Scalar:
     """The scalar over the rows of a Reduce by `keys`. Raises SqlError for a column that is neither grouped nor aggregated."""
@@ -113,6 +122,8 @@ def regroup(
     def change(node: Scalar) -> Scalar | None:
         if node in keys:
             return ColumnRef(keys.index(node), node.type, node.name if isinstance(node, ColumnRef) else str(node))
+        if isinstance(node, Subquery):
+            return _regrouped(node, keys, places, text, change)
         if not isinstance(node, ColumnRef):
             return None
         if node.index >= width:
@@ -125,3 +136,27 @@ def regroup(
         )
 
     return rewrite(scalar, change)
+
+
+def _regrouped(
+    subquery: Subquery,
+    keys: Sequence[Scalar],
+    places: Mapping[int, tuple[Scalar, exp.Expr]],
+    text: Text,
+    change: Callable[[Scalar], Scalar | None],
+) -> Scalar:
+    """A subquery over the rows of a Reduce: what it refers to outside must be grouped columns."""
+    found = {key.index: place for place, key in enumerate(keys) if isinstance(key, ColumnRef)}
+
+    def inside(node: Scalar) -> Scalar | None:
+        if not isinstance(node, OuterRef) or node.depth != subquery.depth:
+            return None
+        if node.index not in found:
+            message = f'subquery uses ungrouped column "{node.name}" from outer query'
+            place = places.get(id(subquery))
+            raise text.error(None if place is None else place[1], message, f"add {node.name} to GROUP BY")
+        return OuterRef(node.depth, found[node.index], node.type, node.name)
+
+    plan = rewrite_plan(subquery.plan, lambda below: rewrite_scalars(below, lambda scalar: rewrite(scalar, inside)))
+    value = None if subquery.value is None else rewrite(subquery.value, change)
+    return replace(subquery, plan=plan, value=value)

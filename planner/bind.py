@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from dataflow.types import BOOLEAN, TEXT, ColumnType
-from planner import functions
+from planner import bind_subquery, functions
 from planner.aggregates import Aggregates, aggregate_of
 from planner.bind_condition import between, connective, escape, in_list, is_test, like, negation
 from planner.functions import FunctionError
@@ -22,7 +22,8 @@ from planner.literals import Untyped, number, string, typed_literal
 from planner.names import TRIMS, written_type
 from planner.parse import Text
 from planner.refusals import CLOCKS
-from planner.scalar import Call, Case, Cast, ColumnRef, Literal, Scalar
+from planner.relation import Environment
+from planner.scalar import Call, Case, Cast, ColumnRef, Literal, OuterRef, Scalar
 from planner.scope import Field, Scope
 
 Bound = Scalar | Untyped
@@ -68,14 +69,27 @@ class Binder:
     """Binds the expressions of one clause list over one scope.
 
     clause: the clause being bound, as PostgreSQL names it in errors. aggregates: where aggregates are collected, or None
-    where they are not allowed. places: the syntax node of each column reference made, for errors found later.
+    where they are not allowed. places: the syntax node of each column reference and subquery, for errors found later.
+    env: what subqueries may read; None where there are none.
     """
 
     text: Text
     scope: Scope
     aggregates: Aggregates | None = None
     clause: str = "SELECT"
-    places: dict[int, tuple[ColumnRef, exp.Expr]] = field(default_factory=dict)
+    places: dict[int, tuple[Scalar, exp.Expr]] = field(default_factory=dict)
+    env: Environment | None = None
+
+    @property
+    def depth(self) -> int:
+        """How many SELECTs stand around this one."""
+        return 0 if self.env is None else len(self.env.outer)
+
+    def placed(self, bound: Bound, node: exp.Expr) -> Bound:
+        """What was bound, its place remembered."""
+        if not isinstance(bound, Untyped):
+            self.places[id(bound)] = (bound, node)
+        return bound
 
     def bind(self, node: exp.Expr) -> Bound:
         """Bind an expression. Raises SqlError at the node that is wrong."""
@@ -139,6 +153,11 @@ def _column(binder: Binder, node: exp.Expr) -> Bound:
     assert isinstance(node, exp.Column)
     if isinstance(node.this, exp.Star):
         raise binder.text.unsupported(node, "* inside an expression")
+    if binder.env is not None and not binder.scope.knows(node):
+        for depth, scope in reversed(list(enumerate(binder.env.outer))):
+            if scope.knows(node):
+                found = scope.column(node, binder.text)
+                return OuterRef(depth, found.index, found.type, found.label)
     return binder.reference(binder.scope.column(node, binder.text), node)
 
 
@@ -240,6 +259,13 @@ def _filtered(binder: Binder, node: exp.Expr) -> Bound:
     return aggregate_of(binder, inner, name, node.expression.this)
 
 
+def _in(binder: Binder, node: exp.Expr) -> Bound:
+    if node.args.get("query") is None:
+        return in_list(binder, node)
+    binder.text.only(node, "this", "query")
+    return binder.placed(bind_subquery.in_query(binder, node), node)
+
+
 _HANDLERS: dict[type[exp.Expr], Callable[[Binder, exp.Expr], Bound]] = {
     exp.Column: _column,
     exp.Paren: _paren,
@@ -258,7 +284,10 @@ _HANDLERS: dict[type[exp.Expr], Callable[[Binder, exp.Expr], Bound]] = {
     exp.ILike: like,
     exp.Escape: escape,
     exp.Between: between,
-    exp.In: in_list,
+    exp.In: _in,
+    exp.Exists: lambda binder, node: binder.placed(bind_subquery.exists(binder, node), node),
+    exp.Subquery: lambda binder, node: binder.placed(bind_subquery.scalar(binder, node), node),
+    exp.Window: bind_subquery.window,
     exp.Case: _case,
     exp.Cast: _cast,
     exp.Extract: _extract,

@@ -6,6 +6,8 @@ list. Deliberately unknown: how expressions are bound (`planner.bind`).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlglot import exp
 
 from dataflow.types import JSONB
@@ -13,19 +15,24 @@ from planner.aggregates import regroup
 from planner.bind import Binder, Bound
 from planner.catalog import spelling
 from planner.literals import Untyped
-from planner.plan import Filter, Plan, Reduce
-from planner.scalar import Cast, ColumnRef, Literal, Scalar
-from planner.scalars import conjuncts
+from planner.plan import Plan, Reduce
+from planner.scalar import Cast, ColumnRef, Literal, RowNumber, Scalar, Subquery
 from planner.scope import Scope
+from planner.subqueries import attached, filtered
 
 Items = list[tuple[str, exp.Expr, Bound]]
 """A select list: name, syntax node and bound expression of each output."""
 
 
 def grouped(
-    plan: Plan, outputs: tuple[Bound, ...], having: Scalar | None, keys: tuple[Scalar, ...], binder: Binder
-) -> tuple[Plan, tuple[Bound, ...]]:
-    """The Reduce (and HAVING's Filter) under a select list, and the list over its columns."""
+    plan: Plan,
+    outputs: tuple[Bound, ...],
+    extras: tuple[Scalar, ...],
+    having: Scalar | None,
+    keys: tuple[Scalar, ...],
+    binder: Binder,
+) -> tuple[Plan, tuple[Bound, ...], tuple[Scalar, ...]]:
+    """The Reduce (and HAVING's Filter) under a select list, and over its columns the list and the scalars beside it."""
     aggregates = binder.aggregates
     assert aggregates is not None
 
@@ -33,9 +40,14 @@ def grouped(
         return regroup(scalar, keys, aggregates.width, binder.places, binder.text)
 
     new = tuple(output if isinstance(output, Untyped) else over(output) for output in outputs)
+    beside = tuple(map(over, extras))
     test = None if having is None else over(having)
-    plan = Reduce(plan, keys, tuple(aggregates.calls))
-    return (plan if test is None else Filter(plan, conjuncts(test))), new
+    read = keys + tuple(call.argument for call in aggregates.calls if call.argument is not None)
+    plan, wider = attached(plan, read)
+    given = iter(wider[len(keys) :])
+    calls = tuple(c if c.argument is None else replace(c, argument=next(given)) for c in aggregates.calls)
+    plan = Reduce(plan, wider[: len(keys)], calls)
+    return (plan if test is None else filtered(plan, test)), new, beside
 
 
 def group_keys(select: exp.Select, items: Items, binder: Binder) -> tuple[Scalar, ...] | None:
@@ -48,7 +60,7 @@ def group_keys(select: exp.Select, items: Items, binder: Binder) -> tuple[Scalar
         raise text.unsupported(group, "GROUP BY ALL", "list the columns")
     text.only(group, "expressions")
     keys: list[Scalar] = []
-    plain = Binder(text, binder.scope, None, "GROUP BY", binder.places)
+    plain = Binder(text, binder.scope, None, "GROUP BY", binder.places, binder.env)
     for node in _listed(group.expressions):
         key = _group_key(node, items, plain)
         if key not in keys:
@@ -102,6 +114,8 @@ def nullable(output: Bound, scope: Scope, binder: Binder) -> bool:
     if isinstance(output, Cast):
         # A jsonb value may be JSON's null.
         return output.arg.type == JSONB or nullable(output.arg, scope, binder)
+    if isinstance(output, RowNumber) or (isinstance(output, Subquery) and output.kind == "exists"):
+        return False
     if not isinstance(output, ColumnRef):
         return True
     aggregates = binder.aggregates

@@ -46,7 +46,7 @@ def join_kind(join: exp.Expr, text: Text) -> str:
 def bind_join(left: From, right: From, join: exp.Expr, kind: str, env: Environment, outside: frozenset[str]) -> From:
     """The join of two parts of a FROM clause. outside: tables of the clause that its condition cannot see."""
     both = left.beside(right, env, join.this)
-    binder = Binder(env.text, both.scope.with_outside(outside), clause="JOIN conditions")
+    binder = Binder(env.text, both.scope.with_outside(outside), clause="JOIN conditions", env=env)
     on = join.args.get("on")
     if on is not None:
         return _joined(left, right, both, kind, conjuncts(binder.condition(on, "JOIN/ON")))

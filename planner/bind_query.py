@@ -17,17 +17,18 @@ from planner.aggregates import Aggregates
 from planner.bind import Binder, Bound
 from planner.bind_from import bind_from, rename, unique_names
 from planner.bind_group import Items, group_keys, grouped, nullable
+from planner.bind_order import CLAUSES, EVERYTHING, Cut, bind_cut, cut_rows
 from planner.catalog import Catalog, spelling
 from planner.errors import PlanErrors, SqlError
 from planner.functions import FunctionError
 from planner.literals import Untyped
 from planner.names import column_name
 from planner.parse import Text, parse
-from planner.plan import Constant, Distinct, Filter, Negate, Plan, Project, Union
+from planner.plan import Constant, Distinct, Negate, Plan, Positive, Project, Union
 from planner.relation import Columns, Environment, Relation
 from planner.scalar import ColumnRef, Scalar
-from planner.scalars import conjuncts
 from planner.scope import Field, Scope
+from planner.subqueries import attached, filtered
 
 
 def bind_view(text: Text, catalog: Catalog) -> Relation:
@@ -61,6 +62,7 @@ class _Parts:
     nodes: tuple[exp.Expr, ...]
     binder: Binder
     distinct: bool = False
+    cut: Cut = EVERYTHING
 
     @property
     def types(self) -> list[ColumnType | None]:
@@ -72,9 +74,8 @@ class _Parts:
             self.binder.settle(output, node) if type_ is None else self.binder.cast(output, type_, node)
             for output, type_, node in zip(self.outputs, wanted, self.nodes, strict=True)
         )
-        plan: Plan = Project(self.input, scalars)
-        if self.distinct:
-            plan = Distinct(plan)
+        below, listed = attached(self.input, scalars + self.cut.extras)
+        plan = cut_rows(Project(below, listed), len(scalars), self.cut, self.distinct, self.binder.text)
         types = (scalar.type for scalar in scalars)
         return Relation(plan, tuple(zip(self.names, types, self.nullable, strict=True)))
 
@@ -86,22 +87,27 @@ def _parts(query: exp.Expr, env: Environment) -> _Parts:
         case exp.Select():
             return _select(query, env)
         case exp.Subquery():
-            text.only(query, "this", "with_")
-            return _parts(query.this, env)
+            text.only(query, "this", "with_", *CLAUSES)
+            inner = _parts(query.this, env)
+            if not any(query.args.get(clause) for clause in CLAUSES):
+                return inner
+            return _whole(inner.relation([None] * len(inner.outputs)), query, text)
         case exp.Union() | exp.Except() | exp.Intersect():
             return _whole(_set_operation(query, env), query, text)
         case exp.Values():
-            text.only(query, "expressions", "with_", "alias", "joins")
+            text.only(query, "expressions", "with_", "alias", "joins", *CLAUSES)
             return _whole(_values(query, env), query, text)
         case _:
             raise text.unsupported(query)
 
 
 def _whole(relation: Relation, node: exp.Expr, text: Text) -> _Parts:
+    """A bound query as it is, but for the ORDER BY and LIMIT that stand on `node`."""
     refs = tuple(ColumnRef(i, type_, name) for i, (name, type_, _) in enumerate(relation.columns))
     names = tuple(name for name, _, _ in relation.columns)
     nullable = tuple(nullable for _, _, nullable in relation.columns)
-    return _Parts(relation.plan, refs, names, nullable, (node,) * len(refs), Binder(text, Scope()))
+    cut = bind_cut(node, [(name, node, ref) for name, ref in zip(names, refs, strict=True)], None, text)
+    return _Parts(relation.plan, refs, names, nullable, (node,) * len(refs), Binder(text, Scope()), cut=cut)
 
 
 def _with(query: exp.Expr, env: Environment) -> Environment:
@@ -128,7 +134,7 @@ def _with(query: exp.Expr, env: Environment) -> Environment:
 def _set_operation(query: exp.Expr, env: Environment) -> Relation:
     text = env.text
     word = type(query).__name__.upper()
-    text.only(query, "this", "expression", "distinct", "with_")
+    text.only(query, "this", "expression", "distinct", "with_", *CLAUSES)
     left, right = _parts(query.this, env), _parts(query.args["expression"], env)
     if len(left.outputs) != len(right.outputs):
         raise text.error(
@@ -152,7 +158,11 @@ def _set_operation(query: exp.Expr, env: Environment) -> Relation:
         both = Union((first.plan, second.plan))
         return Relation(both if all_rows else Distinct(both), columns)
     if all_rows:
-        raise text.unsupported(query, f"{word} ALL", f"use {word}, which compares rows without counting them")
+        # A row that is there m and n times: the first has m - n of it left, or none, and the rest of the m is in both.
+        left_over = Positive(Union((first.plan, Negate(second.plan))))
+        if isinstance(query, exp.Except):
+            return Relation(left_over, columns)
+        return Relation(Union((first.plan, Negate(left_over))), columns)
     once_a, once_b = Distinct(first.plan), Distinct(second.plan)
     if isinstance(query, exp.Except):
         return Relation(Distinct(Union((once_a, Negate(once_b)))), columns)
@@ -163,7 +173,7 @@ def _set_operation(query: exp.Expr, env: Environment) -> Relation:
 
 def _values(node: exp.Expr, env: Environment) -> Relation:
     text = env.text
-    binder = Binder(text, Scope(), clause="VALUES")
+    binder = Binder(text, Scope(), clause="VALUES", env=env)
     rows = []
     for item in node.expressions:
         cells = item.expressions if isinstance(item, exp.Tuple) else [item]
@@ -174,35 +184,39 @@ def _values(node: exp.Expr, env: Environment) -> Relation:
         binder.alike([n for n, _ in column], [b for _, b in column], "VALUES") for column in zip(*rows, strict=True)
     ]
     one: Plan = Constant(((),), ())
-    plans = tuple(Project(one, scalars) for scalars in zip(*(scalars for scalars, _ in cast), strict=True))
+    plans = tuple(Project(*attached(one, scalars)) for scalars in zip(*(scalars for scalars, _ in cast), strict=True))
     columns = tuple((f"column{i + 1}", type_, True) for i, (_, type_) in enumerate(cast))
     return Relation(plans[0] if len(plans) == 1 else Union(plans), columns)
 
 
 def _select(select: exp.Select, env: Environment) -> _Parts:
     text = env.text
-    text.only(select, "expressions", "from_", "joins", "where", "group", "having", "distinct", "with_")
+    text.only(select, "expressions", "from_", "joins", "where", "group", "having", "distinct", "with_", *CLAUSES)
     source = bind_from(select, env)
     plan = source.plan
     if (where := select.args.get("where")) is not None:
         text.only(where, "this")
-        plan = _where(plan, where.this, Binder(text, source.scope, clause="WHERE"))
+        plan = _where(plan, where.this, Binder(text, source.scope, clause="WHERE", env=env))
     aggregates = Aggregates(source.width)
-    binder = Binder(text, source.scope, aggregates)
+    binder = Binder(text, source.scope, aggregates, env=env)
     items = _items(select, binder)
     outputs = tuple(output for _, _, output in items)
     having_node = select.args.get("having")
     having: Scalar | None = None
     if having_node is not None:
         text.only(having_node, "this")
+        binder.clause = "HAVING"
         having = binder.condition(having_node.this, "HAVING")
     keys = group_keys(select, items, binder)
-    text.settle_errors()
-    if keys is not None or having is not None or aggregates.calls:
-        plan, outputs = grouped(plan, outputs, having, keys or (), binder)
     distinct = select.args.get("distinct")
     if distinct is not None:
-        text.only(distinct)
+        text.only(distinct, "on")
+    text.settle_errors()
+    binder.clause = "ORDER BY"
+    cut = bind_cut(select, items, binder, text)
+    if keys is not None or having is not None or aggregates.calls:
+        plan, outputs, extras = grouped(plan, outputs, cut.extras, having, keys or (), binder)
+        cut = cut.with_extras(extras)
     return _Parts(
         plan,
         outputs,
@@ -210,13 +224,14 @@ def _select(select: exp.Select, env: Environment) -> _Parts:
         tuple(nullable(output, source.scope, binder) for _, _, output in items),
         tuple(node for _, node, _ in items),
         binder,
-        distinct is not None,
+        distinct is not None and cut.on is None,
+        cut,
     )
 
 
 def _where(plan: Plan, node: exp.Expr, binder: Binder) -> Plan:
     try:
-        return Filter(plan, conjuncts(binder.condition(node, "WHERE")))
+        return filtered(plan, binder.condition(node, "WHERE"))
     except SqlError as error:
         binder.text.errors.append(error)
         return plan

@@ -20,6 +20,7 @@ from planner.compile import compile_scalar
 from planner.keys import Key, keys_of, partner_columns
 from planner.monotonic import append_only
 from planner.plan import (
+    AggregateCall,
     Constant,
     Distinct,
     Filter,
@@ -232,12 +233,32 @@ class Lowering:
         return node, [key.index if isinstance(key, ColumnRef) else position[key] for key in own]
 
     def _reduce(self, plan: Reduce) -> Node:
-        arguments = [a.argument for a in plan.aggregates if a.argument is not None]
+        """One reduce for the aggregates of all rows, and one for each column whose values count once, side by side."""
+        plain = [a for a in plan.aggregates if not a.distinct]
+        alone = dict.fromkeys(a.argument for a in plan.aggregates if a.distinct)
+        groups = [[a for a in plan.aggregates if a.distinct and a.argument == argument] for argument in alone]
+        if plain or not groups:
+            groups.insert(0, plain)
+        width = len(plan.keys)
+        node = self._aggregated(plan, groups[0])
+        for calls in groups[1:]:
+            other = self._aggregated(plan, calls)
+            # Every group is in both, for each has rows.
+            joined = self._builder.join(node, other, range(width), range(width), nulls_match=True)
+            begin = len(node.types)
+            kept = [*range(begin), *range(begin + width, len(joined.types))]
+            node = self._builder.linear(joined, (), kept, [joined.types[i] for i in kept])
+        made = [call for calls in groups for call in calls]
+        order = [*range(width), *(width + made.index(call) for call in plan.aggregates)]
+        return self._builder.linear(node, (), order, plan.types)
+
+    def _aggregated(self, plan: Reduce, calls: Sequence[AggregateCall]) -> Node:
+        """The keys and some of the aggregates, which all take all rows, or all the distinct values of one column."""
+        arguments = [a.argument for a in calls if a.argument is not None]
         scalars = list(dict.fromkeys((*plan.keys, *arguments)))
         place = {scalar: i for i, scalar in enumerate(scalars)}
         below = self.lower(Project(plan.input, tuple(scalars)))
-        aggregates = [
-            Aggregate(a.function, None if a.argument is None else place[a.argument], a.type) for a in plan.aggregates
-        ]
-        keys, grows = [place[key] for key in plan.keys], self._grows(plan.input)
-        return self._builder.reduce(below, keys, aggregates, default_row=not plan.keys, append_only=grows)
+        if any(call.distinct for call in calls):
+            below = self._builder.distinct(below)
+        aggregates = [Aggregate(a.function, None if a.argument is None else place[a.argument], a.type) for a in calls]
+        return self._builder.reduce(below, [place[key] for key in plan.keys], aggregates, default_row=not plan.keys)

@@ -97,8 +97,12 @@ def _figure(node: exp.Expr) -> tuple[str, bool]:
             return (name, True) if strong else ("case", False)
         case exp.Trim():
             return TRIMS.get(node.args.get("position") or "", "btrim"), True
-        case exp.Filter():
+        case exp.Filter() | exp.Window():
             return _figure(node.this)
+        case exp.Exists():
+            return "exists", True
+        case exp.Subquery(this=exp.Select() as query) if query.expressions:
+            return column_name(query.expressions[0]), True
         case exp.Anonymous():
             return (node.this if isinstance(node.this, str) else node.this.name).lower(), True
         case _:

@@ -192,14 +192,16 @@ class Single:
 
 @dataclass(frozen=True, slots=True)
 class AggregateCall:
-    """One aggregate; `argument` is None for count(*) alone."""
+    """One aggregate; `argument` is None for count(*) alone. `distinct`: each value counts once."""
 
     function: AggregateFunction
     argument: Scalar | None
     type: ColumnType
+    distinct: bool = False
 
     def __str__(self) -> str:
-        return "count(*)" if self.argument is None else f"{self.function}({self.argument})"
+        word = "DISTINCT " if self.distinct else ""
+        return "count(*)" if self.argument is None else f"{self.function}({word}{self.argument})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,8 +316,7 @@ def rewrite_scalars(plan: Plan, change: Callable[[Scalar], Scalar]) -> Plan:
             return replace(plan, equal=_pairs(plan.equal, change), on=tuple(map(change, plan.on)))
         case Reduce():
             calls = tuple(
-                AggregateCall(a.function, None if a.argument is None else change(a.argument), a.type)
-                for a in plan.aggregates
+                replace(a, argument=None if a.argument is None else change(a.argument)) for a in plan.aggregates
             )
             return Reduce(plan.input, tuple(map(change, plan.keys)), calls)
         case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union():
@@ -324,6 +325,23 @@ def rewrite_scalars(plan: Plan, change: Callable[[Scalar], Scalar]) -> Plan:
 
 def _pairs(pairs: Pairs, change: Callable[[Scalar], Scalar]) -> Pairs:
     return tuple((change(left), change(right)) for left, right in pairs)
+
+
+def own_scalars(plan: Plan) -> tuple[Scalar, ...]:
+    """The scalars that a node itself holds."""
+    match plan:
+        case Filter():
+            return plan.predicates
+        case Project():
+            return plan.outputs
+        case Join():
+            return tuple(side for pair in plan.equal for side in pair)
+        case OuterJoin() | SemiJoin():
+            return tuple(side for pair in plan.equal for side in pair) + plan.on
+        case Reduce():
+            return plan.keys + tuple(a.argument for a in plan.aggregates if a.argument is not None)
+        case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union():
+            return ()
 
 
 def relations(plan: Plan) -> set[str]:

@@ -6,7 +6,7 @@ Always true: a From's conditions are over the columns of its inputs side by side
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
@@ -32,16 +32,21 @@ class Relation:
 
 @dataclass(frozen=True)
 class Environment:
-    """What a query may read: the catalog, and the WITH queries around it."""
+    """What a query may read: the catalog, the WITH queries around it, and the columns of the SELECTs around it (`outer`)."""
 
     text: Text
     catalog: Catalog
     bind_query: Callable[[exp.Expr, Environment], Relation]
     ctes: Mapping[str, Relation] = field(default_factory=dict)
+    outer: tuple[Scope, ...] = ()
 
     def with_ctes(self, ctes: Mapping[str, Relation]) -> Environment:
         """The environment inside a WITH."""
-        return Environment(self.text, self.catalog, self.bind_query, {**self.ctes, **ctes})
+        return replace(self, ctes={**self.ctes, **ctes})
+
+    def inside(self, scope: Scope) -> Environment:
+        """The environment of a subquery in an expression over this scope."""
+        return replace(self, outer=(*self.outer, scope))
 
 
 @dataclass(frozen=True, slots=True)

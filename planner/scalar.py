@@ -7,8 +7,13 @@ column references are positions in the one input relation of the plan node that 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from typing import Literal as OneOf
 
 from dataflow.types import ColumnType
+
+if TYPE_CHECKING:
+    from planner.plan import Plan
 
 Value = bool | int | float | str | bytes | None
 """A literal's value. Numerics, dates, timestamps and jsonb are kept as their PostgreSQL text."""
@@ -83,4 +88,53 @@ class Case:
         return f"CASE {whens} ELSE {self.default} END"
 
 
-Scalar = ColumnRef | Literal | Call | Cast | Case
+@dataclass(frozen=True, slots=True)
+class RowNumber:
+    """The place of the row among those with the same `partition` values. order: expression, descending, NULLs first.
+
+    Stands in bound expressions only: `planner.subqueries` makes a column of it before a plan node holds it.
+    """
+
+    partition: tuple[Scalar, ...]
+    order: tuple[tuple[Scalar, bool, bool], ...]
+    type: ColumnType
+
+    def __str__(self) -> str:
+        return "row_number()"
+
+
+@dataclass(frozen=True, slots=True)
+class OuterRef:
+    """Column `index` of the FROM clause of an enclosing SELECT; `depth` counts the SELECTs around that one.
+
+    Stands only in plans of subqueries, until `planner.decorrelate` has joined them to the rows around them.
+    """
+
+    depth: int
+    index: int
+    type: ColumnType
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"outer {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Subquery:
+    """A subquery as a value: whether it has rows (`exists`), its one value (`scalar`), or whether `value` is in it (`in`).
+
+    nulls: whether `value` or the subquery's column may be NULL. Stands in bound expressions only, like RowNumber.
+    """
+
+    kind: OneOf["exists", "scalar", "in"]
+    plan: Plan
+    depth: int
+    type: ColumnType
+    value: Scalar | None = None
+    nulls: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.kind} subquery"
+
+
+Scalar = ColumnRef | Literal | Call | Cast | Case | RowNumber | OuterRef | Subquery

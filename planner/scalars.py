@@ -6,9 +6,10 @@ Always true: rewriting keeps the type of every node. Deliberately unknown: what 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from dataflow.types import ColumnType, Kind
-from planner.scalar import Call, Case, Cast, ColumnRef, Literal, Scalar
+from planner.scalar import Call, Case, Cast, ColumnRef, Literal, OuterRef, RowNumber, Scalar, Subquery
 
 _INTEGERS = (Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT)
 _SAFE = frozenset(
@@ -48,7 +49,11 @@ def arguments(scalar: Scalar) -> tuple[Scalar, ...]:
             return (scalar.arg,)
         case Case():
             return (*(part for branch in scalar.branches for part in branch), scalar.default)
-        case ColumnRef() | Literal():
+        case RowNumber():
+            return scalar.partition + tuple(term for term, _, _ in scalar.order)
+        case Subquery():
+            return () if scalar.value is None else (scalar.value,)
+        case ColumnRef() | Literal() | OuterRef():
             return ()
 
 
@@ -64,7 +69,13 @@ def with_arguments(scalar: Scalar, new: tuple[Scalar, ...]) -> Scalar:
         case Case():
             pairs = tuple((new[i], new[i + 1]) for i in range(0, len(new) - 1, 2))
             return Case(pairs, new[-1], scalar.type)
-        case ColumnRef() | Literal():
+        case RowNumber():
+            split = len(scalar.partition)
+            order = tuple((new[split + i], down, first) for i, (_, down, first) in enumerate(scalar.order))
+            return RowNumber(new[:split], order, scalar.type)
+        case Subquery():
+            return replace(scalar, value=new[0])
+        case ColumnRef() | Literal() | OuterRef():
             return scalar
 
 
@@ -111,7 +122,7 @@ def conjuncts(scalar: Scalar) -> tuple[Scalar, ...]:
 def can_fail(scalar: Scalar) -> bool:
     """Whether some row might make the scalar an error: False only where that is certain."""
     match scalar:
-        case ColumnRef() | Literal():
+        case ColumnRef() | Literal() | OuterRef() | RowNumber() | Subquery():
             own = False
         case Call():
             own = scalar.function not in _SAFE and not _is_plain_match(scalar)

@@ -77,6 +77,12 @@ class Scope:
         tables = {name: change(fields) for name, fields in self.tables.items()}
         return replace(self, visible=change(self.visible), tables=tables)
 
+    def knows(self, node: exp.Column) -> bool:
+        """Whether there is a table or, without a table's name, a column of the name, so that no SELECT further out is meant."""
+        if node.args.get("table") is not None:
+            return spelling(node.args["table"]) in self.tables
+        return any(f.name == spelling(node.this) for f in self.visible)
+
     def column(self, node: exp.Column, text: Text) -> Field:
         """The field that a column reference means. Raises SqlError with PostgreSQL's text."""
         text.only(node, "this", "table")

@@ -1,4 +1,4 @@
-"""Typing of the aggregates that `dataflow` maintains: count, sum, avg, min, max. `count` without arguments is count(*).
+"""Typing of the aggregates: count, sum, avg, min, max, bool_and, bool_or. `count` without arguments is count(*).
 
 Result types are PostgreSQL's: sums widen (smallint and integer to bigint, bigint to numeric), averages of exact numbers are
 unconstrained numerics, floats stay floats. Deliberately unknown here: how they are maintained.
@@ -6,7 +6,7 @@ unconstrained numerics, floats stay floats. Deliberately unknown here: how they 
 
 from __future__ import annotations
 
-from dataflow.types import BIGINT, DOUBLE, NUMERIC, ColumnType, Kind
+from dataflow.types import BIGINT, BOOLEAN, DOUBLE, NUMERIC, ColumnType, Kind
 from planner.functions.registry import Function, Pattern
 from planner.functions.types import FLOATS, NUMBERS, TIMES, derived_numeric
 
@@ -31,6 +31,7 @@ AGGREGATES: tuple[Function, ...] = (
     Function("count", (Pattern.ANYTHING,), BIGINT),
     *(Function("sum", (kind,), _sum) for kind in NUMBERS),
     *(Function("avg", (kind,), DOUBLE if kind in FLOATS else NUMERIC) for kind in NUMBERS),
+    *(Function(name, (Kind.BOOLEAN,), BOOLEAN) for name in ("bool_and", "bool_or", "every")),
     *(Function(name, (kind,), _same) for name in ("min", "max") for kind in (*NUMBERS, *TIMES, Kind.TEXT)),
 )
 """The overloads; the names are unique against the scalar functions."""

@@ -370,3 +370,200 @@ SELECT o.id, e.id AS e FROM orders o LEFT JOIN events e ON o.price = e.x AND o.n
 SELECT o.qty, e.v FROM (SELECT DISTINCT qty FROM orders) o FULL JOIN (SELECT DISTINCT v FROM events) e ON o.qty = e.v
 
 SELECT count(*) AS n FROM events a LEFT JOIN events b ON a.id = b.v LEFT JOIN events c ON b.id = c.v LEFT JOIN events d ON c.id = d.v
+
+SELECT id, qty FROM orders ORDER BY qty, id
+
+SELECT id, qty, note, day FROM orders ORDER BY qty DESC, id, note, day LIMIT 3
+
+SELECT id FROM orders ORDER BY id LIMIT 2 OFFSET 1
+
+SELECT id, qty FROM orders ORDER BY qty DESC NULLS LAST, 1 OFFSET 3
+
+SELECT id, amount FROM orders ORDER BY amount NULLS FIRST, id FETCH FIRST 4 ROWS ONLY
+
+SELECT id FROM orders ORDER BY id FETCH NEXT ROW ONLY
+
+SELECT id FROM orders LIMIT ALL
+
+SELECT id FROM orders ORDER BY id LIMIT NULL OFFSET 0
+
+SELECT id FROM orders LIMIT 0
+
+SELECT id, qty + 1 AS q FROM orders ORDER BY q DESC, id LIMIT 2 + 1
+
+SELECT qty FROM orders ORDER BY qty - 3 * qty, qty LIMIT 4
+
+SELECT price FROM orders ORDER BY price DESC LIMIT 3
+
+SELECT placed, note FROM orders ORDER BY placed, note LIMIT 3
+
+SELECT customer, sum(qty) AS s FROM orders GROUP BY customer ORDER BY s DESC, customer LIMIT 2
+
+SELECT customer FROM orders GROUP BY customer ORDER BY count(*) DESC, customer LIMIT 2
+
+SELECT DISTINCT qty FROM orders ORDER BY qty DESC LIMIT 2
+
+SELECT DISTINCT ON (customer) customer, id, qty FROM orders ORDER BY customer, qty DESC, id
+
+SELECT DISTINCT ON (customer, ok) customer, ok, id FROM orders ORDER BY ok, customer, id
+
+SELECT DISTINCT ON (qty % 2) qty, id FROM orders ORDER BY qty % 2, qty, id
+
+SELECT DISTINCT ON (1) note, amount FROM orders ORDER BY note, amount LIMIT 3
+
+SELECT DISTINCT ON (region) region, name FROM customers ORDER BY region, name
+
+SELECT count(*) AS n, sum(qty) AS s FROM (SELECT id, qty FROM orders ORDER BY id, qty LIMIT 3) x
+
+SELECT count(*) AS n FROM (SELECT id FROM orders LIMIT 3) x
+
+SELECT x.id, c.name FROM (SELECT id, customer FROM orders ORDER BY id DESC, customer LIMIT 4) x JOIN customers c ON c.id = x.customer
+
+SELECT id FROM orders UNION ALL SELECT id FROM customers ORDER BY id DESC LIMIT 5
+
+(SELECT id FROM orders ORDER BY id LIMIT 2) UNION ALL (SELECT id FROM customers ORDER BY id DESC LIMIT 2)
+
+WITH best AS (SELECT id, qty FROM orders WHERE ok ORDER BY qty DESC, id LIMIT 3) SELECT count(*) AS n, min(qty) AS q FROM best
+
+SELECT id FROM (SELECT id, qty FROM orders ORDER BY qty, id LIMIT 5) x WHERE qty > 1
+
+SELECT v FROM (VALUES (3), (1), (2)) AS x (v) ORDER BY v LIMIT 2
+
+SELECT customer, id, n FROM (SELECT customer, id, row_number() OVER (PARTITION BY customer ORDER BY id) AS n FROM orders) x WHERE n <= 2
+
+SELECT customer, qty FROM (SELECT customer, qty, row_number() OVER (PARTITION BY customer ORDER BY qty DESC, id) AS n FROM orders) x WHERE n = 1
+
+SELECT qty, row_number() OVER (ORDER BY qty) AS n FROM orders
+
+SELECT id, row_number() OVER (PARTITION BY id) AS n FROM events
+
+SELECT customer, count(*) AS n, row_number() OVER (ORDER BY count(*) DESC, customer) AS place FROM orders GROUP BY customer
+
+SELECT id, row_number() OVER (PARTITION BY qty % 2 ORDER BY id, price) + 1 AS n FROM (SELECT DISTINCT id, qty, price FROM orders) x
+
+-- postgres: output names
+SELECT row_number() OVER (ORDER BY id) FROM orders
+
+SELECT id FROM orders WHERE customer IN (SELECT id FROM customers)
+
+SELECT id FROM orders WHERE customer NOT IN (SELECT id FROM customers)
+
+SELECT id FROM orders WHERE customer IN (SELECT v FROM events)
+
+SELECT id FROM orders WHERE customer NOT IN (SELECT v FROM events)
+
+SELECT id FROM orders WHERE customer NOT IN (SELECT v FROM events WHERE v IS NOT NULL)
+
+SELECT id FROM orders WHERE customer NOT IN (SELECT v FROM events WHERE id < 0)
+
+SELECT id FROM orders WHERE qty IN (SELECT amount FROM orders) OR qty > 3
+
+SELECT id, customer IN (SELECT v FROM events) AS a, customer NOT IN (SELECT id FROM customers) AS b FROM orders
+
+SELECT id, 3 IN (SELECT v FROM events WHERE v IS NOT NULL) AS a, NULL IN (SELECT id FROM customers) AS b FROM orders
+
+SELECT id FROM orders WHERE EXISTS (SELECT 1 FROM customers)
+
+SELECT id FROM orders WHERE NOT EXISTS (SELECT 1 FROM customers WHERE region = 'eu')
+
+SELECT id FROM orders o WHERE EXISTS (SELECT 1 FROM customers c WHERE c.id = o.customer)
+
+SELECT id FROM orders o WHERE NOT EXISTS (SELECT * FROM customers c WHERE c.id = o.customer AND c.credit < o.amount)
+
+SELECT id FROM orders o WHERE NOT EXISTS (SELECT 1 FROM orders p WHERE p.customer = o.customer AND p.id > o.id)
+
+SELECT id FROM orders o WHERE EXISTS (SELECT 1 FROM customers c WHERE c.id < o.qty) AND NOT EXISTS (SELECT 1 FROM events e WHERE e.v = o.qty)
+
+SELECT id FROM orders o WHERE o.ok AND (EXISTS (SELECT 1 FROM customers c WHERE c.id = o.customer) OR o.qty = 2)
+
+SELECT id FROM orders o WHERE EXISTS (SELECT count(*) FROM customers c WHERE c.id = o.customer HAVING count(*) > 1)
+
+SELECT id FROM orders o WHERE EXISTS (SELECT c.id FROM customers c WHERE c.region = o.note UNION SELECT e.id FROM events e WHERE e.v = o.qty)
+
+SELECT id FROM orders o WHERE EXISTS (SELECT 1 FROM customers c LEFT JOIN events e ON e.id = c.id AND e.v = o.qty WHERE e.id IS NULL)
+
+SELECT id, EXISTS (SELECT 1 FROM customers c WHERE c.id = o.customer) AS known FROM orders o
+
+SELECT id FROM orders o WHERE customer IN (SELECT c.id FROM customers c WHERE c.credit > o.qty)
+
+SELECT id FROM orders o WHERE qty NOT IN (SELECT e.v FROM events e WHERE e.id = o.id)
+
+SELECT id FROM orders o WHERE (SELECT count(*) FROM events e WHERE e.id = o.id) > 1
+
+SELECT id, (SELECT max(credit) FROM customers) AS m FROM orders
+
+SELECT id FROM orders WHERE amount > (SELECT avg(amount) FROM orders)
+
+SELECT id, (SELECT name FROM customers WHERE id < 0) AS n FROM orders
+
+SELECT id, (SELECT count(*) FROM customers c WHERE c.id = o.customer) AS n, (SELECT sum(v) FROM events e WHERE e.id = o.id) AS s FROM orders o
+
+SELECT id, (SELECT max(c.name) || 'x' FROM customers c WHERE c.id = o.customer AND c.credit > o.qty) AS n FROM orders o
+
+SELECT id, (SELECT count(*) + o.qty FROM customers c WHERE c.id <> o.customer) AS n FROM orders o
+
+SELECT id, (SELECT c.name FROM customers c WHERE c.id = o.customer ORDER BY c.name, c.credit LIMIT 1) AS n FROM orders o
+
+SELECT id, (SELECT x.n FROM (SELECT count(*) AS n FROM customers c WHERE c.id = o.customer) x) AS n FROM orders o
+
+SELECT id, (SELECT DISTINCT 1 FROM customers c WHERE c.id >= o.customer) AS n FROM orders o
+
+SELECT customer, (SELECT max(name) FROM customers c WHERE c.id = o.customer) AS n, count(*) AS k FROM orders o GROUP BY customer
+
+SELECT customer FROM orders o GROUP BY customer HAVING count(*) > (SELECT count(*) FROM customers c WHERE c.id = o.customer)
+
+SELECT max((SELECT count(*) FROM customers c WHERE c.id = o.customer)) AS most FROM orders o
+
+SELECT id FROM orders o WHERE amount = (SELECT max(p.amount) FROM orders p WHERE p.customer = o.customer)
+
+SELECT id FROM orders o WHERE EXISTS (SELECT 1 FROM customers c WHERE c.id = o.customer AND EXISTS (SELECT 1 FROM events e WHERE e.id = c.id AND e.v < o.qty))
+
+SELECT id FROM orders o WHERE qty > (SELECT count(*) FROM customers c WHERE c.id = o.customer AND c.id IN (SELECT e.id FROM events e WHERE e.v <> o.qty))
+
+SELECT id, (SELECT max((SELECT min(e.w) FROM events e WHERE e.id = c.id AND e.v >= o.qty)) FROM customers c WHERE c.id <= o.customer) AS m FROM orders o
+
+SELECT id, CASE WHEN EXISTS (SELECT 1 FROM events) THEN 1 ELSE 2 END AS c FROM orders
+
+SELECT (SELECT max(id) FROM orders) AS a, (SELECT min(id) FROM customers) AS b
+
+SELECT x.id FROM (SELECT id, qty FROM orders WHERE qty IN (SELECT v FROM events)) x LEFT JOIN customers c ON c.id = x.qty
+
+SELECT c.id, o.id AS o FROM customers c LEFT JOIN orders o ON o.customer = c.id WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = o.id AND e.v = c.id)
+
+SELECT id FROM orders o ORDER BY (SELECT count(*) FROM customers c WHERE c.id = o.customer), id LIMIT 3
+
+-- postgres: output names
+SELECT (SELECT max(id) FROM orders), EXISTS (SELECT 1 FROM orders), 1 IN (SELECT id FROM customers)
+
+SELECT count(DISTINCT customer) AS n FROM orders
+
+SELECT count(DISTINCT customer) AS a, count(DISTINCT note) AS b, count(*) AS c, sum(DISTINCT qty) AS d, avg(DISTINCT amount) AS e FROM orders
+
+SELECT customer, count(DISTINCT qty) AS n, sum(DISTINCT qty) AS s, sum(qty) AS t FROM orders GROUP BY customer
+
+SELECT customer, ok, avg(DISTINCT amount) AS a FROM orders GROUP BY customer, ok HAVING count(DISTINCT note) > 1
+
+SELECT customer, count(DISTINCT customer) AS n FROM orders GROUP BY customer
+
+SELECT customer, count(DISTINCT note) FILTER (WHERE ok) AS n, count(DISTINCT note) AS m FROM orders GROUP BY customer
+
+SELECT c.region, count(DISTINCT o.id) AS n FROM customers c LEFT JOIN orders o ON o.customer = c.id GROUP BY c.region
+
+SELECT id, (SELECT count(DISTINCT e.v) FROM events e WHERE e.id = o.id) AS n FROM orders o
+
+SELECT sum(DISTINCT price) AS s, count(DISTINCT price) AS n FROM orders WHERE price <> 'NaN'
+
+SELECT bool_and(ok) AS a, bool_or(ok) AS b FROM orders
+
+-- postgres: DuckDB has no every
+SELECT customer, bool_and(qty > 1) AS a, bool_or(DISTINCT ok) AS b, every(ok OR qty > 2) AS c FROM orders GROUP BY customer
+
+SELECT customer FROM orders EXCEPT ALL SELECT id FROM customers
+
+SELECT customer FROM orders INTERSECT ALL SELECT id FROM customers
+
+SELECT id, qty FROM orders EXCEPT ALL SELECT id, v FROM events EXCEPT ALL SELECT qty, customer FROM orders
+
+SELECT qty AS x FROM orders INTERSECT ALL (SELECT v FROM events UNION ALL SELECT id FROM customers)
+
+SELECT note FROM orders EXCEPT ALL SELECT DISTINCT note FROM orders

@@ -162,6 +162,7 @@ def duckdb_answers(tables: Mapping[str, list[Row]], queries: Sequence[str]) -> l
     """What DuckDB answers."""
     with duckdb.connect() as database:
         database.execute("SET TimeZone = 'UTC'")
+        database.execute("SET default_null_order = 'nulls_last_on_asc_first_on_desc'")
         for name, columns in TABLES.items():
             types = ", ".join(f"{c.name} {_DUCKDB.get(str(c.type), str(c.type))}" for c in columns)
             database.execute(f"CREATE TABLE {name} ({types})")

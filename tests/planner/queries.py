@@ -42,6 +42,8 @@ class Queries:
 
     rng: random.Random
     names: int = 0
+    subqueries: int = 0
+    """How many levels of subqueries an expression may have here: not everywhere may it have any."""
 
     def name(self, prefix: str) -> str:
         """A name that no other part of the query has."""
@@ -71,6 +73,8 @@ class Queries:
             lambda: f"coalesce({sub(kind)}, {sub(kind)})",
             lambda: f"nullif({sub(kind)}, {sub(kind)})",
         ]
+        if self.subqueries and self.rng.random() < 0.25:
+            return self._subquery(kind, columns)
         if kind != "bool":
             general += [lambda: f"greatest({sub(kind)}, {sub(kind)})", lambda: f"least({sub(kind)}, {sub(kind)})"]
         return self.rng.choice(general + 3 * self._special(kind, sub))()
@@ -126,6 +130,41 @@ class Queries:
             "time": [lambda: f"date_trunc('hour', {sub('time')})", lambda: f"({sub('date')})::timestamptz"],
         }[kind]
 
+    def _subquery(self, kind: str, columns: Columns) -> str:
+        """A subquery as a value; it may refer to the columns around it."""
+        levels, self.subqueries = self.subqueries, self.subqueries - 1
+        alias = self.name("s")
+        table = self.rng.choice(list(_TABLES))
+        own = [(f"{alias}.{name}", k) for name, k in _TABLES[table]]
+        source = f"{table} AS {alias}"
+        pairs = [(a, b) for a, k in columns for b, other in own if k == other]
+        conditions = [" = ".join(self.rng.choice(pairs))] if pairs and self.rng.random() < 0.6 else []
+        if self.rng.random() < 0.4:
+            conditions.append(self.expression("bool", own + columns, 1))
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        self.subqueries = 0
+        if kind != "bool":
+            same = [f"{self.rng.choice(('max', 'min'))}({name})" for name, k in own if k == kind]
+            same.append(f"CASE WHEN count(*) > 1 THEN {self.rng.choice(_LITERALS[kind])} END")
+            text = f"(SELECT {self.rng.choice(same)} FROM {source}{where})"
+        elif self.rng.random() < 0.5:
+            text = f"({self.rng.choice(['', 'NOT '])}EXISTS (SELECT 1 FROM {source}{where}))"
+        else:
+            column, of = self.rng.choice(own)
+            value = self.expression(of, columns, 1)
+            text = f"({value} {self.rng.choice(['', 'NOT '])}IN (SELECT {column} FROM {source}{where}))"
+        self.subqueries = levels
+        return text
+
+    def _cut(self, width: int) -> str:
+        """ORDER BY and LIMIT that leave no doubt which rows are meant: by every column."""
+        if self.rng.random() < 0.8:
+            return ""
+        order = self.rng.sample(range(1, width + 1), width)
+        terms = [f"{i}{self.rng.choice(['', ' DESC', ' NULLS FIRST', ' DESC NULLS LAST'])}" for i in order]
+        offset = self.rng.choice(("", "", " OFFSET 1"))
+        return f" ORDER BY {', '.join(terms)} LIMIT {self.rng.randrange(5)}{offset}"
+
     def _from(self, depth: int) -> tuple[str, Columns]:
         """FROM's text and what it shows, qualified."""
         parts: list[str] = []
@@ -162,14 +201,22 @@ class Queries:
         return " AND ".join(chosen), True
 
     def _where(self, columns: Columns) -> str:
-        return f" WHERE {self.expression('bool', columns)}" if self.rng.random() < 0.5 else ""
+        if self.rng.random() < 0.5:
+            return ""
+        self.subqueries = 2
+        condition = self.expression("bool", columns)
+        self.subqueries = 0
+        return f" WHERE {condition}"
 
     def _plain(self, depth: int) -> tuple[str, Columns]:
         source, columns = self._from(depth)
+        self.subqueries = 1
         items = [(self.expression(kind, columns), self.name("c"), kind) for kind in self.rng.choices(KINDS, k=3)]
+        self.subqueries = 0
         chosen = ", ".join(f"{text} AS {name}" for text, name, _ in items)
         distinct = "DISTINCT " if self.rng.random() < 0.2 else ""
-        return f"SELECT {distinct}{chosen} FROM {source}{self._where(columns)}", [(n, k) for _, n, k in items]
+        query = f"SELECT {distinct}{chosen} FROM {source}{self._where(columns)}{self._cut(len(items))}"
+        return query, [(name, kind) for _, name, kind in items]
 
     def _grouped(self, depth: int) -> tuple[str, Columns]:
         source, columns = self._from(depth)
@@ -185,14 +232,20 @@ class Queries:
         if not inner:
             having = ""
         chosen = ", ".join(f"{text} AS {name}" for text, name, _ in outputs)
-        query = f"SELECT {chosen} FROM {source}{self._where(columns)}{group}{having}"
+        query = f"SELECT {chosen} FROM {source}{self._where(columns)}{group}{having}{self._cut(len(outputs))}"
         return query, [(name, kind) for _, name, kind in outputs]
 
     def _aggregate(self, columns: Columns) -> tuple[str, str]:
         kind = self.rng.choice(("int", "numeric", "float", "text", "date", "time"))
         argument = self.expression(kind, columns, 1)
         extremes = [(f"min({argument})", kind), (f"max({argument})", kind)]
-        counts = [("count(*)::int", "int"), (f"count({argument})::int", "int")]
+        counts = [
+            ("count(*)::int", "int"),
+            (f"count({argument})::int", "int"),
+            (f"count(DISTINCT {argument})::int", "int"),
+        ]
+        if kind == "numeric":
+            extremes.append((f"sum(DISTINCT {argument})", kind))
         sums = (
             [(f"sum({argument})", kind if kind != "int" else "numeric")] if kind in ("int", "numeric", "float") else []
         )
@@ -206,5 +259,7 @@ class Queries:
             source, columns = self._from(depth - 1)
             chosen = ", ".join(f"{self.expression(k, columns, 1)} AS {n}" for k, n in zip(kinds, names, strict=True))
             sides.append(f"SELECT {chosen} FROM {source}{self._where(columns)}")
-        word = self.rng.choice(("UNION ALL", "UNION ALL", "UNION", "EXCEPT", "INTERSECT"))
+        word = self.rng.choice(
+            ("UNION ALL", "UNION ALL", "UNION", "EXCEPT", "INTERSECT", "EXCEPT ALL", "INTERSECT ALL")
+        )
         return f"{sides[0]} {word} {sides[1]}", list(zip(names, kinds, strict=True))

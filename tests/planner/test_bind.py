@@ -73,6 +73,39 @@ def test_columns(query: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
+        (
+            "SELECT id FROM orders LEFT JOIN customers USING (nope)",
+            '1:50 column "nope" specified in USING clause does not exist in left table',
+        ),
+        (
+            "SELECT DISTINCT id FROM orders ORDER BY qty",
+            "1:41 for SELECT DISTINCT, ORDER BY expressions must appear in select list "
+            "(add it to the select list, or use GROUP BY)",
+        ),
+        (
+            "SELECT DISTINCT ON (id) id FROM orders ORDER BY qty, id",
+            "1:49 SELECT DISTINCT ON expressions must match initial ORDER BY expressions "
+            "(order by DISTINCT ON's expressions first)",
+        ),
+        ("SELECT id FROM orders ORDER BY 2", "1:32 ORDER BY position 2 is not in select list"),
+        ("SELECT id FROM orders LIMIT -1", "1:29 LIMIT must not be negative"),
+        ("SELECT id FROM orders LIMIT 'x'", '1:29 invalid input syntax for type bigint: "x"'),
+        (
+            "SELECT id FROM orders WHERE id IN (SELECT id, qty FROM orders)",
+            "1:36 subquery has too many columns (select one expression)",
+        ),
+        (
+            "SELECT id FROM orders WHERE id = (SELECT id, qty FROM orders)",
+            "1:34 subquery must return only one column (select one expression)",
+        ),
+        (
+            "SELECT (SELECT max(c.id) FROM customers c WHERE c.name = o.customer) AS m FROM orders o GROUP BY id",
+            '1:8 subquery uses ungrouped column "o.customer" from outer query (add o.customer to GROUP BY)',
+        ),
+        (
+            "SELECT id FROM orders o WHERE EXISTS (SELECT 1 FROM customers c WHERE c.name = o.nope)",
+            "1:80 column o.nope does not exist",
+        ),
         ("SELECT custmer FROM orders", '1:8 column "custmer" does not exist (did you mean "customer"?)'),
         ("SELECT o.custmer FROM orders o", '1:8 column o.custmer does not exist (did you mean "customer"?)'),
         ("SELECT id FROM order_s", '1:16 relation "order_s" does not exist (did you mean "orders"?)'),

@@ -139,6 +139,43 @@ def test_errors_of_rows_go_away_with_the_row() -> None:
     assert errors(flow, "v") == errors(flow, "w") == []
 
 
+def test_a_scalar_subquery_with_several_rows_is_an_error_of_the_row() -> None:
+    several = "more than one row returned by a subquery used as an expression"
+    flow = start(
+        {
+            "v": "SELECT id, (SELECT name FROM customers c WHERE c.id = o.customer) AS n FROM orders o",
+            "w": "SELECT id, (SELECT c.id FROM customers c) AS n FROM orders",
+        }
+    )
+    flow.step(
+        {
+            "orders": delta("orders", (1, 1, 5, 1), (2, 2, 5, 1), (3, None, 5, 1)),
+            "customers": delta("customers", (1, "a", 1), (7, "x", 1), (7, "y", 1)),
+        }
+    )
+    assert rows(flow, "v") == [(1, "a"), (2, None), (3, None)]
+    assert errors(flow, "v") == []
+    assert errors(flow, "w") == [several]
+    flow.step({"customers": delta("customers", (2, "b", 1), (2, "b", 1), (7, "x", -1), (7, "y", -1))})
+    assert errors(flow, "v") == [several]
+    flow.step({"customers": delta("customers", (2, "b", -1), (1, "a", -1))})
+    assert rows(flow, "v") == [(1, None), (2, "b"), (3, None)]
+    assert rows(flow, "w") == [(1, 2), (2, 2), (3, 2)]
+    assert errors(flow, "v") == errors(flow, "w") == []
+
+
+def test_a_left_join_on_a_key_keeps_no_keys_of_its_own() -> None:
+    query = "SELECT o.id, c.name FROM orders o LEFT JOIN customers c ON o.customer = c.id"
+    with_key, without = start({"v": query}, KEYS), start({"v": query})
+    assert len(with_key.statistics()) < len(without.statistics()) + 2
+    assert "arrange by (#0)" in without.explain()
+
+
+def test_an_aggregate_of_a_correlated_subquery_needs_no_domain() -> None:
+    query = "SELECT id, (SELECT count(*) FROM customers c WHERE c.id = o.customer) AS n FROM orders o"
+    assert "distinct" not in start({"v": query}).explain()
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -148,6 +185,8 @@ def test_errors_of_rows_go_away_with_the_row() -> None:
         "SELECT id FROM (SELECT id, 10 / qty AS x FROM orders) s",
         "SELECT id FROM orders WHERE FALSE AND 1 / 0 = 1",
         "SELECT customer FROM orders GROUP BY customer HAVING count(*) > 5 AND 10 / min(qty) > 1",
+        "SELECT o.id, (SELECT sum(10 / p.qty) FROM orders p WHERE p.id = o.id AND p.id = 2) AS s FROM orders o WHERE o.id = 2",
+        "SELECT c.id FROM customers c WHERE EXISTS (SELECT 1 FROM orders o WHERE o.id = c.id AND 10 / o.qty > 1)",
     ],
 )
 def test_an_error_that_cannot_matter_is_none(query: str) -> None:
@@ -190,6 +229,21 @@ def test_equal_parts_of_views_are_one_operator() -> None:
         ("SELECT o.id, c.id AS c FROM customers c LEFT JOIN orders o ON o.customer = c.id", [{"c", "id"}]),
         ("SELECT o.id, c.id AS c FROM customers c FULL JOIN orders o ON o.customer = c.id", []),
         ("SELECT o.id, c.id AS c FROM orders o LEFT JOIN customers c ON TRUE", [{"c", "id"}]),
+        ("SELECT id FROM orders WHERE customer IN (SELECT id FROM customers)", [{"id"}]),
+        ("SELECT id, (SELECT max(name) FROM customers c WHERE c.id = o.customer) AS n FROM orders o", [{"id"}]),
+        ("SELECT id, (SELECT name FROM customers c WHERE c.id = o.customer) AS n FROM orders o", [{"id"}]),
+        ("SELECT customer FROM orders ORDER BY id LIMIT 1", [set()]),
+        ("SELECT customer FROM orders ORDER BY id LIMIT 2", []),
+        ("SELECT DISTINCT ON (customer) customer, qty FROM orders ORDER BY customer, qty", [{"customer"}]),
+        (
+            "SELECT customer, n FROM (SELECT customer, row_number() OVER (PARTITION BY customer ORDER BY id) AS n FROM orders) x",
+            [{"customer", "n"}],
+        ),
+        (
+            "SELECT customer, qty "
+            "FROM (SELECT *, row_number() OVER (PARTITION BY customer ORDER BY id) AS n FROM orders) x WHERE n = 1",
+            [{"customer"}],
+        ),
         ("SELECT id FROM orders UNION ALL SELECT id FROM customers", []),
         ("SELECT id FROM orders UNION SELECT id FROM customers", [{"id"}]),
         ("SELECT id, qty FROM orders EXCEPT SELECT id, qty FROM orders", [{"id", "qty"}]),

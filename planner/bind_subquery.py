@@ -1,0 +1,103 @@
+"""Subqueries and row_number() in expressions, from sqlglot's tree to scalars that stand for them.
+
+Always true: a subquery sees the columns of the SELECTs around it where its own FROM has no column of the name. What is bound
+here holds a plan or an order; `planner.subqueries` makes columns of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from dataflow.types import BIGINT, BOOLEAN, Kind
+from planner.plan import Plan, Project
+from planner.relation import Relation
+from planner.scalar import Call, Cast, ColumnRef, Literal, RowNumber, Scalar, Subquery
+from planner.scope import Scope
+
+if TYPE_CHECKING:
+    from planner.bind import Binder, Bound
+
+_WITHOUT = ("JOIN conditions", "LIMIT", "OFFSET")
+"""Clauses in which there are no subqueries."""
+
+
+def _relation(binder: Binder, query: exp.Expr, node: exp.Expr) -> Relation:
+    env = binder.env
+    if env is None or binder.clause in _WITHOUT:
+        raise binder.text.unsupported(node, f"a subquery in {binder.clause}", "write the condition in WHERE")
+    return env.bind_query(query, env.inside(binder.scope))
+
+
+def _one_column(binder: Binder, node: exp.Expr, what: str) -> Relation:
+    binder.text.only(node, "this")
+    relation = _relation(binder, node.this, node)
+    if len(relation.columns) != 1:
+        raise binder.text.error(node, what, "select one expression")
+    return relation
+
+
+def exists(binder: Binder, node: exp.Expr) -> Bound:
+    """Bind `EXISTS (SELECT ...)`."""
+    binder.text.only(node, "this")
+    query = node.this.this if isinstance(node.this, exp.Subquery) else node.this
+    return Subquery("exists", _relation(binder, query, node).plan, binder.depth, BOOLEAN)
+
+
+def scalar(binder: Binder, node: exp.Expr) -> Bound:
+    """Bind `(SELECT ...)` as the value of its one row, or NULL."""
+    relation = _one_column(binder, node, "subquery must return only one column")
+    return Subquery("scalar", relation.plan, binder.depth, relation.columns[0][1])
+
+
+def in_query(binder: Binder, node: exp.Expr) -> Bound:
+    """Bind `a IN (SELECT ...)`."""
+    if isinstance(node.this, exp.Tuple):
+        raise binder.text.unsupported(node.this, "a row value in IN", "use EXISTS and compare the columns one by one")
+    value = binder.bind(node.this)
+    query = node.args["query"]
+    relation = _one_column(binder, query, "subquery has too many columns")
+    _, type_, null = relation.columns[0]
+    same = binder.call(node, "=", [value, ColumnRef(0, type_, "value")])
+    assert isinstance(same, Call)
+    left, right = same.args
+    plan: Plan = relation.plan if isinstance(right, ColumnRef) else Project(relation.plan, (right,))
+    nulls = null or _nullable(left, binder.scope)
+    return Subquery("in", plan, binder.depth, BOOLEAN, left, nulls)
+
+
+def _nullable(value: Scalar, scope: Scope) -> bool:
+    if isinstance(value, Cast):
+        return value.arg.type.kind is Kind.JSONB or _nullable(value.arg, scope)
+    if isinstance(value, Literal):
+        return value.value is None
+    if isinstance(value, ColumnRef):
+        return all(field.nullable for field in scope.visible if field.index == value.index)
+    return True
+
+
+def window(binder: Binder, node: exp.Expr) -> Bound:
+    """Bind `row_number() OVER (PARTITION BY ... ORDER BY ...)`."""
+    text, call = binder.text, node.this
+    name = call.this.lower() if isinstance(call, exp.Anonymous) and isinstance(call.this, str) else ""
+    if name != "row_number":
+        raise text.unsupported(node)
+    text.only(node, "this", "partition_by", "order", "over")
+    text.only(call, "this")
+    if binder.clause not in ("SELECT", "ORDER BY"):
+        raise text.error(node, f"window functions are not allowed in {binder.clause}", "filter in an outer SELECT")
+    if binder.aggregates is not None and binder.aggregates.nested:
+        raise text.error(node, "aggregate function calls cannot contain window function calls")
+    partition = tuple(binder.typed(one) for one in node.args.get("partition_by") or [])
+    order: list[tuple[Scalar, bool, bool]] = []
+    clause = node.args.get("order")
+    if clause is not None:
+        text.only(clause, "expressions")
+        for item in clause.expressions:
+            text.only(item, "this", "desc", "nulls_first")
+            term = binder.typed(item.this)
+            if term.type.kind is Kind.JSONB:
+                raise text.unsupported(item.this, "ORDER BY jsonb", "order by a value in it: doc ->> 'a'")
+            order.append((term, bool(item.args.get("desc")), bool(item.args.get("nulls_first"))))
+    return RowNumber(partition, tuple(order), BIGINT)

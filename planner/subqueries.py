@@ -1,0 +1,266 @@
+"""Values that take rows to find: subqueries in expressions, and row numbers, as columns of the rows they stand in.
+
+    WHERE EXISTS (...), IN (...) and their opposites      semi-joins and anti-joins
+    any other subquery in an expression                   a left join with its value for each outer row
+    row_number() OVER (...)                               TopK that keeps every row and its place
+
+Always true: what comes out of here holds no Subquery and no RowNumber of its SELECT; what it still refers to outside are the
+SELECTs further out. Deliberately unknown: how subqueries are bound (`planner.bind_query`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from dataflow.spine import Order
+from dataflow.types import BOOLEAN
+from planner.decorrelate import Dependent, default_of, inward, is_outer, outer_columns, outward
+from planner.keys import Key, keys_of
+from planner.plan import (
+    Distinct,
+    Filter,
+    OuterJoin,
+    Pairs,
+    Plan,
+    Project,
+    Reduce,
+    SemiJoin,
+    Single,
+    TopK,
+    inputs,
+    own_scalars,
+)
+from planner.scalar import Call, Case, ColumnRef, Literal, RowNumber, Scalar, Subquery
+from planner.scalars import can_fail, conjuncts, rewrite, substitute, walk
+
+_TRUE, _FALSE = Literal(True, BOOLEAN), Literal(False, BOOLEAN)
+
+
+def filtered(plan: Plan, condition: Scalar) -> Plan:
+    """The rows for which the condition is TRUE."""
+    parts = conjuncts(condition)
+    plain = tuple(part for part in parts if not _stands_in(part))
+    plan = Filter(plan, plain) if plain else plan
+    rest: list[Scalar] = []
+    for part in (part for part in parts if _stands_in(part)):
+        test, anti = (part.args[0], True) if isinstance(part, Call) and part.function == "not" else (part, False)
+        if not isinstance(test, Subquery) or test.kind == "scalar" or (test.value and _stands_in(test.value)):
+            rest.append(part)
+            continue
+        if test.kind == "in":
+            if anti and test.nulls:
+                rest.append(_in_cannot_be_unknown(test))
+            test = _found(test)
+        plan = _semi_join(plan, test, anti)
+    if not rest:
+        return plan
+    wider, tests = attached(plan, tuple(rest))
+    types = plan.types
+    return Project(Filter(wider, tests), tuple(ColumnRef(i, type_, f"#{i}") for i, type_ in enumerate(types)))
+
+
+def attached(plan: Plan, scalars: tuple[Scalar, ...]) -> tuple[Plan, tuple[Scalar, ...]]:
+    """The plan with a column more for each value that takes rows to find, and the scalars over it."""
+    if not any(map(_stands_in, scalars)):
+        return plan, scalars
+    base = plan
+    columns: dict[Scalar, Scalar] = {}
+
+    def change(node: Scalar) -> Scalar | None:
+        return columns.get(node)
+
+    scalars = tuple(rewrite(scalar, _without_in) for scalar in scalars)
+    for node in _nodes(scalars, Subquery):
+        assert isinstance(node, Subquery)
+        plan, columns[node] = _with_value(plan, base, node)
+    scalars = tuple(rewrite(scalar, change) for scalar in scalars)
+    for node in _nodes(scalars, RowNumber):
+        assert isinstance(node, RowNumber)
+        plan, columns[node] = _with_place(plan, node)
+    return plan, tuple(rewrite(scalar, change) for scalar in scalars)
+
+
+def _nodes(scalars: Iterable[Scalar], kind: type) -> list[Scalar]:
+    return list(dict.fromkeys(node for scalar in scalars for node in walk(scalar) if isinstance(node, kind)))
+
+
+def _stands_in(scalar: Scalar) -> bool:
+    """Whether there is a value in it that takes rows to find."""
+    return any(isinstance(node, Subquery | RowNumber) for node in walk(scalar))
+
+
+# IN, made of EXISTS
+
+
+def _found(test: Subquery) -> Subquery:
+    """Whether the subquery of an IN has a row that is equal to the value."""
+    assert test.value is not None
+    column = ColumnRef(0, test.plan.types[0], "value")
+    same = Call("=", (inward(test.value, test.depth), column), BOOLEAN)
+    return Subquery("exists", Filter(test.plan, (same,)), test.depth, BOOLEAN)
+
+
+def _has_rows(test: Subquery) -> Subquery:
+    return Subquery("exists", test.plan, test.depth, BOOLEAN)
+
+
+def _has_null(test: Subquery) -> Subquery:
+    null = Call("is_null", (ColumnRef(0, test.plan.types[0], "value"),), BOOLEAN)
+    return Subquery("exists", Filter(test.plan, (null,)), test.depth, BOOLEAN)
+
+
+def _in_cannot_be_unknown(test: Subquery) -> Scalar:
+    """That an IN which finds nothing is FALSE, not NULL: the subquery is empty, or no NULL is on either side."""
+    assert test.value is not None
+    known = Call("is_not_null", (test.value,), BOOLEAN), Call("not", (_has_null(test),), BOOLEAN)
+    return Call("or", (Call("not", (_has_rows(test),), BOOLEAN), Call("and", known, BOOLEAN)), BOOLEAN)
+
+
+def _without_in(node: Scalar) -> Scalar | None:
+    """An IN as a value: TRUE, FALSE or NULL."""
+    if not isinstance(node, Subquery) or node.kind != "in":
+        return None
+    found: tuple[Scalar, Scalar] = (_found(node), _TRUE)
+    if not node.nulls:
+        return Case((found,), _FALSE, BOOLEAN)
+    known: tuple[Scalar, Scalar] = (_in_cannot_be_unknown(node), _FALSE)
+    return Case((found, known), Literal(None, BOOLEAN), BOOLEAN)
+
+
+# Semi-joins
+
+
+def _semi_join(plan: Plan, test: Subquery, anti: bool) -> Plan:
+    """The rows for which the subquery has rows, or has none."""
+    width, depth = len(plan.types), test.depth
+    below, on = _pulled(test.plan)
+    # What could fail is asked of the rows alone that the other conditions let meet.
+    correlated = any(is_outer(p, depth) for p in on)
+    here = tuple(p for p in on if is_outer(p, depth) or (correlated and can_fail(p)))
+    inner = tuple(p for p in on if p not in here)
+    if not outer_columns(below, depth):
+        right = Filter(below, inner) if inner else below
+        return SemiJoin(plan, right, (), tuple(outward(p, depth, width) for p in here), anti)
+    values, equal = _dependent(plan, plan, test.plan, depth, False)
+    return SemiJoin(plan, values, equal, (), anti, True)
+
+
+def _pulled(plan: Plan) -> tuple[Plan, tuple[Scalar, ...]]:
+    """A plan and predicates over it that leave rows exactly where the given plan has some."""
+    predicates: tuple[Scalar, ...] = ()
+    while True:
+        match plan:
+            case Filter():
+                predicates = plan.predicates + predicates
+                plan = plan.input
+            case Project():
+                predicates = tuple(substitute(p, plan.outputs) for p in predicates)
+                plan = plan.input
+            case Distinct():
+                plan = plan.input
+            case TopK(offset=0, numbered=False, limit=limit) if not predicates and limit != 0:
+                plan = plan.input
+            case _:
+                return plan, predicates
+
+
+# Values
+
+
+def _dependent(plan: Plan, base: Plan, subquery: Plan, depth: int, exact: bool) -> tuple[Plan, Pairs]:
+    """The subquery for all rows of `base`, and the pairs that join it to `plan`, whose first columns are those of `base`."""
+    references = outer_columns(subquery, depth)
+    if not references:
+        return subquery, ()
+    dependent = Dependent(base, references, depth, exact or _may_fail(subquery))
+    return dependent.over(subquery), dependent.pairs(references, len(plan.types))
+
+
+def _may_fail(plan: Plan) -> bool:
+    """Whether rows of a plan may be errors, aggregates that overflow aside."""
+    own = isinstance(plan, Single) or any(map(can_fail, own_scalars(plan)))
+    return own or any(map(_may_fail, inputs(plan)))
+
+
+def _with_value(plan: Plan, base: Plan, test: Subquery) -> tuple[Plan, Scalar]:
+    """The plan with a column from which the subquery's value is computed, and how."""
+    if test.kind == "scalar":
+        aggregate = _aggregate(test.plan)
+        if aggregate is not None:
+            return _with_aggregates(plan, base, test, *aggregate)
+    rows = test.plan
+    single = test.kind == "scalar" and Key() not in keys_of(rows, {})
+    values, equal = _dependent(plan, base, rows, test.depth, single)
+    count = len(equal)
+    if test.kind == "exists":
+        keys = tuple(ColumnRef(i, type_, f"#{i}") for i, type_ in enumerate(values.types[:count]))
+        values = Distinct(Project(values, (*keys, _TRUE)))
+    elif single:
+        values = Single(values, count)
+    joined, (value,) = _joined(plan, values, equal)
+    return joined, Call("is_true", (value,), BOOLEAN) if test.kind == "exists" else value
+
+
+def _joined(plan: Plan, values: Plan, equal: Pairs) -> tuple[Plan, tuple[ColumnRef, ...]]:
+    """The plan with the values beside it, NULL where there are none."""
+    width, count = len(plan.types), len(equal)
+    joined = OuterJoin(plan, values, equal, (), False, True)
+    types = joined.types
+    kept = [*range(width), *range(width + count, len(types))]
+    wider = Project(joined, tuple(ColumnRef(i, types[i], f"#{i}") for i in kept))
+    return wider, tuple(ColumnRef(i, wider.types[i], f"#{i}") for i in range(width, len(kept)))
+
+
+def _aggregate(plan: Plan) -> tuple[Reduce, Scalar] | None:
+    """A subquery that is one expression over aggregates without GROUP BY, as these two."""
+    value: Scalar = ColumnRef(0, plan.types[0], "value")
+    while isinstance(plan, Project):
+        value = substitute(value, plan.outputs)
+        plan = plan.input
+    return (plan, value) if isinstance(plan, Reduce) and not plan.keys else None
+
+
+def _with_aggregates(plan: Plan, base: Plan, test: Subquery, reduce: Reduce, value: Scalar) -> tuple[Plan, Scalar]:
+    """Beside each row the aggregates over its subquery's rows; the value is computed from them and the row itself."""
+    references = outer_columns(reduce, test.depth)
+    equal: Pairs = ()
+    groups, width = reduce, len(plan.types)
+    if references:
+        dependent = Dependent(base, references, test.depth, _may_fail(reduce))
+        groups, equal = dependent.grouped(reduce), dependent.pairs(references, width)
+    joined, found = _joined(plan, groups, equal)
+    values = tuple(default_of(call, ref) for call, ref in zip(groups.aggregates, found, strict=True))
+    # The columns of the subquery are moved out of the way of the row's own while both are in one expression.
+    moved = outward(value, test.depth, width)
+
+    def change(node: Scalar) -> Scalar | None:
+        if isinstance(node, ColumnRef):
+            return values[node.index - width] if node.index >= width else node
+        return None
+
+    return joined, rewrite(moved, change)
+
+
+# Row numbers
+
+
+def _with_place(plan: Plan, number: RowNumber) -> tuple[Plan, Scalar]:
+    """The plan with the row's place in its partition."""
+    width = len(plan.types)
+    wanted = (*number.partition, *(term for term, _, _ in number.order))
+    computed = list(dict.fromkeys(scalar for scalar in wanted if not isinstance(scalar, ColumnRef)))
+    place = {scalar: width + i for i, scalar in enumerate(computed)}
+
+    def column(scalar: Scalar) -> int:
+        return scalar.index if isinstance(scalar, ColumnRef) else place[scalar]
+
+    own = tuple(ColumnRef(i, type_, f"#{i}") for i, type_ in enumerate(plan.types))
+    below = Project(plan, own + tuple(computed)) if computed else plan
+    group = tuple(dict.fromkeys(map(column, number.partition)))
+    order = tuple(Order(column(term), descending, first) for term, descending, first in number.order)
+    numbered = TopK(below, group, order, None, 0, True)
+    last = ColumnRef(len(numbered.types) - 1, number.type, "row_number")
+    if not computed:
+        return numbered, last
+    return Project(numbered, (*own, last)), replace(last, index=width)

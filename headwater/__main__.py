@@ -1,4 +1,4 @@
-"""The command `headwater`: run, check, schema, demo.
+"""The command `headwater`: run, check, explain, schema, demo.
 
 Heavy imports stand inside the commands, so that `--help` answers at once. In an installed wheel the rooms lie in
 `headwater/rooms`; that folder goes first on the path here, before any of them is imported.
@@ -52,6 +52,20 @@ def run(file: Path, log_level: str, log_format: str) -> None:
 
     checked = _checked(file)
     sys.exit(run_service(checked, log_level, log_format))
+
+
+@main.command()
+@_FILE
+@click.argument("view", required=False)
+def explain(file: Path, view: str | None) -> None:
+    """Print how the views of FILE, or VIEW alone, are computed: plan, operators, unique keys, what is append-only or shared."""
+    from headwater.errors import HeadwaterError
+    from headwater.explain import explain as explain_file
+
+    try:
+        click.echo(explain_file(_checked(file), view))
+    except HeadwaterError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @main.command()

@@ -19,11 +19,13 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 
-from config.settings import parse_address
+from config.settings import parse_address, parse_memory
+from dataflow.memory import MemoryLimit
 from dataflow.step import Dataflow
 from dataflow.types import Schema
 from headwater.check import Checked
 from headwater.errors import HeadwaterError, StartError
+from headwater.runs import RunFiles
 from headwater.ticks import OPENING, Rooms, TickLoop
 from ingest.decode import avro_columns, make_decoder
 from ingest.embedded import EmbeddedBroker
@@ -80,6 +82,7 @@ class Service:
         self._thread: threading.Thread | None = None
         self._http: HttpServer | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._runs: RunFiles | None = None
 
     def start(self) -> None:
         """Build every room and start the tick loop. StartError when something of this machine is in the way."""
@@ -130,6 +133,8 @@ class Service:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         self.left_behind = [thread.name for thread in threads if thread.is_alive()]
+        if self._runs is not None:
+            self._runs.close()
         if self._remap is not None:
             self._remap.close()
         for broker in self._brokers:
@@ -219,6 +224,7 @@ class Service:
         schemas = self._schemas(registries)
         planned = plan_views(schemas, {name: view.sql for name, view in self.settings.views.items()})
         self._dataflow = self._plan(planned, schemas)
+        self._limit_memory(self._dataflow)
         for name, source in self.settings.sources.items():
             decoder = make_decoder(source, schemas[name], registries[source.kafka])
             group = f"headwater-{self.settings.name}"
@@ -269,6 +275,15 @@ class Service:
                         raise StartError("stopped while waiting for the schema registry") from error
         self._waiting = ""
         return schemas
+
+    def _limit_memory(self, dataflow: Dataflow) -> None:
+        """Sweep what an earlier process left, and let state beyond the limit go to files."""
+        folder = Path(self._scratch.name if self._scratch is not None else self.settings.state) / "runs"
+        limit = parse_memory(self.settings.memory)
+        if limit is not None or folder.exists():
+            self._runs = RunFiles(folder)
+        if limit is not None and self._runs is not None:
+            dataflow.limit_memory(MemoryLimit(self._runs, limit))
 
     def _plan(self, planned: PlannedViews, schemas: Mapping[str, Schema]) -> Dataflow:
         upserts = {

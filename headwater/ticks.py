@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,7 +23,7 @@ from dataflow.delta import Delta
 from dataflow.rows import concat_deltas, consolidate
 from dataflow.step import Dataflow
 from headwater.errors import StateError
-from headwater.replay import fold, positions
+from headwater.replay import Fold, fold, positions
 from ingest.remap import Binding, RemapLog
 from ingest.source import Range, ReplayMismatch, Source, Taken, verify
 from serve.metrics import Metrics
@@ -50,6 +51,9 @@ PATIENCE = 10.0
 LEAST_FUEL = 16_384
 """Rows of merge work that every tick may do."""
 
+
+COMPACT_BYTES = 64 << 20
+"""Size from which a start replaces the remap log by its folds: some 300,000 ticks."""
 
 OPENING = "opening sinks"
 """The phase in which the loop waits for the sinks' broker; closing the sinks ends it."""
@@ -182,10 +186,9 @@ class TickLoop:
         with ThreadPoolExecutor(max(1, len(self._rooms.sinks)), "open-sink") as pool:
             opening = {name: pool.submit(sink.open) for name, sink in self._rooms.sinks.items()}
         for name, future in opening.items():
-            try:
+            # A halted one says why in its status and takes nothing; views and other sinks go on.
+            with suppress(SinkHaltedError):
                 self._resume[name] = future.result()
-            except SinkHaltedError:
-                self._resume[name] = None  # it says why in its status and takes nothing; views and other sinks go on
         times = {binding.time for binding in self._rooms.remap.bindings}
         for name, frontier in self._resume.items():
             if frontier is not None and frontier - 1 not in times:
@@ -203,7 +206,9 @@ class TickLoop:
             if name in self._rooms.sources:
                 self._rooms.sources[name].replay_to(ends, topic_ids.get(name, ""))
         frontiers = [frontier for frontier in self._resume.values() if frontier is not None]
-        for part in fold(self._rooms.remap.bindings, frontiers):
+        folds = fold(self._rooms.remap.bindings, frontiers)
+        self._compact(folds, topic_ids)
+        for part in folds:
             pending = Pending()
             for name, ranges in part.ranges.items():
                 if name in self._rooms.sources and name not in self._unusable:
@@ -212,6 +217,26 @@ class TickLoop:
                 return
             self._to_sinks(part.time, pending)
         self._rooms.remap.forget()
+
+    def _compact(self, folds: list[Fold], topic_ids: dict[str, str]) -> None:
+        """Let a large log hold its folds only, unless a sink halted before it told its frontier, which no fold may cross."""
+        remap = self._rooms.remap
+        if remap.nbytes < COMPACT_BYTES or self._resume.keys() != self._rooms.sinks.keys():
+            return
+        before = remap.nbytes
+        remap.rewrite(
+            [
+                Binding(
+                    time=part.time,
+                    ranges={name: tuple(pieces.values()) for name, pieces in part.ranges.items()},
+                    topic_ids={name: topic_ids[name] for name in part.ranges if name in topic_ids},
+                    catalog=self._rooms.catalog,
+                    epoch=self._epoch,
+                )
+                for part in folds
+            ]
+        )
+        log.info("remap log compacted", bytes_before=before, bytes=remap.nbytes)
 
     def _replay_source(self, name: str, ranges: Mapping[int, Range], pending: Pending) -> None:
         """Read one source's ranges again; a difference to what the log says makes the source unusable, never wrong."""

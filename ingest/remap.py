@@ -117,6 +117,19 @@ class RemapLog:
         self._size += len(data)
         self._last = last
 
+    def rewrite(self, bindings: Sequence[Binding]) -> None:
+        """Put these bindings, the folds of all that the log holds, in the place of it; a crash leaves the one or the other.
+
+        ValueError when they end at another time. OSError when the disk refuses: the log is as it was.
+        """
+        if (bindings[-1].time if bindings else None) != self._last:
+            raise ValueError(f"folds of {self._path} must end at its last time {self._last}")
+        temporary = _write(self._path, b"".join(encode(binding) for binding in bindings))
+        file = temporary.open("r+b", buffering=0)
+        _rename(temporary, self._path)
+        self._file.close()
+        self._file, self._size = file, file.seek(0, os.SEEK_END)
+
     def forget(self) -> None:
         """Drop `bindings` from memory once they were replayed; the file keeps them."""
         self.bindings = []
@@ -213,11 +226,20 @@ def _damage(path: str, at: int, what: str) -> RemapError:
 
 def _create(path: Path) -> None:
     """Make an empty log that is either whole or not there."""
+    _rename(_write(path, b""), path)
+
+
+def _write(path: Path, frames: bytes) -> Path:
+    """A log with these frames beside `path`, durable but not yet under its name."""
     temporary = path.with_suffix(".new")
     with temporary.open("wb") as file:
-        file.write(HEADER)
+        file.write(HEADER + frames)
         file.flush()
         os.fsync(file.fileno())
+    return temporary
+
+
+def _rename(temporary: Path, path: Path) -> None:
     temporary.rename(path)
     for folder in (path.parent, path.parent.parent):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

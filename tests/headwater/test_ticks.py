@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from dataflow.delta import Delta
 from dataflow.types import BIGINT, TEXT, Column
+from headwater import ticks
 from headwater.errors import StateError
 from headwater.ticks import RUNNING, Rooms, TickLoop
 from ingest.remap import FILE, Binding, RemapLog, read
@@ -357,7 +358,11 @@ def test_a_changed_topic_blocks_only_its_views(tmp_path: Path) -> None:
     assert [binding.time for binding in again.bindings] == [*house.times, *again.times]
 
 
-def test_a_restart_gives_sinks_what_they_miss(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compact_from", [ticks.COMPACT_BYTES, 0])
+def test_a_restart_gives_sinks_what_they_miss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compact_from: int
+) -> None:
+    monkeypatch.setattr(ticks, "COMPACT_BYTES", compact_from)
     with running(House(tmp_path)) as house:
         for n in range(4):
             house.items.push((n, 1))
@@ -374,6 +379,8 @@ def test_a_restart_gives_sinks_what_they_miss(tmp_path: Path) -> None:
         missed, new = again.sinks["totals_out"].writes
         assert missed == (house.times[-1], [(2, 1, 1), (3, 1, 1)]), "what was written and not durable, as one change"
         assert new[1] == [(9, 9, 1)]
+    kept = [binding.time for binding in again.bindings]
+    assert kept == [*([wrote[1][0]] if compact_from == 0 else house.times[:-1]), house.times[-1], *again.times]
 
 
 def test_a_sink_that_another_folder_wrote_halts(tmp_path: Path) -> None:

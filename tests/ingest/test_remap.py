@@ -196,3 +196,17 @@ def test_a_changed_range_says_how() -> None:
         ReplayMismatch, match=r"t\[0\] from offset 0 to 9 has the same 9 records as before, but with other contents"
     ):
         compare("t", before, {0: Range(0, 0, 9, 9, 8)})
+
+
+def test_rewrite_keeps_the_time_and_goes_on(tmp_path: Path) -> None:
+    log = RemapLog.open(tmp_path)
+    log.append([_binding(time) for time in (1, 2, 3)])
+    with pytest.raises(ValueError, match="must end at its last time 3"):
+        log.rewrite([_binding(2)])
+    log.rewrite([_binding(3)])
+    assert log.nbytes == (tmp_path / "remap.log").stat().st_size
+    log.append([_binding(4)])
+    log.close()
+    again = RemapLog.open(tmp_path)
+    assert [found.time for found in again.bindings] == [3, 4]
+    again.close()

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dataflow.delta import Delta
 from dataflow.types import TEXT, Schema
@@ -24,7 +23,8 @@ from ingest.decode import Decoded
 from ingest.messages import Messages
 from ingest.ranges import Range
 
-_ZERO = pa.scalar(0, pa.int64())
+FEW_RUNS = 64
+"""Runs of messages of one partition in a chunk that are added up one by one; beyond, messages are sorted by partition first."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -152,13 +152,16 @@ class ReadAhead:
     def take(self, limit: int, until: Mapping[int, int] | None) -> Taken | None:
         """Up to `limit` messages; with `until` none at or after these offsets, nor of other partitions.
 
-        None when there is nothing to take. With `until`, ranges also cover offsets without records, up to the cut.
+        Fewer, where one more would split a batch behind another. None when there is nothing to take. With `until`, ranges also
+        cover offsets without records, up to the cut.
         """
         with self._lock:
             parts: list[Chunk] = []
             left: deque[Chunk] = deque()
             wanted = limit
             while self._chunks and wanted > 0:
+                if parts and len(self._chunks[0]) > wanted:
+                    break  # whole chunks are not copied
                 chunk = self._chunks.popleft()
                 part, rest = _cut(chunk, wanted, until)
                 self._rows -= len(chunk)
@@ -222,9 +225,7 @@ class ReadAhead:
 
 def make_chunk(topic: str, messages: Messages, decoded: Decoded, ends: Mapping[int, int]) -> Chunk:
     """The chunk of one batch of messages of `topic` and what they decoded to."""
-    sizes = np.zeros(len(messages), np.int64)
-    for column in (messages.values, messages.keys):
-        sizes += pc.fill_null(pc.binary_length(column), _ZERO).to_numpy(zero_copy_only=False)
+    sizes = _lengths(messages.values) + _lengths(messages.keys)
     errors = tuple(
         (error.row, f"{topic}[{messages.partitions[error.row]}]@{messages.offsets[error.row]}: {error.reason}")
         for error in decoded.errors
@@ -279,14 +280,26 @@ def _sums(parts: Iterable[Chunk]) -> dict[int, tuple[int, int]]:
     for part in parts:
         if not len(part):
             continue
-        order = np.argsort(part.partitions, kind="stable")
-        sorted_partitions = part.partitions[order]
-        starts = np.flatnonzero(np.diff(sorted_partitions, prepend=-1))
-        digests = np.add.reduceat(part.digests[order], starts)
+        partitions, digests = part.partitions, part.digests
+        starts = np.flatnonzero(np.diff(partitions, prepend=-1))
+        if len(starts) > FEW_RUNS:
+            order = np.argsort(partitions, kind="stable")
+            partitions, digests = partitions[order], digests[order]
+            starts = np.flatnonzero(np.diff(partitions, prepend=-1))
         counts = np.diff(starts, append=len(part))
-        for partition, count, digest in zip(
-            sorted_partitions[starts].tolist(), counts.tolist(), digests.tolist(), strict=True
-        ):
+        added = np.add.reduceat(digests, starts)
+        for partition, count, digest in zip(partitions[starts].tolist(), counts.tolist(), added.tolist(), strict=True):
             before = sums.get(partition, (0, 0))
             sums[partition] = (before[0] + count, (before[1] + digest) & ((1 << 64) - 1))
     return sums
+
+
+def _lengths(column: pa.LargeBinaryArray) -> npt.NDArray[np.int64]:
+    """Bytes of each entry, 0 for NULL."""
+    if column.null_count == len(column):
+        return np.zeros(len(column), np.int64)
+    offsets = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
+    lengths = np.diff(offsets)
+    if column.null_count:
+        lengths[column.is_null().to_numpy(zero_copy_only=False)] = 0
+    return lengths

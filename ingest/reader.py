@@ -260,12 +260,13 @@ class Reader:
             self._event(partition, code, text)
 
     def _add(self, consumer: Consumer, messages: Messages, eofs: Mapping[int, int], size: int) -> None:
-        for partition in np.unique(messages.partitions).tolist():
+        present = np.flatnonzero(np.bincount(messages.partitions)).tolist()
+        for partition in present:
             mine = messages.offsets[messages.partitions == partition]
             self._next[partition] = int(mine[-1]) + 1
         for partition, offset in eofs.items():
             self._next[partition] = max(offset, self._next.get(partition, 0))
-        ends = {p: self._next[p] for p in {*np.unique(messages.partitions).tolist(), *eofs}}
+        ends = {p: self._next[p] for p in {*present, *eofs}}
         decoded = self._decode(messages)
         if decoded is None:
             return

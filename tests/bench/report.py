@@ -54,7 +54,13 @@ def machine() -> dict[str, Any]:
     """What was measured on."""
     models = [row.split(":")[1].strip() for row in _lines("/proc/cpuinfo") if row.startswith("model name")]
     model = models[0] if models else platform.processor()
-    return {"cpu": model, "cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()}
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "system": platform.system(),
+    }
 
 
 def _lines(path: str) -> Iterable[str]:
@@ -66,7 +72,8 @@ def table(measured: Sequence[Result], peers: Sequence[Result]) -> str:
     events = measured[0]["events"] if measured else 0
     host = machine()
     rows = [
-        f"{events:,} events, {host['cpu']}, one core, Python {host['python']}. Every answer equals DuckDB's.",
+        f"{events:,} events; one of {host['cores']} cores ({host['cpu']}), load average of the machine {host['load']:.1f}, "
+        f"Python {host['python']}. Every answer equals DuckDB's.",
         "",
         "| workload | catch-up, M rows/s | catch-up / DuckDB | tick p50, ms | tick p99, ms | p50 first → last tenth | "
         "last tenth / DuckDB | state rows | bytes per state row | memory, MB |",

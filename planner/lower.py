@@ -259,6 +259,7 @@ class Lowering:
         place = {scalar: i for i, scalar in enumerate(scalars)}
         below = self.lower(Project(plan.input, tuple(scalars)))
         if any(call.distinct for call in calls):
-            below = self._builder.distinct(below)
+            below = self._builder.distinct(below, self._grows(plan.input))
         aggregates = [Aggregate(a.function, None if a.argument is None else place[a.argument], a.type) for a in calls]
-        return self._builder.reduce(below, [place[key] for key in plan.keys], aggregates, default_row=not plan.keys)
+        keys, grows = [place[key] for key in plan.keys], self._grows(plan.input)
+        return self._builder.reduce(below, keys, aggregates, default_row=not plan.keys, append_only=grows)

@@ -24,7 +24,7 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from ingest.kernels._consumer import Consumer
 from ingest.librdkafka import consumer_properties, library_path
-from tests.bench import decoders
+from tests.bench import decoders, nexmark
 from tests.bench.end_to_end import broker, hydration_seconds
 from tests.bench.pinned import pinned
 from tests.bench.threads import operator_seconds, thread_seconds
@@ -111,7 +111,7 @@ def topic_to_view(kafka: KafkaServer, kind: str) -> dict[str, Any]:
     topic = f"bench_bids_{kind}"
     kafka.create_topic(topic, PARTITIONS)
     connection = {"bootstrap.servers": kafka.bootstrap}
-    columns = {column.name: f"{column.type} not null" for column in decoders.BIDS}
+    columns = {column.name: f"{column.type} not null" for column in nexmark.BIDS}
     with running_registry() as registry:
         if kind == "avro":
             connection["schema.registry.url"] = registry.url

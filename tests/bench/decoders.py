@@ -113,7 +113,7 @@ def batches(values: Sequence[bytes]) -> list[Messages]:
 
 def ours(kind: str, values: Sequence[bytes]) -> Callable[[], list[tuple[pa.Array, ...]]]:
     """The service's decoder of this format over all values."""
-    settings = Source(kafka="main", topic="bids", format=kind)
+    settings = Source.model_validate({"kafka": "main", "topic": "bids", "format": kind})
     registry: Any = OneSchema() if kind == "avro" else None
     decoder = make_decoder(settings, BIDS, registry)
     messages = batches(values)

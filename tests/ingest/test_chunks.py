@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataflow.types import BIGINT, Column
-from ingest.chunks import Chunk, ReadAhead, Taken
+from ingest.chunks import FEW_RUNS, Chunk, ReadAhead, Taken, make_chunk
+from ingest.decode import Decoded
+from ingest.messages import Messages
 
 SCHEMA = (Column("offset", BIGINT),)
 PARTITIONS = 3
@@ -172,3 +174,48 @@ def test_full_beyond_either_limit(rows: int, size: int) -> None:
     assert ahead.full
     ahead.take(3, None)
     assert not ahead.full
+
+
+def test_whole_batches_are_taken_as_they_are() -> None:
+    ahead = ReadAhead(SCHEMA, 1000, 1 << 20)
+    ahead.open({0: 0})
+    ahead.add(_chunk([(0, offset) for offset in range(3)], {0: 3}))
+    ahead.add(_chunk([(0, offset) for offset in range(4, 7)], {0: 7}))
+    ahead.add(_chunk([(0, offset) for offset in range(8, 11)], {0: 11}))
+    sizes = []
+    while taken := ahead.take(7, None):
+        sizes.append(taken.records)
+    assert sizes == [6, 3]
+    ahead.add(_chunk([(0, offset) for offset in range(11, 20)], {0: 20}))
+    first = ahead.take(7, None)
+    assert first is not None
+    assert first.records == 7
+
+
+@pytest.mark.parametrize("runs", [1, FEW_RUNS, FEW_RUNS + 1, 4 * FEW_RUNS])
+def test_ranges_add_up_however_partitions_alternate(runs: int) -> None:
+    ahead = ReadAhead(SCHEMA, 10_000, 1 << 20)
+    ahead.open({0: 0, 1: 0})
+    records = [(run % 2, 3 * (run // 2) + place) for run in range(runs) for place in range(3)]
+    ends = {partition: 1 + max(o for p, o in records if p == partition) for partition in {p for p, _ in records}}
+    ahead.add(_chunk(records, ends))
+    taken = ahead.take(10_000, None)
+    assert taken is not None
+    for piece in taken.ranges:
+        mine = [_digest(p, o) for p, o in records if p == piece.partition]
+        assert (piece.count, piece.digest, piece.end) == (len(mine), sum(mine) % 2**64, ends[piece.partition])
+    assert {piece.partition for piece in taken.ranges} == set(ends)
+
+
+def test_sizes_are_those_of_keys_and_values() -> None:
+    values = pa.array([b"cut off", b"one", None, b"", b"three"], pa.large_binary()).slice(1)
+    keys = pa.array([None, b"k", None, b"kk"], pa.large_binary())
+    count = len(values)
+    zeros = np.zeros(count, np.int64)
+    messages = Messages(values, keys, zeros, zeros.astype(np.int32), zeros, zeros.astype(np.uint64))
+    decoded = Decoded((pa.array(zeros),), np.ones(count, np.int64), np.arange(count), [])
+    assert make_chunk("t", messages, decoded, {}).sizes.tolist() == [3, 1, 0, 7]
+    bare = Messages(
+        values, pa.nulls(count, pa.large_binary()), zeros, zeros.astype(np.int32), zeros, zeros.astype(np.uint64)
+    )
+    assert make_chunk("t", bare, decoded, {}).sizes.tolist() == [3, 0, 0, 5]

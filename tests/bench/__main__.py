@@ -7,27 +7,41 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
-from tests.bench import end_to_end, report, store
+from tests.bench import broker, decoders, end_to_end, report, store
 from tests.bench.pinned import pinned
 from tests.bench.profile import profile
 from tests.bench.workloads import WORKLOADS
 
+PARTS: dict[str, Callable[[], object]] = {
+    "end_to_end": lambda: end_to_end.main(set()),
+    "broker": broker.main,
+    "decoders": decoders.main,
+}
+"""What is measured besides the workloads, only when it is named."""
+
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("tests.bench", description=__doc__)
-    parser.add_argument("workloads", nargs="*", help=f"of {', '.join(WORKLOADS)}, end_to_end (default: all)")
+    parser.add_argument(
+        "workloads", nargs="*", help=f"of {', '.join(WORKLOADS)}, {', '.join(PARTS)} (default: the workloads)"
+    )
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--tick", type=int, default=1_000, help="events per tick")
     parser.add_argument("--runs", type=int, default=5, help="medians are over this many runs")
+    parser.add_argument(
+        "--clock", choices=("wall", "cpu"), default="wall", help="cpu: processor time, on a busy machine"
+    )
     parser.add_argument("--peers", action="store_true", help="measure the peers too, installed under .cache/peers")
     parser.add_argument("--profile", action="store_true", help="print where the time goes instead of measuring")
     parser.add_argument("--publish", action="store_true", help="write the table and the plot of docs/benchmarks.md")
     arguments = parser.parse_args()
-    if unknown := set(arguments.workloads) - {*WORKLOADS, "end_to_end"}:
+    if unknown := set(arguments.workloads) - {*WORKLOADS, *PARTS}:
         parser.error(f"no workload {', '.join(sorted(unknown))}")
     return arguments
 
@@ -43,6 +57,7 @@ def _measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     """Run what the command line names, print each row as it comes, and leave the JSON and the plot in tests/bench/out."""
     arguments = _arguments()
+    os.environ["BENCH_CLOCK"] = arguments.clock
     names = [name for name in WORKLOADS if not arguments.workloads or name in arguments.workloads]
     if arguments.profile:
         for name in names:
@@ -59,8 +74,8 @@ def main() -> None:
         peers = run_all(names, arguments.events, arguments.tick, arguments.runs)
     if names:
         report.write(measured, peers, arguments.publish)
-    if "end_to_end" in arguments.workloads:
-        end_to_end.main(set())
+    for part in PARTS.keys() & set(arguments.workloads):
+        PARTS[part]()
 
 
 if __name__ == "__main__":

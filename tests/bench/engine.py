@@ -6,7 +6,6 @@ part of the time. Deliberately left out: brokers, decoding, the log and the publ
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from dataflow.delta import Delta
 from dataflow.step import Dataflow
 from headwater.ticks import FUEL_PER_ROW, LEAST_FUEL, MICROSTEP_ROWS
 from planner.views import build_dataflow, plan_views
+from tests.bench.numbers import now
 from tests.bench.workloads import Workload
 
 ANSWER = "answer"
@@ -27,7 +27,7 @@ def build(workload: Workload) -> Dataflow:
     """A new dataflow that maintains the workload's query as the view `answer`."""
     sources = {name: workload.schemas[table] for name, table in workload.tables.items()}
     planned = plan_views(sources, {ANSWER: workload.sql})
-    return build_dataflow(planned, sources, {}, {}, time.perf_counter, workload.append_only)
+    return build_dataflow(planned, sources, {}, {}, now, workload.append_only)
 
 
 def whole(workload: Workload, data: Mapping[str, pa.Table]) -> dict[str, Delta]:
@@ -72,11 +72,11 @@ def _slice(delta: Delta, begin: int, end: int) -> Delta:
 
 def step(dataflow: Dataflow, deltas: Deltas) -> float:
     """One step and its share of merging; the seconds it took."""
-    began = time.perf_counter()
+    began = now()
     rows = sum(map(len, deltas.values()))
     dataflow.step({name: delta for name, delta in deltas.items() if len(delta)})
     dataflow.maintain(LEAST_FUEL + FUEL_PER_ROW * rows)
-    return time.perf_counter() - began
+    return now() - began
 
 
 def run(dataflow: Dataflow, steps: Sequence[Deltas]) -> list[float]:

@@ -1,8 +1,13 @@
-"""Medians and quantiles, one definition for engine and peers."""
+"""The clock and the quantiles: one definition for the engine and DuckDB; the peers' scripts read the same variable."""
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
+
+now = time.process_time if os.environ.get("BENCH_CLOCK") == "cpu" else time.perf_counter
+"""Seconds: of the wall, or of this process's threads on any core, where others keep the machine busy."""
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -73,14 +73,15 @@ int64_t Run::bytes() const {
   return total;
 }
 
-// Hashes spread evenly, so one scatter by their leading bits leaves pieces that are sorted inside the cache.
+// Hashes spread evenly, so one scatter by their leading bits leaves pieces of a few rows, but for keys that have many.
 void sort_entries(std::vector<Entry>& entries) {
-  constexpr size_t kSmall = 1024, kPiece = 256;
+  constexpr size_t kSmall = 1024, kPiece = 8;
+  constexpr int kMostBits = 14;
   if (entries.size() <= kSmall) {
     std::sort(entries.begin(), entries.end());
     return;
   }
-  int bits = std::min(12, static_cast<int>(std::bit_width(entries.size() / kPiece)));
+  int bits = std::min(kMostBits, static_cast<int>(std::bit_width(entries.size() / kPiece)));
   int shift = 64 - bits;
   std::vector<size_t> ends((size_t{1} << bits) + 1);
   for (const Entry& entry : entries) ++ends[(entry.hash >> shift) + 1];
@@ -89,8 +90,9 @@ void sort_entries(std::vector<Entry>& entries) {
   std::vector<size_t> next(ends.begin(), ends.end() - 1);
   for (const Entry& entry : entries) scattered[next[entry.hash >> shift]++] = entry;
   for (size_t piece = 0; piece + 1 < ends.size(); ++piece)
-    std::sort(scattered.begin() + static_cast<std::ptrdiff_t>(ends[piece]),
-              scattered.begin() + static_cast<std::ptrdiff_t>(ends[piece + 1]));
+    if (ends[piece + 1] - ends[piece] > 1)
+      std::sort(scattered.begin() + static_cast<std::ptrdiff_t>(ends[piece]),
+                scattered.begin() + static_cast<std::ptrdiff_t>(ends[piece + 1]));
   entries.swap(scattered);
 }
 
@@ -130,10 +132,12 @@ RunPtr make_run(const std::shared_ptr<const Shape>& shape, const std::vector<Col
   run->reserve(rows);
   std::vector<Ref> refs;
   refs.reserve(entries.size());
+  // Nearly every delta has no other diff: then they need not be looked up in sorted order.
+  bool ones = std::all_of(diffs, diffs + rows, [](int64_t diff) { return diff == 1; });
   // Add up the diffs of entries [begin, end), which are one row.
   auto fold_rows = [&](size_t begin, size_t end) {
-    uint64_t sum = 0;
-    for (size_t i = begin; i < end; ++i) sum += static_cast<uint64_t>(diffs[entries[i].index]);
+    uint64_t sum = ones ? end - begin : 0;
+    for (size_t i = begin; i < end && !ones; ++i) sum += static_cast<uint64_t>(diffs[entries[i].index]);
     if (!sum) return;
     run->push(entries[begin].hash, entries[begin].second, static_cast<int64_t>(sum));
     refs.push_back({0, entries[begin].index});

@@ -236,7 +236,7 @@ class Reader:
     def _commit(self, consumer: Consumer) -> None:
         """Tell the group what was taken, for lag tools; nothing of ours ever reads it."""
         moved = {p: offset for p, offset in self._ahead.bound.items() if self._committed.get(p, 0) != offset}
-        if moved and consumer.commit(self._properties["group.id"], moved, ANSWER_MS):
+        if moved and consumer.commit(moved):
             self._committed.update(moved)
 
     # Data.

@@ -18,11 +18,14 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <deque>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <tuple>
 
 namespace nb = nanobind;
@@ -42,6 +45,7 @@ struct Reports {
   std::deque<std::pair<int, std::string>> logs;
 };
 
+constexpr std::chrono::seconds CLOSE_PATIENCE(1);
 constexpr size_t KEPT_LOGS = 50;
 constexpr int64_t SLICE = 500;  // messages asked for at a time: their bytes stay in the processor's cache
 
@@ -104,7 +108,7 @@ struct Batch {
 class Consumer {
  public:
   Consumer(const std::string& library, const std::map<std::string, std::string>& properties, std::string topic)
-      : kafka_(Library::at(library)), topic_(std::move(topic)), reports_(std::make_unique<Reports>()) {
+      : kafka_(Library::at(library)), topic_(std::move(topic)), reports_(std::make_shared<Reports>()) {
     char reason[512] = "";
     Conf* conf = kafka_.conf_new();
     for (const auto& [name, value] : properties) {
@@ -150,7 +154,14 @@ class Consumer {
     kafka_.queue_destroy(queue_);
     kafka_.queue_destroy(admin_);
     kafka_.queue_destroy(commits_);
-    kafka_.destroy(handle, NO_CONSUMER_CLOSE);
+    // While a commit waits for its coordinator the client does not come to an end: it is left to end by itself.
+    std::promise<void> ended;
+    std::future<void> end = ended.get_future();
+    std::thread([&kafka = kafka_, handle, reports = reports_, ended = std::move(ended)]() mutable {
+      kafka.destroy(handle, NO_CONSUMER_CLOSE);
+      ended.set_value();
+    }).detach();
+    end.wait_for(CLOSE_PATIENCE);
   }
 
   // Read these partitions besides those read already.
@@ -208,7 +219,11 @@ class Consumer {
     nb::gil_scoped_release unlocked;
     const char* names[] = {topic_.c_str()};
     std::unique_ptr<TopicNames, void (*)(TopicNames*)> topics(kafka_.topic_names(names, 1), kafka_.topic_names_destroy);
-    auto options = make_options(DESCRIBE_TOPICS, timeout_ms);
+    char reason[256] = "";
+    std::unique_ptr<AdminOptions, void (*)(AdminOptions*)> options(kafka_.admin_options(handle_, DESCRIBE_TOPICS),
+                                                                   kafka_.admin_options_destroy);
+    if (kafka_.admin_timeout(options.get(), timeout_ms, reason, sizeof reason) != NO_ERROR)
+      throw std::invalid_argument(reason);
     kafka_.describe_topics(handle_, topics.get(), options.get(), admin_);
     asking_ = true;
   }
@@ -249,20 +264,16 @@ class Consumer {
   }
 
   // Tell the group how far we are, for lag tools. Nothing waits for it; false when the last time is still under way.
-  // Not by rd_kafka_commit: a handle with a commit that waits for its coordinator does not come to an end.
-  bool commit(const std::string& group, const Offsets& offsets, int timeout_ms) {
+  // Not by AlterConsumerGroupOffsets: admin requests to a coordinator abort the process when its connection breaks at the
+  // wrong moment (librdkafka 2.16, issues 3663 and 4605).
+  bool commit(const Offsets& offsets) {
     check();
     nb::gil_scoped_release unlocked;
     std::unique_ptr<Event, void (*)(Event*)> answer(kafka_.queue_poll(commits_, 0), kafka_.event_destroy);
     if (answer) committing_ = false;
     if (committing_) return false;
-    auto list = make_list(offsets);
-    auto options = make_options(ALTER_GROUP_OFFSETS, timeout_ms);
-    GroupOffsets* change = kafka_.group_offsets_new(group.c_str(), list.get());
-    kafka_.alter_group_offsets(handle_, &change, 1, options.get(), commits_);
-    kafka_.group_offsets_destroy(change);
-    committing_ = true;
-    return true;
+    committing_ = kafka_.commit(handle_, make_list(offsets).get(), commits_, nullptr, nullptr) == NO_ERROR;
+    return committing_;
   }
 
   // (how many, code, reason) of the errors that concern no single partition: count so far, and the last one.
@@ -290,16 +301,6 @@ class Consumer {
     List list(kafka_.list_new(static_cast<int>(offsets.size())), kafka_.list_destroy);
     for (auto [partition, offset] : offsets) kafka_.list_add(list.get(), topic_.c_str(), partition)->offset = offset;
     return list;
-  }
-
-  using Options = std::unique_ptr<AdminOptions, void (*)(AdminOptions*)>;
-
-  Options make_options(int operation, int timeout_ms) const {
-    char reason[256] = "";
-    Options options(kafka_.admin_options(handle_, operation), kafka_.admin_options_destroy);
-    if (kafka_.admin_timeout(options.get(), timeout_ms, reason, sizeof reason) != NO_ERROR)
-      throw std::invalid_argument(reason);
-    return options;
   }
 
   // Move up to `count` queued messages into the batch; false when there were none.
@@ -334,7 +335,7 @@ class Consumer {
 
   const Library& kafka_;
   std::string topic_;
-  std::unique_ptr<Reports> reports_;
+  std::shared_ptr<Reports> reports_;
   Handle* handle_ = nullptr;
   Topic* metadata_topic_ = nullptr;
   Queue* queue_ = nullptr;
@@ -358,7 +359,7 @@ NB_MODULE(_consumer, module) {
       .def("identity", &Consumer::identity)
       .def("watermarks", &Consumer::watermarks, nb::arg("partition"), nb::arg("timeout_ms"))
       .def("known_watermarks", &Consumer::known_watermarks, nb::arg("partition"))
-      .def("commit", &Consumer::commit, nb::arg("group"), nb::arg("offsets"), nb::arg("timeout_ms"))
+      .def("commit", &Consumer::commit, nb::arg("offsets"))
       .def("failures", &Consumer::failures)
       .def("logs", &Consumer::logs)
       .def("close", &Consumer::close);

@@ -24,7 +24,6 @@ struct AdminOptions;      // rd_kafka_AdminOptions_t
 struct Description;       // rd_kafka_TopicDescription_t
 struct Topic;             // rd_kafka_topic_t
 struct Uuid;              // rd_kafka_Uuid_t
-struct GroupOffsets;      // rd_kafka_AlterConsumerGroupOffsets_t
 
 struct Message {  // rd_kafka_message_t
   int err;
@@ -87,7 +86,7 @@ struct Metadata {  // rd_kafka_metadata_t
 static_assert(sizeof(Metadata) == 48);
 
 inline constexpr int CONSUMER = 1, CONF_OK = 0, NO_ERROR = 0, UNKNOWN_TOPIC = 3, PARTITION_EOF = -191;
-inline constexpr int DESCRIBE_TOPICS = 19, ALTER_GROUP_OFFSETS = 15, NO_CONSUMER_CLOSE = 0x8;
+inline constexpr int DESCRIBE_TOPICS = 19, NO_CONSUMER_CLOSE = 0x8;
 
 struct Library {
   Conf* (*conf_new)();
@@ -119,9 +118,7 @@ struct Library {
   int (*failure_code)(const Failure*);
   const char* (*failure_string)(const Failure*);
   void (*failure_destroy)(Failure*);
-  GroupOffsets* (*group_offsets_new)(const char*, const TopicPartitions*);
-  void (*group_offsets_destroy)(GroupOffsets*);
-  void (*alter_group_offsets)(Handle*, GroupOffsets**, size_t, const AdminOptions*, Queue*);
+  int (*commit)(Handle*, const TopicPartitions*, Queue*, void*, void*);
   int (*query_watermarks)(Handle*, const char*, int32_t, int64_t*, int64_t*, int);
   int (*get_watermarks)(Handle*, const char*, int32_t, int64_t*, int64_t*);
   TopicNames* (*topic_names)(const char**, size_t);
@@ -178,9 +175,7 @@ struct Library {
     find(failure_code, "rd_kafka_error_code");
     find(failure_string, "rd_kafka_error_string");
     find(failure_destroy, "rd_kafka_error_destroy");
-    find(group_offsets_new, "rd_kafka_AlterConsumerGroupOffsets_new");
-    find(group_offsets_destroy, "rd_kafka_AlterConsumerGroupOffsets_destroy");
-    find(alter_group_offsets, "rd_kafka_AlterConsumerGroupOffsets");
+    find(commit, "rd_kafka_commit_queue");
     find(query_watermarks, "rd_kafka_query_watermark_offsets");
     find(get_watermarks, "rd_kafka_get_watermark_offsets");
     find(topic_names, "rd_kafka_TopicCollection_of_topic_names");

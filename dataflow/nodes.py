@@ -44,21 +44,33 @@ def upstream(nodes: Iterable[Node]) -> list[Node]:
     return [found[number] for number in sorted(found)]
 
 
-def explain(exports: Sequence[Export]) -> str:
-    """The graph as text: a tree for each view, inputs indented below; a shared node is spelled out where it comes first."""
+def explain(exports: Sequence[Export], only: str | None = None) -> str:
+    """The graph as text: a tree for each view (or the `only` one), inputs indented below.
+
+    A shared node is spelled out where it comes first, with the other views that need it.
+    """
     lines: list[str] = []
     told: set[int] = set()
+    views: dict[int, list[str]] = {}
+    for export in exports:
+        for node in upstream((export.node,)):
+            views.setdefault(node.number, []).append(export.name)
 
-    def tell(node: Node, depth: int) -> None:
+    def tell(node: Node, depth: int, view: str, above: Sequence[str]) -> None:
         again = node.number in told and bool(node.inputs)
-        lines.append(f"{'  ' * depth}%{node.number} {node.spec}{' (see above)' if again else ''}")
+        others = [name for name in views[node.number] if name != view]
+        # What is below a shared node is shared with the same views at least: only more of them are news.
+        shared = f" (shared with {', '.join(others)})" if node.inputs and set(others) - set(above) and not again else ""
+        lines.append(f"{'  ' * depth}%{node.number} {node.spec}{' (see above)' if again else shared}")
         told.add(node.number)
         if not again:
             for source in node.inputs:
-                tell(source, depth + 1)
+                tell(source, depth + 1, view, others)
 
     for export in exports:
+        if only is not None and export.name != only:
+            continue
         key = ", ".join(export.schema[column].name for column in export.key)
         lines.append(f"view {export.name} by ({key})" if key else f"view {export.name}")
-        tell(export.node, 1)
+        tell(export.node, 1, export.name, ())
     return "\n".join(lines)

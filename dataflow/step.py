@@ -17,6 +17,7 @@ from dataflow.delta import Delta
 from dataflow.nodes import Export, explain, upstream
 from dataflow.operators.base import NO_ERRORS, Arrangement, Operator, Stopwatch, Types, arrangement_of, combine
 from dataflow.operators.constant import Input
+from dataflow.operators.pieces import arrange_pieces
 from dataflow.spine import Layout, Snapshot, Spine
 from dataflow.types import TEXT, Schema
 
@@ -88,6 +89,7 @@ class Dataflow:
             operator = node.spec.build(node.types, tuple(self._operators[source.number] for source in node.inputs))
             self._operators[node.number] = operator
         self._order = tuple(self._operators.items())
+        arrange_pieces(self._operators.values())
         found = {op.name: op for op in self._operators.values() if isinstance(op, Input)}
         self._inputs: dict[str, Input | None] = {name: found.get(name) for name in inputs}
         self._views = {
@@ -165,9 +167,9 @@ class Dataflow:
             for number, operator in self._order
         ]
 
-    def explain(self) -> str:
-        """The graph as text, a tree for each view."""
-        return explain(self._exports)
+    def explain(self, view: str | None = None) -> str:
+        """The graph as text, a tree for each view, or for one; it says which operators other views share."""
+        return explain(self._exports, view)
 
     def _put(self, inputs: Mapping[str, Delta], errors: Mapping[str, Delta]) -> None:
         """Hand each input its delta, after all of them have been checked."""

@@ -33,6 +33,7 @@ class AppendDistinct(Operator):
     """Its state is an arrangement of its own output by all columns, which others may share."""
 
     consolidates = True
+    folds = True
 
     def __init__(self, spec: AppendDistinctSpec, types: Types, inputs: tuple[Operator, ...]) -> None:
         super().__init__(spec, types, inputs)
@@ -72,6 +73,7 @@ class AppendTopK(Operator):
     """State: the rows at the places 1 to `offset + limit` of each key, in order."""
 
     consolidates = True
+    folds = True
 
     def __init__(self, spec: AppendTopKSpec, types: Types, inputs: tuple[Operator, ...]) -> None:
         super().__init__(spec, types, inputs)

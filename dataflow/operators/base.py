@@ -9,7 +9,7 @@ Deliberately unknown here: views, the graph's construction, and time (one step i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import pyarrow as pa
@@ -46,6 +46,15 @@ class Operator(ABC):
     consolidates = False
     """Whether every output of this kind of operator is consolidated as it is."""
 
+    multiplies = False
+    """Whether few rows in may be many rows out, which then go on in pieces where the consumers can take them."""
+
+    streams = False
+    """Whether its output of several pieces is the sum of its outputs of each, without any state."""
+
+    folds = False
+    """Whether `step` may be called for one piece of the first input after the other, all outputs being added up."""
+
     def __init__(self, spec: Spec, types: Types, inputs: tuple[Operator, ...]) -> None:
         self.spec = spec
         self.types = types
@@ -56,6 +65,9 @@ class Operator(ABC):
         self.arrangement: Arrangement | None = None
         self.due = False
         """Whether it has something to do in this step. Set by an input that has output; idle operators cost nothing."""
+        self.lazy = False
+        """Whether the one consumer pulls the output with `pieces`; `delta` then stays empty."""
+        self._stopwatch: Stopwatch = float
         self._nothing = Delta.empty(types)
         self.delta = self._nothing
         self.errors = NO_ERRORS
@@ -67,20 +79,71 @@ class Operator(ABC):
     def step(self, *deltas: Delta) -> Delta:
         """Turn the inputs' deltas of this step, some of them perhaps empty, into the output's.
 
-        Called at most once in a step, after every input has run. Data errors go to `report`, and are never raised.
+        Called at most once in a step (with `streams` or `folds`: for each piece), after every input has run. Data errors
+        go to `report`, and are never raised.
         """
 
     def run(self, stopwatch: Stopwatch) -> None:
-        """Do this step's work and make the consumers due if there is output."""
+        """Do this step's work and make the consumers due if there is output; if lazy, there may be."""
+        self._stopwatch = stopwatch
+        if self.lazy:
+            self._wake()
+            return
         started = stopwatch()
-        deltas = [source.delta for source in self.inputs]
-        self.delta = self.step(*deltas)
-        self.rows_in += sum(map(len, deltas))
+        if self.inputs and self.inputs[0].lazy:
+            self.delta = self._fold()
+        else:
+            deltas = [source.delta for source in self.inputs]
+            self.delta = self.step(*deltas)
+            self.rows_in += sum(map(len, deltas))
         if len(self.delta):
             self.rows_out += len(self.delta)
-            for consumer in self.consumers:
-                consumer.due = True
+            self._wake()
         self.seconds += stopwatch() - started
+
+    def pieces(self) -> Iterator[Delta]:
+        """This step's output in pieces, none of them empty. Called once in a step, by the one consumer, if lazy."""
+        if not self.lazy:
+            found: Iterable[Delta] = (self.delta,)
+        else:
+            found = self.stream() if self.due else ()
+        for piece in found:
+            if len(piece):
+                yield piece
+
+    def stream(self) -> Iterator[Delta]:
+        """The output of each piece of the inputs; for operators with `streams`."""
+        for piece in self.pull(self.inputs[0]):
+            yield self.step(piece)
+
+    def pull(self, source: Operator) -> Iterator[Delta]:
+        """The pieces of an input, with its time and rows counted as the input's."""
+        pieces = source.pieces()
+        while True:
+            started = self._stopwatch()
+            piece = next(pieces, None)
+            spent = self._stopwatch() - started
+            if source.lazy:
+                self.seconds -= spent
+                source.seconds += spent
+            if piece is None:
+                return
+            self.rows_in += len(piece)
+            source.rows_out += len(piece) if source.lazy else 0
+            yield piece
+
+    def _fold(self) -> Delta:
+        """The sum of the outputs of each piece of the first input."""
+        parts = [self.step(piece) for piece in self.pull(self.inputs[0])]
+        if not parts:
+            # A reduction without a key has a row over no rows, too.
+            parts.append(self.step(Delta.empty(self.inputs[0].types)))
+        whole = combine(parts, self.types)
+        return rows.consolidate(whole) if self.consolidates and len(parts) > 1 else whole
+
+    def _wake(self) -> None:
+        for consumer in self.consumers:
+            consumer.due = True
 
     def finish(self) -> None:
         """Forget this step's output. Called for every operator that ran, when the step is over."""

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
 
 from dataflow import rows
 from dataflow.delta import Delta, Diffs
@@ -20,6 +23,16 @@ from dataflow.spine import Snapshot
 
 PIECE_ROWS = 1 << 16
 """Pairs that are made at a time: bounds the temporary arrays of a key with many rows."""
+
+STREAM_ROWS = 1 << 18
+"""Pairs that go on at a time where the consumer takes pieces: few enough for memory, enough to cost the consumer nothing."""
+
+MOST_MATCHES = 1 << 20
+"""Matches that a probe may note at a time; each takes some 20 bytes."""
+
+SAMPLES = (4, 64, 1024)
+"""Rows of a large delta by which its matches are guessed, few first, as each may have as many as there are rows. A key of one
+row in a hundred is missed once in 30,000 times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,8 @@ class JoinSpec:
 class Join(Operator):
     """Inputs: the left and the right arrangement, which may be one and the same (a self join)."""
 
+    multiplies = True
+
     def __init__(self, spec: JoinSpec, types: Types, inputs: tuple[Operator, ...]) -> None:
         super().__init__(spec, types, inputs)
         self._left_key, self._right_key = spec.left_key, spec.right_key
@@ -51,11 +66,25 @@ class Join(Operator):
 
     def step(self, *deltas: Delta) -> Delta:
         left, right = deltas
-        found = _matches(left, self._left_key, self._right.before, self._nulls_match)
-        parts = [Delta(mine + theirs, diffs) for mine, theirs, diffs in found]
-        found = _matches(right, self._right_key, self._left.after, self._nulls_match)
-        parts += [Delta(theirs + mine, diffs) for mine, theirs, diffs in found]
-        return combine(parts, self.types)
+        return combine(list(self._pairs(left, right)), self.types)
+
+    def stream(self) -> Iterator[Delta]:
+        """The pairs, some `STREAM_ROWS` at a time."""
+        left, right = (source.delta for source in self.inputs)
+        self.rows_in += len(left) + len(right)
+        waiting: list[Delta] = []
+        for part in self._pairs(left, right):
+            waiting.append(part)
+            if sum(map(len, waiting)) >= STREAM_ROWS:
+                yield combine(waiting, self.types)
+                waiting = []
+        yield combine(waiting, self.types)
+
+    def _pairs(self, left: Delta, right: Delta) -> Iterator[Delta]:
+        for mine, theirs, diffs in _matches(left, self._left_key, self._right.before, self._nulls_match):
+            yield Delta(mine + theirs, diffs)
+        for mine, theirs, diffs in _matches(right, self._right_key, self._left.after, self._nulls_match):
+            yield Delta(theirs + mine, diffs)
 
 
 def _matches(
@@ -64,6 +93,39 @@ def _matches(
     """The pairs of a changed row and a row of the trace with an equal key, in pieces: (changed, traced, products of diffs)."""
     if not len(delta) or not trace.count:
         return
-    keys = [delta.columns[column] for column in key]
-    for probe in trace.probe_pieces(keys, nulls_match=nulls_match, limit=PIECE_ROWS, rows=len(delta)):
-        yield rows.take(delta.columns, probe.probe_rows), probe.columns, delta.diffs[probe.probe_rows] * probe.diffs
+    for part in _parts(delta, key, trace, nulls_match):
+        keys = [part.columns[column] for column in key]
+        for probe in trace.probe_pieces(keys, nulls_match=nulls_match, limit=PIECE_ROWS, rows=len(part)):
+            yield rows.take(part.columns, probe.probe_rows), probe.columns, part.diffs[probe.probe_rows] * probe.diffs
+
+
+def _parts(delta: Delta, key: tuple[int, ...], trace: Snapshot, nulls_match: bool) -> Iterator[Delta]:
+    """The delta in parts that have some `MOST_MATCHES` matches each: a probe notes all of its matches before the first is taken."""
+    if len(delta) * trace.count <= MOST_MATCHES:
+        yield delta
+        return
+    keys = tuple(delta.columns[column] for column in key)
+    # Counting every key's matches costs as much as probing, so it is done where a sample says that they may be many.
+    if not _many(keys, len(delta), trace, nulls_match):
+        yield delta
+        return
+    ids, first = rows.group(keys, len(delta))
+    matches = np.zeros(len(first), np.int64)
+    for probe in trace.probe_pieces(rows.take(keys, first), nulls_match=nulls_match, limit=PIECE_ROWS, rows=len(first)):
+        matches += np.bincount(probe.probe_rows, minlength=len(first))
+    place = np.cumsum(matches[ids]) // MOST_MATCHES
+    cuts = np.flatnonzero(np.diff(place)) + 1
+    for begin, end in pairwise([0, *cuts.tolist(), len(delta)]):
+        yield Delta(tuple(column.slice(begin, end - begin) for column in delta.columns), delta.diffs[begin:end])
+
+
+def _many(keys: Columns, count: int, trace: Snapshot, nulls_match: bool) -> bool:
+    """Whether a sample of the keys has so many matches that all may have more than `MOST_MATCHES`."""
+    for size in SAMPLES:
+        places = np.linspace(0, count - 1, size, dtype=np.int64)
+        found = 0
+        for probe in trace.probe_pieces(rows.take(keys, places), nulls_match=nulls_match, limit=PIECE_ROWS, rows=size):
+            found += len(probe.diffs)
+            if found * count > MOST_MATCHES * size:
+                return True
+    return False

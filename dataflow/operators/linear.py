@@ -43,6 +43,8 @@ class LinearSpec:
 class Linear(Operator):
     """Stateless: every step is computed from that step's rows alone."""
 
+    streams = True
+
     def __init__(self, spec: LinearSpec, types: Types, inputs: tuple[Operator, ...]) -> None:
         super().__init__(spec, types, inputs)
         self._predicates = spec.predicates

@@ -62,6 +62,8 @@ class Reduce(Operator):
         source = inputs[0].types
         extremes = [a for a in spec.aggregates if a.column is not None and a.function in EXTREMES]
         self._extremes = _extremes(extremes, inputs, spec.append_only)
+        # An arrangement has all of a step's rows already, so it cannot be read between two pieces.
+        self.folds = len(inputs) == 1
         summed = {a.column: sums_for(source[a.column]) for a in spec.aggregates if a.column is not None and _adds(a)}
         counted = dict.fromkeys(
             a.column for a in spec.aggregates if a.column is not None and a.function not in EXTREMES

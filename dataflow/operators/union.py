@@ -8,6 +8,7 @@ Both are linear and keep no state. Errors are not negated: they reach the views 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dataflow.delta import Delta
@@ -28,6 +29,13 @@ class UnionSpec:
 class Union(Operator):
     """An input that stands in it twice counts twice."""
 
+    streams = True
+
+    def stream(self) -> Iterator[Delta]:
+        """The pieces of one input after the other."""
+        for source in self.inputs:
+            yield from self.pull(source)
+
     def step(self, *deltas: Delta) -> Delta:
         return combine(deltas, self.types)
 
@@ -45,6 +53,8 @@ class NegateSpec:
 
 class Negate(Operator):
     """The inverse of the group."""
+
+    streams = True
 
     def step(self, *deltas: Delta) -> Delta:
         (delta,) = deltas

@@ -113,7 +113,7 @@ def test_explain_is_a_tree_for_each_view() -> None:
         "view totals by (customer)\n"
         "  %5 arrange by (#0)\n"
         "    %4 reduce count(*), max(#1) by (#0)\n"
-        "      %2 map #1, #2 where (#2 > 10)\n"
+        "      %2 map #1, #2 where (#2 > 10) (shared with everybody)\n"
         "        %1 upsert by (#0)\n"
         "          %0 input orders\n"
         "      %3 arrange by (#0) ordered by #1 descending\n"

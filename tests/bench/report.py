@@ -119,14 +119,18 @@ def _peers(measured: Sequence[Result], peers: Sequence[Result]) -> list[str]:
                 found["workload"],
                 peer["peer"],
                 f"{found['rows'] / peer['seconds'] / 1e6:.2f}",
-                f"{peer['seconds'] / up['seconds']:.2g}",
+                _ratio(peer["seconds"] / up["seconds"]),
                 _ms(tick["p50"]) if "p50" in tick else "–",
                 _ms(tick["p99"]) if "p99" in tick else "–",
-                f"{tick['p50'] / ticks['p50']:.2g}" if "p50" in tick else "–",
+                _ratio(tick["p50"] / ticks["p50"]) if "p50" in tick else "–",
                 peer["answer"],
             )
             rows.append(f"| {' | '.join(cells)} |")
     return rows
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.0f}x" if value >= 10 else f"{value:.1f}x" if value >= 1 else f"{value:.2f}x"
 
 
 def _ms(seconds: float) -> str:

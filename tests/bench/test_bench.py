@@ -109,8 +109,8 @@ def test_report_and_plot_show_every_system() -> None:
     }
     peer = {"workload": "W1", "peer": "chdb", "seconds": 0.05, "ticks": {"p50": 0.014, "p99": 0.02}, "answer": "equal"}
     text = report.table([found], [peer])
-    assert "| W1 | chdb | 0.09 | 5 | 14.00 | 20.00 | 14 | equal |" in text
-    assert "| W1 | duckdb, recompute | 0.23 | 2 | 20.00 | – | 20 | the reference |" in text
+    assert "| W1 | chdb | 0.09 | 5.0x | 14.00 | 20.00 | 14x | equal |" in text
+    assert "| W1 | duckdb, recompute | 0.23 | 2.0x | 20.00 | – | 20x | the reference |" in text
     drawing = plot([found], [peer])
     assert "duckdb (recompute)" in drawing
     assert ">chdb<" in drawing

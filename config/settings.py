@@ -32,6 +32,22 @@ def _address(text: str) -> str:
     return text
 
 
+_MEMORY = re.compile(r"unlimited|(?P<count>[0-9]+)(?P<unit>[KMGT])iB")
+
+
+def parse_memory(text: str) -> int | None:
+    """Read `512MiB`, `2GiB`, or `unlimited` (None): bytes. ValueError says what is allowed."""
+    found = _MEMORY.fullmatch(text)
+    if found is None:
+        raise ValueError("allowed: a number with KiB, MiB, GiB or TiB, as 2GiB; or unlimited")
+    return int(found["count"]) << 10 * (1 + "KMGT".index(found["unit"])) if found["unit"] else None
+
+
+def _memory(text: str) -> str:
+    parse_memory(text)
+    return text
+
+
 class Strict(BaseModel):
     """Unknown keys are mistakes; values are immutable."""
 
@@ -88,6 +104,10 @@ class Settings(Strict):
 
     name: Name = Field(description="names the service; prefixes transactional ids and consumer groups")
     state: str = Field("./state", min_length=1, description="folder of the durable state")
+    memory: Annotated[str, AfterValidator(_memory)] = Field(
+        "unlimited",
+        description="memory for state, as 2GiB, beyond which the largest pieces of it move to files in the state folder",
+    )
     kafka: dict[Name, dict[str, Property]] = Field(
         description="connections: any librdkafka property; `bootstrap.servers: embedded` starts a broker for trying things out; "
         "`schema.registry.url` names the registry for avro"

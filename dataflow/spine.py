@@ -4,12 +4,13 @@ A run is sorted by (hash of the key, second, full comparison), where `second` is
 an order-preserving prefix of the first order column. The collection is the sum of the runs, so runs may be merged in any
 grouping. Runs of about the same size are merged `FAN_IN` at a time, in slices, so that a row moves about log(n) times and
 no call pays for a big merge. Always true: a snapshot never changes, and reading it needs no lock; runs with no rows are
-dropped. Deliberately unknown: time, who reads, and where runs are stored.
+dropped. Deliberately unknown: time, who reads, and which runs lie in files (`dataflow.memory` puts them there).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -39,6 +40,9 @@ CROWDED_RUNS = 16
 
 FUEL_PER_ROW = 8
 """Rows of merging that each inserted row pays for: at least the number of tiers that it will pass through."""
+
+Scratch = Callable[[int], AbstractContextManager[int | None] | None]
+"""For the bytes of a merge: None where memory will do, else the descriptor of a file as large (None in it: there is no room)."""
 
 WHOLE = 1 << 62
 """Fuel that suffices for any merge."""
@@ -155,6 +159,11 @@ class Snapshot:
         """Bytes of the runs."""
         return sum(run.bytes for run in self._runs)
 
+    @property
+    def file_bytes(self) -> int:
+        """Of these, bytes that lie in files and are in memory only while they are read."""
+        return sum(run.stored_bytes for run in self._runs)
+
     def probe(self, keys: Sequence[pa.Array], nulls_match: bool, rows: int | None = None) -> Probe:
         """Every match of each key over all runs; equal rows of different runs are not added up.
 
@@ -214,11 +223,18 @@ class _Merging:
     """A merge under way; its inputs stay among the spine's runs until it ends."""
 
     inputs: tuple[_rows.Run, ...]
+    scratch: Scratch | None
     merge: _rows.Merge = field(init=False)
     remaining: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.merge = _rows.Merge(self.inputs)
+        needed = _rows.Merge.most_bytes(self.inputs) if self.scratch is not None else 0
+        outside = self.scratch(needed) if self.scratch is not None else None
+        if outside is None:
+            self.merge = _rows.Merge(self.inputs)
+        else:
+            with outside as file:
+                self.merge = _rows.Merge(self.inputs, None if file is None else (file, needed))
         self.remaining = sum(run.rows for run in self.inputs)
 
 
@@ -228,7 +244,7 @@ class Spine:
     Invariant: the sum of the runs is the sum of all inserted deltas. Invariant: no run is empty.
     """
 
-    __slots__ = ("_debt", "_merging", "_runs", "_snapshot", "layout")
+    __slots__ = ("_debt", "_merging", "_runs", "_snapshot", "freed", "layout", "scratch")
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -236,6 +252,10 @@ class Spine:
         self._merging: list[_Merging] = []
         self._debt = 0
         self._snapshot = Snapshot(layout, ())
+        self.freed = 0
+        """Bytes of runs that others have taken the place of, ever."""
+        self.scratch: Scratch | None = None
+        """Where merges too large for memory are made."""
 
     @property
     def rows(self) -> int:
@@ -251,6 +271,17 @@ class Spine:
     def run_count(self) -> int:
         """Runs that a probe must look at."""
         return len(self._runs)
+
+    def settled_runs(self) -> list[_rows.Run]:
+        """The runs that no merge is reading, oldest first."""
+        busy = {id(run) for merging in self._merging for run in merging.inputs}
+        return [run for run in self._runs if id(run) not in busy]
+
+    def replace(self, run: _rows.Run, same: _rows.Run) -> None:
+        """Put an equal run in the place of one. Nothing happens when that one is gone, or is being merged."""
+        if any(settled is run for settled in self.settled_runs()):
+            self.freed += run.bytes
+            self._set(tuple(same if old is run else old for old in self._runs))
 
     def snapshot(self) -> Snapshot:
         """The collection as it is now; later inserts and merges leave it as it is."""
@@ -296,21 +327,20 @@ class Spine:
     def _finish(self, merging: _Merging) -> None:
         self._merging.remove(merging)
         merged = merging.merge.finish()
+        self.freed += sum(run.bytes for run in merging.inputs)
         kept = tuple(run for run in self._runs if not any(run is old for old in merging.inputs))
         self._set((*kept, merged) if merged.rows else kept)
 
     def _plan(self, idle: bool) -> None:
         """Start the merges that are due: one for each tier that is full, or one of everything full of retractions."""
-        busy = {id(run) for merging in self._merging for run in merging.inputs}
-        free = [run for run in self._runs if id(run) not in busy]
         tiers: dict[int, list[_rows.Run]] = {}
-        for run in free:
+        for run in self.settled_runs():
             tiers.setdefault(_tier(run.rows), []).append(run)
         for tier, runs in tiers.items():
             if len(runs) >= (TINY_RUNS if tier == 0 else FAN_IN):
-                self._merging.append(_Merging(tuple(runs)))
+                self._merging.append(_Merging(tuple(runs), self.scratch))
         if not self._merging and self._cancelling(idle):
-            self._merging.append(_Merging(self._runs))
+            self._merging.append(_Merging(self._runs, self.scratch))
 
     def _cancelling(self, idle: bool) -> bool:
         """Whether a quarter of the rows may cancel rows of the largest run; few rows are looked through whenever idle."""

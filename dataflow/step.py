@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from dataflow import rows
 from dataflow.delta import Delta
+from dataflow.memory import Allocator, MemoryLimit
 from dataflow.nodes import Export, explain, upstream
 from dataflow.operators.base import NO_ERRORS, Arrangement, Operator, Stopwatch, Types, arrangement_of, combine
 from dataflow.operators.constant import Input
@@ -35,7 +36,10 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class OperatorStatistics:
-    """Totals of one operator since the dataflow was built. `view` is the first view that needs it; seconds are the stopwatch's."""
+    """Totals of one operator since the dataflow was built. `view` is the first view that needs it; seconds are the stopwatch's.
+
+    state_file_bytes: of the state's bytes, those that lie in files.
+    """
 
     node: int
     operator: str
@@ -45,6 +49,7 @@ class OperatorStatistics:
     seconds: float
     state_rows: int
     state_bytes: int
+    state_file_bytes: int
 
 
 class View:
@@ -103,6 +108,10 @@ class Dataflow:
         self._unchanged = {export.name: Delta.empty(export.node.types) for export in exports}
         self._no_errors = dict.fromkeys(self._views, NO_ERRORS)
         self._restless: dict[Spine, None] = {}
+        spines = [spine for _, operator in self._order for spine in operator.spines()]
+        self._spines = (*dict.fromkeys(spines), *(view.failed for view in self._views.values()))
+        self._allocator = Allocator()
+        self._limit: MemoryLimit | None = None
         self._broken: str | None = None
         self.steps = 0
         """How many steps are complete: the frontier of every operator."""
@@ -144,8 +153,18 @@ class Dataflow:
         Answers never need it.
         """
         share = fuel_rows // max(len(self._restless), 1)
+        worked = bool(self._restless)
         self._restless = {spine: None for spine in self._restless if spine.maintain(share)}
+        if self._limit is not None:
+            self._limit.settle()
+        if not self._restless and (worked or self._limit is not None):
+            self._allocator.settle(self._spines)
         return bool(self._restless)
+
+    def limit_memory(self, limit: MemoryLimit) -> None:
+        """Keep the state within a limit from now on; `maintain` sees to it."""
+        self._limit = limit
+        limit.watch(self._spines)
 
     def statistics(self) -> list[OperatorStatistics]:
         """Totals of each operator, in topological order."""
@@ -163,6 +182,7 @@ class Dataflow:
                 seconds=operator.seconds,
                 state_rows=sum(spine.rows for spine in operator.spines()),
                 state_bytes=sum(spine.nbytes for spine in operator.spines()),
+                state_file_bytes=sum(spine.snapshot().file_bytes for spine in operator.spines()),
             )
             for number, operator in self._order
         ]

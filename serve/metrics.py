@@ -27,12 +27,17 @@ GAUGES = {
     "source_high_offset": ("end of the partition in the broker", ("source", "partition")),
     "source_lag_records": ("offsets between the next one to read and the partition's end", ("source", "partition")),
     "view_rows": ("rows of the view, each copy counted", ("view",)),
-    "view_state_bytes": ("memory of the view's index", ("view",)),
+    "view_state_bytes": ("bytes of the view's index, in memory and in files", ("view",)),
+    "view_state_file_bytes": ("of these, bytes that lie in files", ("view",)),
     "view_hydrated": ("1 when the view holds the whole past of its sources", ("view",)),
     "view_errors": ("rows that could not be computed; see /views/{view}/errors", ("view",)),
     "view_freshness_seconds": ("time since the last complete tick", ("view",)),
     "operator_state_rows": ("rows that the operator holds", ("view", "operator", "node")),
-    "operator_state_bytes": ("memory that the operator holds", ("view", "operator", "node")),
+    "operator_state_bytes": (
+        "bytes of state that the operator holds, in memory and in files",
+        ("view", "operator", "node"),
+    ),
+    "operator_state_file_bytes": ("of these, bytes that lie in files", ("view", "operator", "node")),
     "sink_state": ("1 for the state that the sink is in", ("sink", "state")),
     "sink_frontier_lag_seconds": ("how far the topic is behind the last complete tick", ("sink",)),
     "sink_queued_rows": ("changes that wait to be written", ("sink",)),
@@ -124,6 +129,7 @@ class Metrics(Collector):
         for name, view in published.views.items() if published is not None else ():
             families["view_rows"].add_metric([name], view.rows.total)
             families["view_state_bytes"].add_metric([name], view.rows.nbytes)
+            families["view_state_file_bytes"].add_metric([name], view.rows.file_bytes)
             families["view_hydrated"].add_metric([name], float(view.state == "ready"))
             families["view_errors"].add_metric([name], view.errors.total)
             if status.last_tick_wall:
@@ -138,6 +144,7 @@ class Metrics(Collector):
             families["operator_rows_out"].add_metric(labels, operator.rows_out)
             families["operator_state_rows"].add_metric(labels, operator.state_rows)
             families["operator_state_bytes"].add_metric(labels, operator.state_bytes)
+            families["operator_state_file_bytes"].add_metric(labels, operator.state_file_bytes)
 
     def _sinks(self, status: ServiceStatus, families: dict[str, GaugeMetricFamily | CounterMetricFamily]) -> None:
         published = self._publication.current()

@@ -20,9 +20,20 @@ class Buffer {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     std::swap(capacity_, other.capacity_);
+    std::swap(foreign_, other.foreign_);
     return *this;
   }
-  ~Buffer() { release(data_, capacity_); }
+  ~Buffer() { release(); }
+
+  // A buffer over memory that belongs to somebody who outlives it. What does not fit is moved to memory of its own.
+  static Buffer over(void* data, int64_t size, int64_t capacity) {
+    Buffer buffer;
+    buffer.data_ = static_cast<uint8_t*>(data);
+    buffer.size_ = size;
+    buffer.capacity_ = capacity;
+    buffer.foreign_ = true;
+    return buffer;
+  }
 
   void reserve(int64_t capacity) {
     if (capacity > capacity_) move_to(capacity);
@@ -38,7 +49,7 @@ class Buffer {
     if (count > 0) std::memcpy(extend(count), from, static_cast<size_t>(count));
   }
   void shrink() {
-    if (capacity_ > size_ + size_ / 8 + 64) move_to(size_ + 1);
+    if (!foreign_ && capacity_ > size_ + size_ / 8 + 64) move_to(size_ + 1);
   }
   uint8_t* data() const { return data_; }
   template <class T>
@@ -50,9 +61,10 @@ class Buffer {
  private:
   static constexpr int64_t kMapped = 4 << 20, kPage = 4096;
 
-  static void release(uint8_t* data, int64_t capacity) {
-    if (capacity < kMapped) std::free(data);
-    else munmap(data, static_cast<size_t>(capacity));
+  void release() {
+    if (foreign_) return;
+    if (capacity_ < kMapped) std::free(data_);
+    else munmap(data_, static_cast<size_t>(capacity_));
   }
   static uint8_t* checked(void* data) {
     if (!data || data == MAP_FAILED) throw std::bad_alloc();
@@ -61,9 +73,9 @@ class Buffer {
   void move_to(int64_t capacity) {
     if (capacity >= kMapped) capacity = (capacity + kPage - 1) / kPage * kPage;
     uint8_t* moved;
-    if (capacity < kMapped && capacity_ < kMapped) {
+    if (!foreign_ && capacity < kMapped && capacity_ < kMapped) {
       moved = checked(std::realloc(data_, static_cast<size_t>(capacity)));
-    } else if (capacity >= kMapped && capacity_ >= kMapped) {
+    } else if (!foreign_ && capacity >= kMapped && capacity_ >= kMapped) {
       moved = checked(mremap(data_, static_cast<size_t>(capacity_), static_cast<size_t>(capacity), MREMAP_MAYMOVE));
     } else {
       if (capacity < kMapped) {
@@ -74,14 +86,16 @@ class Buffer {
         madvise(moved, static_cast<size_t>(capacity), MADV_HUGEPAGE);  // a wish: kernels without it go on
       }
       if (size_) std::memcpy(moved, data_, static_cast<size_t>(size_));
-      release(data_, capacity_);
+      release();
     }
+    foreign_ = false;
     data_ = moved;
     capacity_ = capacity;
   }
   uint8_t* data_ = nullptr;
   int64_t size_ = 0;
   int64_t capacity_ = 0;
+  bool foreign_ = false;
 };
 
 // Makes one column row by row. `finish` may be called once.
@@ -167,7 +181,7 @@ class Builder {
   // The bitmap starts with the first NULL: most columns never need one.
   void mark(bool valid) {
     if (!valid && !nulls_++) {
-      std::memset(validity_.extend((length_ + 7) / 8), 0xff, static_cast<size_t>((length_ + 7) / 8));
+      if (length_ > 0) std::memset(validity_.extend((length_ + 7) / 8), 0xff, static_cast<size_t>((length_ + 7) / 8));
       if (length_ & 7) validity_.data()[length_ >> 3] = static_cast<uint8_t>((1u << (length_ & 7)) - 1);
     }
     if (nulls_) push_bit(validity_, length_, valid);

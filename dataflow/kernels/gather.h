@@ -24,6 +24,11 @@ class Gather {
   explicit Gather(Format format) : format_(std::move(format)) {}
 
   void reserve(int64_t rows, int64_t bytes);
+  // Write into these instead; they are empty and belong to somebody who outlives the column.
+  void use(Buffer offsets, Buffer data) {
+    offsets_ = std::move(offsets);
+    data_ = std::move(data);
+  }
   void append(const std::vector<const Column*>& sources, const Ref* refs, int64_t count);
   Column finish();
 

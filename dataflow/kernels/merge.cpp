@@ -5,9 +5,40 @@ namespace headwater::rows {
 namespace {
 // Rows whose order is decided before their columns are copied: small enough for the first level of cache.
 constexpr int64_t kChunk = 4096;
+
+// Bytes of text of one column of all runs.
+int64_t text_bytes(const std::vector<RunPtr>& runs, size_t c) {
+  int64_t bytes = 0;
+  for (const RunPtr& run : runs) {
+    const Column& column = run->columns[c];
+    if (column.offsets) bytes += column.offsets[column.offset + column.length] - column.offsets[column.offset];
+  }
+  return bytes;
+}
+
+int64_t offset_bytes(const Format& format, int64_t rows) {
+  return format.layout == arrow::Layout::bytes ? 8 * (rows + 1) : 0;
+}
+
+// At least 1: what a column's values are read from must be somewhere.
+int64_t value_bytes(const Format& format, int64_t rows, int64_t text) {
+  if (format.layout == arrow::Layout::boolean) return rows / 8 + 1;
+  return format.layout == arrow::Layout::fixed ? rows * format.width + 1 : text + 1;
+}
 }  // namespace
 
-Merge::Merge(std::vector<RunPtr> inputs) : inputs_(std::move(inputs)), out_(std::make_shared<Run>()) {
+int64_t Merge::most_bytes(const std::vector<RunPtr>& inputs) {
+  if (inputs.empty()) return 0;
+  int64_t rows = 0, bytes = 0;
+  for (const RunPtr& run : inputs) rows += run->rows();
+  const std::vector<Format>& formats = inputs.front()->shape->formats;
+  for (size_t c = 0; c < formats.size(); ++c)
+    bytes += offset_bytes(formats[c], rows) + value_bytes(formats[c], rows, text_bytes(inputs, c));
+  return bytes + 16 * rows + Scratch::kAlign * 2 * (static_cast<int64_t>(formats.size()) + 1);
+}
+
+Merge::Merge(std::vector<RunPtr> inputs, std::shared_ptr<Scratch> scratch)
+    : inputs_(std::move(inputs)), scratch_(std::move(scratch)), out_(std::make_shared<Run>()) {
   if (inputs_.empty()) throw std::invalid_argument("a merge needs a run");
   out_->shape = inputs_.front()->shape;
   const Shape& shape = *out_->shape;
@@ -19,13 +50,17 @@ Merge::Merge(std::vector<RunPtr> inputs) : inputs_(std::move(inputs)), out_(std:
   }
   if (remaining_ > kMaxRows) throw std::invalid_argument("a run of " + std::to_string(remaining_) + " rows is too large");
   for (size_t c = 0; c < shape.formats.size(); ++c) {
-    int64_t bytes = 0;
-    for (const RunPtr& run : inputs_) {
-      const Column& column = run->columns[c];
-      if (column.offsets) bytes += column.offsets[column.offset + column.length] - column.offsets[column.offset];
-    }
+    int64_t bytes = text_bytes(inputs_, c);
     gathers_.emplace_back(shape.formats[c]);
+    if (scratch_) gathers_.back().use(scratch_->take(offset_bytes(shape.formats[c], remaining_)),
+                                      scratch_->take(value_bytes(shape.formats[c], remaining_, bytes)));
     gathers_.back().reserve(remaining_, bytes);
+  }
+  if (scratch_) {
+    out_->hashes.memory = scratch_->take(8 * remaining_);
+    out_->seconds.memory = scratch_->take(8 * remaining_);
+    out_->keep.push_back(scratch_);
+    out_->stored = true;
   }
   out_->reserve(remaining_);
 }
@@ -124,7 +159,12 @@ int64_t Merge::step(int64_t fuel) {
 RunPtr Merge::finish() {
   if (remaining_ || !out_) throw std::logic_error("the merge is not at its end");
   out_->finish();
-  for (Gather& column : gathers_) out_->columns.push_back(column.finish());
+  for (Gather& gathered : gathers_) {
+    out_->columns.push_back(gathered.finish());
+    std::shared_ptr<const void>& owner = out_->columns.back().owner;
+    if (scratch_) owner = std::make_shared<std::pair<std::shared_ptr<Scratch>, std::shared_ptr<const void>>>(scratch_, owner);
+  }
+  scratch_.reset();
   gathers_.clear();
   inputs_.clear();
   return std::move(out_);

@@ -4,8 +4,10 @@
 #include "dataflow/kernels/group.h"
 #include "dataflow/kernels/probe.h"
 
+#include <malloc.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -293,6 +295,15 @@ std::shared_ptr<Run> build_run(std::shared_ptr<Shape> shape, nb::handle columns_
   return std::const_pointer_cast<Run>(make_run(shape, columns, diffs.data(), size(diffs)));
 }
 
+std::shared_ptr<Run> borrow_stored(const Run& run, nb::handle columns_, nb::handle hashes_, nb::handle seconds_,
+                                   nb::handle diffs_) {
+  std::vector<Column> columns = read_columns(columns_);
+  Column hashes = read_column(hashes_), seconds = read_column(seconds_), diffs;
+  if (!diffs_.is_none()) diffs = read_column(diffs_);
+  return std::const_pointer_cast<Run>(
+      borrow_run(run, std::move(columns), hashes, seconds, diffs_.is_none() ? nullptr : &diffs));
+}
+
 Matches probe_runs(std::shared_ptr<Shape> shape, const std::vector<std::shared_ptr<Run>>& runs, nb::handle keys_,
                    int64_t rows, bool nulls_match) {
   std::vector<Column> keys = read_columns(keys_);
@@ -335,12 +346,16 @@ nb::tuple take_matches(const Matches& matches, std::shared_ptr<Shape> shape, con
 
 void bind_state(nb::module_& m) {
   nb::class_<Shape>(m, "Shape").def_static("make", &make_shape, "empty_columns"_a, "key"_a, "order"_a);
-  nb::class_<Run>(m, "Run")
+  nb::class_<Run>(m, "Run", nb::is_weak_referenceable())
       .def_static("make", &build_run, "shape"_a, "columns"_a, "diffs"_a)
       .def_prop_ro("rows", &Run::rows)
       .def_prop_ro("bytes", &Run::bytes)
       .def_ro("negatives", &Run::negatives)
       .def_prop_ro("total", [](const Run& run) { return static_cast<int64_t>(run.total); })
+      .def_prop_ro("stored_bytes", &Run::stored_bytes)
+      .def_ro("named", &Run::named)
+      .def("ones", [](const Run& run) { return run.diffs.bytes() == 0; })
+      .def("borrow", &borrow_stored, "columns"_a, "hashes"_a, "seconds"_a, "diffs"_a.none())
       .def("columns", [](const std::shared_ptr<Run>& run) { return write_columns(run->columns); })
       .def("diffs", [](const std::shared_ptr<Run>& run) {
         std::vector<int64_t> diffs(static_cast<size_t>(run->rows()));
@@ -351,7 +366,14 @@ void bind_state(nb::module_& m) {
       .def("seconds", [](const std::shared_ptr<Run>& run) { return view(run, run->seconds); });
   nb::class_<Merge>(m, "Merge")
       .def("__init__",
-           [](Merge* self, const std::vector<std::shared_ptr<Run>>& runs) { new (self) Merge(constant(runs)); }, "runs"_a)
+           [](Merge* self, const std::vector<std::shared_ptr<Run>>& runs, std::optional<std::pair<int, int64_t>> scratch) {
+             std::shared_ptr<Scratch> memory;
+             if (scratch) memory = std::make_shared<Scratch>(scratch->first, scratch->second);
+             new (self) Merge(constant(runs), std::move(memory));
+           },
+           "runs"_a, "scratch"_a.none() = nb::none())
+      .def_static("most_bytes", [](const std::vector<std::shared_ptr<Run>>& runs) { return Merge::most_bytes(constant(runs)); },
+                  "runs"_a)
       .def("step", &Merge::step, "fuel"_a, nb::call_guard<nb::gil_scoped_release>())
       .def("finish", [](Merge& merge) {
         nb::gil_scoped_release unlocked;
@@ -379,6 +401,7 @@ NB_MODULE(_rows, m) {
   m.def("float_round", &float_round, "sums"_a);
   m.def("float_pack", &float_pack, "sums"_a);
   m.def("float_unpack", &float_unpack, "packed"_a);
+  m.def("trim", [] { return malloc_trim(0) != 0; }, nb::call_guard<nb::gil_scoped_release>());
   m.def("set_hash_mask", &set_hash_mask, "mask"_a);
   bind_state(m);
 }

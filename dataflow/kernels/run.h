@@ -55,6 +55,11 @@ class Weights {
     ++count_;
   }
   void shrink() { memory_.shrink(); }
+  // Read `count` diffs where they lie; null when all of them are 1.
+  void borrow(const int64_t* diffs, int64_t count) {
+    count_ = count;
+    if (diffs) memory_ = Buffer::over(const_cast<int64_t*>(diffs), 8 * count, 8 * count);
+  }
 
  private:
   Buffer memory_;
@@ -78,6 +83,13 @@ class Directory {
   void finish(int64_t rows);
 
   int64_t bytes() const { return begins_.size(); }
+  Directory copy() const {
+    Directory same;
+    same.begins_.append(begins_.data(), begins_.size());
+    same.bits_ = bits_;
+    same.next_ = next_;
+    return same;
+  }
   explicit operator bool() const { return bits_; }
   // The first row of the hash's bucket, and one past its last.
   const uint32_t* bucket(uint64_t hash) const { return begins_.as<const uint32_t>() + (hash >> (64 - bits_)); }
@@ -101,9 +113,14 @@ struct Run : std::enable_shared_from_this<Run> {
   Directory directory;
   int64_t negatives = 0;  // rows with a negative diff
   uint64_t total = 0;     // sum of the diffs, modulo 2^64
+  bool stored = false;    // whether hashes, seconds and columns lie in a file
+  bool named = false;     // whether that is the run's own file, which has the diffs too, and not the scratch of a merge
+  std::vector<std::shared_ptr<const void>> keep;  // what the buffers borrow from
 
   int64_t rows() const { return diffs.size(); }
   int64_t bytes() const;
+  // Of these bytes, those in a file.
+  int64_t stored_bytes() const { return stored ? bytes() - directory.bytes() - (named ? 0 : diffs.bytes()) : 0; }
 
   // Building: make room for at most this many rows, add the next one (its columns come apart), end.
   void reserve(int64_t rows);
@@ -124,11 +141,37 @@ using RunPtr = std::shared_ptr<const Run>;
 RunPtr make_run(const std::shared_ptr<const Shape>& shape, const std::vector<Column>& columns, const int64_t* diffs,
                 int64_t rows);
 
+// The same run, read where a copy of it lies: its columns, hashes, seconds, and diffs (null when all are 1).
+// Raises std::invalid_argument when the copy has other rows or formats.
+RunPtr borrow_run(const Run& run, std::vector<Column> columns, const Column& hashes, const Column& seconds,
+                  const Column* diffs);
+
+// Memory over a file that the caller has made as large: pages of it can leave memory while a merge goes on.
+class Scratch {
+ public:
+  // Raises std::runtime_error when the file cannot be mapped.
+  Scratch(int file, int64_t bytes);
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch();
+
+  // A buffer of this capacity; in ordinary memory when there is no room left.
+  Buffer take(int64_t capacity);
+
+  static constexpr int64_t kAlign = 64;
+
+ private:
+  uint8_t* data_;
+  int64_t size_, used_ = 0;
+};
+
 // Merges runs of one shape a slice at a time; the inputs stay readable.
 class Merge {
  public:
-  // Raises std::invalid_argument without inputs or when their shapes differ.
-  explicit Merge(std::vector<RunPtr> inputs);
+  // Raises std::invalid_argument without inputs or when their shapes differ. With a scratch the result lies there.
+  explicit Merge(std::vector<RunPtr> inputs, std::shared_ptr<Scratch> scratch = nullptr);
+  // Bytes of scratch that suffice.
+  static int64_t most_bytes(const std::vector<RunPtr>& inputs);
   Merge(const Merge&) = delete;
   Merge& operator=(const Merge&) = delete;
 
@@ -154,6 +197,7 @@ class Merge {
   std::vector<size_t> same_;  // heads at the smallest row
   std::vector<Ref> refs_;     // rows decided and not yet copied
   std::vector<Gather> gathers_;
+  std::shared_ptr<Scratch> scratch_;
   std::shared_ptr<Run> out_;
   int64_t remaining_ = 0;
 };

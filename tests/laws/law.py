@@ -2,17 +2,23 @@
 
 `check` feeds a graph step by step, with random maintenance in between, and after each step compares three things with the
 oracle: the sum of the changes, the view's snapshot, and the sum of the row errors. A second dataflow gets the same steps, each
-in random order and cut into pieces, and must show the same view.
+in random order and cut into pieces, now and then with its state in files, and must show the same view.
 """
 
 from __future__ import annotations
 
+import atexit
+import functools
 import random
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from dataflow.delta import Delta
 from dataflow.graph import GraphBuilder, Node
+from dataflow.memory import MemoryLimit
 from dataflow.types import Column, ColumnType
+from headwater.runs import RunFiles
 from tests.laws.zsets import Answer, Weighted, ZSet, add, canonical, delta_of, rows_of, zset
 
 Inputs = Mapping[str, Sequence[ColumnType]]
@@ -74,6 +80,8 @@ def check(
     ordered: the order of the pairs means something, so that pieces keep it.
     """
     whole, pieces = Running(inputs, build, key), Running(inputs, build, key)
+    if chance.random() < 0.1:
+        pieces.dataflow.limit_memory(MemoryLimit(_files(), 0, least_bytes=0))
     totals: dict[str, ZSet] = {name: {} for name in inputs}
     streams: dict[str, list[Weighted]] = {name: [] for name in inputs}
     for step in steps:
@@ -88,8 +96,18 @@ def check(
         assert whole.rows == rows
         assert whole.errors == errors
         assert (pieces.rows, pieces.errors) == (rows, errors), "splitting and reordering a step changes no view"
-        whole.dataflow.maintain(chance.choice((0, 1, 10, 1000)))
+        fuel = chance.choice((0, 1, 10, 1000))
+        whole.dataflow.maintain(fuel)
+        pieces.dataflow.maintain(fuel)
         whole.look_up()
+
+
+@functools.cache
+def _files() -> RunFiles:
+    """One store for all laws; its folder goes with the process."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return RunFiles(Path(folder.name) / "runs")
 
 
 def _cut(step: Step, chance: random.Random, ordered: bool) -> list[Step]:

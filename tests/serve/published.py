@@ -107,6 +107,7 @@ class Operator:
     seconds: float = 0.5
     state_rows: int = 30
     state_bytes: int = 400
+    state_file_bytes: int = 300
 
 
 @dataclass

@@ -51,6 +51,7 @@ def test_values(house: House) -> None:
     assert 3 <= found["headwater_view_freshness_seconds", ("revenue",)] < 60
     assert found["headwater_operator_seconds_total", ("3", "join", "revenue")] == 0.5
     assert found["headwater_operator_state_bytes", ("", "4", "join")] == 400
+    assert found["headwater_operator_state_file_bytes", ("", "4", "join")] == 300
     assert found["headwater_sink_frontier_lag_seconds", ("out",)] == 1.5
     assert found["headwater_sink_state", ("out", "running")] == 1
     assert found["headwater_sink_aborted_total", ("out",)] == 1

@@ -1,0 +1,180 @@
+"""A limit for the memory of state: which runs move to files, and when.
+
+Always true: answers do not depend on it; snapshots taken before a run moves keep the run as it was; a run that cannot be moved
+stays in memory. Runs count as in memory until a reader of the moved one can be had. The largest runs of a collection are its
+oldest and least often merged, so the largest move first, older ones before younger ones.
+Deliberately unknown: files. Whoever sets the limit hands in the store.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+from dataflow.kernels import _rows
+from dataflow.rows import Columns, _columns
+from dataflow.spine import Snapshot, Spine
+
+LEAST_BYTES = 1 << 20
+"""Smaller runs stay in memory: they are merged soon, and a file for each would cost more than it saves."""
+
+SCRATCH_SHARE = 8
+"""A merge whose result may be larger than this part of the limit, and above it with all else, is made outside memory."""
+
+SLACK = 4
+"""A step waits for runs under way to files once memory is above the limit by more than this part of it."""
+
+
+LEAST_CHANGE = 4 << 20
+"""Bytes of runs that must have been freed before unused memory is given back: looking for it takes milliseconds."""
+
+
+class Allocator:
+    """Gives memory that freed runs left in the allocators back to the system, when they come to a quarter of what is held."""
+
+    def __init__(self) -> None:
+        self._freed = 0
+
+    def settle(self, spines: Sequence[Spine]) -> None:
+        """Called when a round of merging has ended."""
+        held = sum(spine.nbytes for spine in spines)
+        freed = sum(spine.freed for spine in spines)
+        if freed - self._freed > max(held // 4, LEAST_CHANGE):
+            self._freed = freed
+            _rows.trim()
+            pa.default_memory_pool().release_unused()
+
+
+@dataclass(frozen=True, slots=True)
+class RunColumns:
+    """All of a run that is to be kept: its columns, and uint64, uint64 and int64 beside them. diffs: None when all are 1."""
+
+    columns: Columns
+    hashes: pa.Array
+    seconds: pa.Array
+    diffs: pa.Array | None
+
+
+class StoredRun(Protocol):
+    """A run that was written."""
+
+    @property
+    def run(self) -> RunColumns:
+        """The run as it was written, read where it lies."""
+        ...
+
+    def release(self) -> None:
+        """Nothing will read it any more, but for what is reading it already. Called once, from any thread."""
+        ...
+
+
+class RunStore(Protocol):
+    """Where runs are written. A Future may fail with OSError: the run then stays where it is."""
+
+    def write(self, run: RunColumns) -> Future[StoredRun]:
+        """Begin to write a run, which never changes; returns at once."""
+        ...
+
+    def scratch(self, nbytes: int) -> AbstractContextManager[int | None]:
+        """The descriptor of a new, nameless file of this size whose blocks exist, or None where there is no room."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    spine: Spine
+    run: _rows.Run
+    written: Future[StoredRun]
+
+
+class MemoryLimit:
+    """Keeps the runs of some spines within `limit` bytes of memory, as far as the store takes them. For one thread."""
+
+    def __init__(self, store: RunStore, limit: int, least_bytes: int = LEAST_BYTES) -> None:
+        """ValueError when the limit is negative."""
+        if limit < 0:
+            raise ValueError(f"a memory limit of {limit} bytes is negative")
+        self.limit = limit
+        self._store = store
+        self._least = least_bytes
+        self._spines: tuple[Spine, ...] = ()
+        self._known: dict[Spine, tuple[Snapshot, int]] = {}
+        self._writing: list[_Writing] = []
+        self._refused: int | None = None
+
+    def watch(self, spines: Iterable[Spine]) -> None:
+        """Keep these within the limit from now on."""
+        self._spines = tuple(spines)
+        for spine in self._spines:
+            spine.scratch = self._scratch
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of runs in memory."""
+        return sum(self._memory_of(spine) for spine in self._spines)
+
+    def settle(self) -> None:
+        """Take runs that were written, and have as many more written as are needed. Called between steps."""
+        self._collect(wait=False)
+        memory = self.memory_bytes
+        if self._refused is not None:
+            self._refused = min(self._refused, memory)
+            if memory < self._refused + self.limit // SLACK:
+                return
+            self._refused = None
+        self._write(memory - self.limit)
+        if memory > self.limit + self.limit // SLACK:
+            self._collect(wait=True)
+
+    def _memory_of(self, spine: Spine) -> int:
+        snapshot = spine.snapshot()
+        known = self._known.get(spine)
+        if known is None or known[0] is not snapshot:
+            known = self._known[spine] = (snapshot, snapshot.nbytes - snapshot.file_bytes)
+        return known[1]
+
+    def _write(self, excess: int) -> None:
+        """Begin to write the largest runs until `excess` bytes are on their way, and all that merges left in their scratch."""
+        under_way = {id(writing.run) for writing in self._writing}
+        excess -= sum(writing.run.bytes - writing.run.stored_bytes for writing in self._writing)
+        candidates = [
+            (spine, run)
+            for spine in self._spines
+            for run in spine.settled_runs()
+            if run.bytes >= self._least and not run.named and id(run) not in under_way
+        ]
+        for spine, run in sorted(candidates, key=lambda candidate: -candidate[1].bytes):
+            if excess <= 0 and not run.stored_bytes:
+                continue
+            diffs = None if run.ones() else pa.array(run.diffs())
+            columns = RunColumns(_columns(run.columns()), pa.array(run.hashes()), pa.array(run.seconds()), diffs)
+            self._writing.append(_Writing(spine, run, self._store.write(columns)))
+            excess -= run.bytes - run.stored_bytes
+
+    def _collect(self, wait: bool) -> None:
+        """Put what was written in place of what is in memory."""
+        waiting = []
+        for writing in self._writing:
+            if not (wait or writing.written.done()):
+                waiting.append(writing)
+                continue
+            try:
+                stored = writing.written.result()
+            except OSError:  # the store says so; the answers do not need it
+                self._refused = self.memory_bytes
+                continue
+            kept = stored.run
+            moved = writing.run.borrow(kept.columns, kept.hashes, kept.seconds, kept.diffs)
+            weakref.finalize(moved, stored.release)
+            writing.spine.replace(writing.run, moved)
+        self._writing = waiting
+
+    def _scratch(self, nbytes: int) -> AbstractContextManager[int | None] | None:
+        large = nbytes > max(self._least, self.limit // SCRATCH_SHARE)
+        return self._store.scratch(nbytes) if large and self.memory_bytes + nbytes > self.limit else None

@@ -1,0 +1,105 @@
+"""Files of runs: state that does not fit into the memory that the `memory` setting allows.
+
+One Arrow IPC file for each run under `state/runs`, mapped back into memory, where the system keeps of it what is read and what
+there is room for. Always true: a file never changes once it has its name; it is removed when its run is no longer part of the
+state, while readers that still map it go on; a full disk keeps the run in memory. The files are scratch: state is derived from the
+topics at every start, so all of them are swept then, and none is synced.
+Deliberately unknown: what the columns mean, which runs are chosen and when (`dataflow.memory`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import structlog
+
+from dataflow.memory import RunColumns, StoredRun
+
+log = structlog.get_logger(__name__)
+
+BESIDE = ("hash", "second", "diff")
+"""Names of the numbers beside a run's columns, which are named by position. `diff` is left out where all of them are 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """A run in a file; removed by `release`."""
+
+    path: Path
+    run: RunColumns
+
+    def release(self) -> None:
+        """Remove the file's name; its blocks go with the last mapping."""
+        self.path.unlink(missing_ok=True)
+
+
+class RunFiles:
+    """The run files of one service, in a folder that nobody else writes. Writes happen in one thread of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the folder and sweep what an earlier process left. OSError when it cannot be written."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob("*.arrow"):
+            left.unlink()
+        self.folder = folder
+        self._names = (folder / f"{number:08d}.arrow" for number in itertools.count(1))
+        self._writer = ThreadPoolExecutor(1, "run-files")
+        self._full = False
+
+    def write(self, run: RunColumns) -> Future[StoredRun]:
+        """Begin to write a run; the Future's OSError was logged."""
+        return self._writer.submit(self._write, next(self._names), run)
+
+    @contextmanager
+    def scratch(self, nbytes: int) -> Iterator[int | None]:
+        """A nameless file of this size with all its blocks, or None, logged, when the disk has no room."""
+        with tempfile.TemporaryFile(dir=self.folder) as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, nbytes)
+            except OSError as error:
+                self._say(error)
+                yield None
+            else:
+                yield file.fileno()
+
+    def close(self) -> None:
+        """Write nothing more and remove every file. Snapshots that are still held stay readable."""
+        self._writer.shutdown(cancel_futures=True)
+        for left in self.folder.glob("*.arrow"):
+            left.unlink(missing_ok=True)
+
+    def _write(self, path: Path, run: RunColumns) -> StoredRun:
+        beside = dict(zip(BESIDE, (run.hashes, run.seconds, run.diffs), strict=True))
+        named = {str(i): column for i, column in enumerate(run.columns)}
+        named |= {name: numbers for name, numbers in beside.items() if numbers is not None}
+        batch = pa.record_batch(list(named.values()), names=list(named))
+        try:
+            with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
+                writer.write_batch(batch)
+            mapped = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            self._say(error)
+            raise
+        self._full = False
+        columns = tuple(mapped.column(i) for i in range(len(run.columns)))
+        diffs = None if run.diffs is None else mapped.column("diff")
+        return RunFile(path, RunColumns(columns, mapped.column("hash"), mapped.column("second"), diffs))
+
+    def _say(self, error: OSError) -> None:
+        """Once until a run can be written again."""
+        if not self._full:
+            self._full = True
+            log.warning(
+                "state stays in memory above the limit: the folder of runs cannot be written; make room there",
+                folder=str(self.folder),
+                reason=str(error),
+            )

@@ -160,7 +160,7 @@ class ReadAhead:
             left: deque[Chunk] = deque()
             wanted = limit
             while self._chunks and wanted > 0:
-                if parts and len(self._chunks[0]) > wanted:
+                if wanted < limit and len(self._chunks[0]) > wanted:
                     break  # whole chunks are not copied
                 chunk = self._chunks.popleft()
                 part, rest = _cut(chunk, wanted, until)

@@ -192,6 +192,16 @@ def test_whole_batches_are_taken_as_they_are() -> None:
     assert first.records == 7
 
 
+def test_a_large_batch_behind_one_beyond_the_cut_is_reached() -> None:
+    ahead = ReadAhead(SCHEMA, 1000, 1 << 20)
+    ahead.open({0: 0, 1: 0})
+    ahead.add(_chunk([(0, offset) for offset in range(5)], {0: 5}))
+    ahead.add(_chunk([(1, offset) for offset in range(20)], {1: 20}))
+    taken = ahead.take(10, {0: 0, 1: 20})
+    assert taken is not None
+    assert taken.records == 10
+
+
 @pytest.mark.parametrize("runs", [1, FEW_RUNS, FEW_RUNS + 1, 4 * FEW_RUNS])
 def test_ranges_add_up_however_partitions_alternate(runs: int) -> None:
     ahead = ReadAhead(SCHEMA, 10_000, 1 << 20)

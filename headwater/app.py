@@ -25,8 +25,9 @@ from dataflow.step import Dataflow
 from dataflow.types import Schema
 from headwater.check import Checked
 from headwater.errors import HeadwaterError, StartError
+from headwater.rooms import Rooms
 from headwater.runs import RunFiles
-from headwater.ticks import OPENING, Rooms, TickLoop
+from headwater.ticks import OPENING, TickLoop
 from ingest.decode import avro_columns, make_decoder
 from ingest.embedded import EmbeddedBroker
 from ingest.registry import Registry, RegistryError, make_registry

@@ -14,22 +14,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Protocol
 
 import structlog
 
-from dataflow.delta import Delta
-from dataflow.rows import concat_deltas, consolidate
-from dataflow.step import Dataflow
 from headwater.errors import StateError
 from headwater.replay import Fold, fold, positions
-from ingest.remap import Binding, RemapLog
-from ingest.source import Range, ReplayMismatch, Source, Taken, verify
-from serve.metrics import Metrics
-from serve.reads import Publication, Published, PublishedView
+from headwater.rooms import Clock, Pending, Rooms, SystemClock
+from ingest.remap import Binding
+from ingest.source import Range, ReplayMismatch, Taken, verify
+from serve.reads import Published, PublishedView
 from sinks.base import SinkHaltedError
-from sinks.kafka import KafkaSink
 
 log = structlog.get_logger(__name__)
 
@@ -51,79 +45,14 @@ PATIENCE = 10.0
 LEAST_FUEL = 16_384
 """Rows of merge work that every tick may do."""
 
-
 COMPACT_BYTES = 64 << 20
 """Size from which a start replaces the remap log by its folds: some 300,000 ticks."""
 
 OPENING = "opening sinks"
 """The phase in which the loop waits for the sinks' broker; closing the sinks ends it."""
 
-
 RUNNING = "running"
 """The phase of ticks: there is a publication."""
-
-
-class Clock(Protocol):
-    """Where time comes from."""
-
-    def now(self) -> int:
-        """Wall clock, milliseconds since 1970."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
-        ...
-
-
-class SystemClock:
-    """The machine's own clocks."""
-
-    def now(self) -> int:
-        """Milliseconds since 1970."""
-        return time.time_ns() // 1_000_000
-
-    def monotonic(self) -> float:
-        """Seconds since an arbitrary start."""
-        return time.monotonic()
-
-
-@dataclass(frozen=True, slots=True)
-class Rooms:
-    """What the loop drives, built by `headwater.app`.
-
-    dependencies: view to the sources it reads, directly or through other views.
-    sink_views: sink to its view.
-    """
-
-    sources: Mapping[str, Source]
-    dataflow: Dataflow
-    sinks: Mapping[str, KafkaSink]
-    sink_views: Mapping[str, str]
-    remap: RemapLog
-    publication: Publication
-    metrics: Metrics
-    dependencies: Mapping[str, frozenset[str]]
-    catalog: str
-
-
-@dataclass(slots=True)
-class Pending:
-    """Changes of one time that is not complete yet: what the sinks will get of it."""
-
-    changes: dict[str, list[Delta]] = field(default_factory=dict)
-
-    def add(self, changes: Mapping[str, Delta], wanted: Iterable[str]) -> None:
-        """Keep the changes of the views that a sink wants."""
-        for view in wanted:
-            if (delta := changes.get(view)) is not None and len(delta):
-                self.changes.setdefault(view, []).append(delta)
-
-    def of(self, view: str) -> Delta | None:
-        """The whole change of a view at this time, consolidated; None when nothing changed."""
-        parts = self.changes.get(view, [])
-        if len(parts) <= 1:
-            return parts[0] if parts else None
-        return consolidate(concat_deltas(parts))
 
 
 class TickLoop:

@@ -19,7 +19,8 @@ from dataflow.delta import Delta
 from dataflow.types import BIGINT, TEXT, Column
 from headwater import ticks
 from headwater.errors import StateError
-from headwater.ticks import RUNNING, Rooms, TickLoop
+from headwater.rooms import Rooms
+from headwater.ticks import RUNNING, TickLoop
 from ingest.remap import FILE, Binding, RemapLog, read
 from ingest.source import PartitionStatus, Range, SourceStatus, Taken
 from planner import build_dataflow, plan_views

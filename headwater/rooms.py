@@ -1,0 +1,83 @@
+"""What the tick loop is given, and what it carries through one time: the rooms, the clock, the changes for the sinks.
+
+Always true: nothing here moves time or does work of its own. Deliberately unknown: the order of a tick (`headwater.ticks`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dataflow.delta import Delta
+from dataflow.rows import concat_deltas, consolidate
+from dataflow.step import Dataflow
+from ingest.remap import RemapLog
+from ingest.source import Source
+from serve.metrics import Metrics
+from serve.reads import Publication
+from sinks.kafka import KafkaSink
+
+
+class Clock(Protocol):
+    """Where time comes from."""
+
+    def now(self) -> int:
+        """Wall clock, milliseconds since 1970."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def now(self) -> int:
+        """Milliseconds since 1970."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary start."""
+        return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What the loop drives, built by `headwater.app`.
+
+    dependencies: view to the sources it reads, directly or through other views.
+    sink_views: sink to its view.
+    """
+
+    sources: Mapping[str, Source]
+    dataflow: Dataflow
+    sinks: Mapping[str, KafkaSink]
+    sink_views: Mapping[str, str]
+    remap: RemapLog
+    publication: Publication
+    metrics: Metrics
+    dependencies: Mapping[str, frozenset[str]]
+    catalog: str
+
+
+@dataclass(slots=True)
+class Pending:
+    """Changes of one time that is not complete yet: what the sinks will get of it."""
+
+    changes: dict[str, list[Delta]] = field(default_factory=dict)
+
+    def add(self, changes: Mapping[str, Delta], wanted: Iterable[str]) -> None:
+        """Keep the changes of the views that a sink wants."""
+        for view in wanted:
+            if (delta := changes.get(view)) is not None and len(delta):
+                self.changes.setdefault(view, []).append(delta)
+
+    def of(self, view: str) -> Delta | None:
+        """The whole change of a view at this time, consolidated; None when nothing changed."""
+        parts = self.changes.get(view, [])
+        if len(parts) <= 1:
+            return parts[0] if parts else None
+        return consolidate(concat_deltas(parts))

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from typing import TextIO, cast
 
 import structlog
 from rich.console import Console
@@ -21,6 +22,16 @@ log = structlog.get_logger(__name__)
 
 PROGRESS_SECONDS = 5.0
 """How often hydration says in the log how far it is, where there is no terminal to draw a bar on."""
+
+
+class _Stderr:
+    """Standard error as it is when a line is written: while a progress bar is drawn, lines belong above it."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def set_up_logging(level: str, form: str) -> None:
@@ -42,7 +53,7 @@ def set_up_logging(level: str, form: str) -> None:
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stderr())),
         cache_logger_on_first_use=True,
     )
 

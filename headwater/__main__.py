@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,9 @@ if _ROOMS.is_dir() and str(_ROOMS) not in sys.path:
     sys.path.insert(0, str(_ROOMS))
 
 from headwater import __version__  # noqa: E402  (the path comes first)
+
+if TYPE_CHECKING:
+    from headwater.check import Checked
 
 _FILE = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 
@@ -92,15 +96,13 @@ def demo(seconds: int | None, rate: int) -> None:
         raise click.ClickException(str(error)) from None
 
 
-def _checked(file: Path):  # type: ignore[no-untyped-def]  # the type would import the rooms at start
+def _checked(file: Path) -> Checked:
     from config.load import ConfigErrors
     from headwater.check import CheckErrors
     from headwater.check import check as check_file
 
     try:
         return check_file(file, os.environ)
-    except FileNotFoundError:
-        raise click.ClickException(f"{file}: no such file") from None
     except (ConfigErrors, CheckErrors) as mistakes:
         click.echo(str(mistakes), err=True)
         sys.exit(1)

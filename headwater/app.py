@@ -62,7 +62,7 @@ STOP_SECONDS = 4.5
 class Service:
     """One running Headwater. `start`, then `wait`, then `stop`; `failure` is what ended it early, if anything did."""
 
-    def __init__(self, checked: Checked, on_ready: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, checked: Checked) -> None:
         self.settings = checked.settings
         self.address: tuple[str, int] | None = None
         self.connections: dict[str, dict[str, str]] = {}
@@ -74,7 +74,6 @@ class Service:
         """After a stop: the threads that had not ended in time."""
         self._waiting = ""
         self._checked = checked
-        self._on_ready = on_ready
         self._brokers: list[EmbeddedBroker] = []
         self._wake, self._stop = threading.Event(), threading.Event()
         self._remap: RemapLog | None = None
@@ -255,7 +254,7 @@ class Service:
                 "\n".join(f"{k}={v}" for k, v in sorted(planned.definitions.items())).encode()
             ).hexdigest(),
         )
-        self._loop = TickLoop(rooms, self._wake, self._stop, on_ready=self._on_ready)
+        self._loop = TickLoop(rooms, self._wake, self._stop)
         for reader in self.sources.values():
             reader.start()
 

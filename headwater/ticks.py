@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
@@ -67,13 +67,11 @@ class TickLoop:
         wake: threading.Event,
         stop: threading.Event,
         clock: Clock | None = None,
-        on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         self._rooms = rooms
         self._wake = wake
         self._stop = stop
         self._clock = clock or SystemClock()
-        self._on_ready = on_ready
         self._disk = ThreadPoolExecutor(1, "remap-log")
         bindings = rooms.remap.bindings
         self._last_time = bindings[-1].time if bindings else 0
@@ -104,7 +102,6 @@ class TickLoop:
             self._replay()
             if self._hydrate(set(self._rooms.sources) - set(self._unusable)):
                 self.phase = RUNNING
-                self._on_ready()
                 self._loop()
         finally:
             self._disk.shutdown()

@@ -13,7 +13,7 @@ import fcntl
 import os
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -264,15 +264,3 @@ def _lock(folder: Path) -> IO[bytes]:
     lock.write(f"{os.getpid()}\n".encode())
     lock.flush()
     return lock
-
-
-def totals(bindings: Sequence[Binding]) -> Mapping[str, Mapping[int, Range]]:
-    """For each source, partition to everything that was ever bound of it, as one range."""
-    whole: dict[str, dict[int, Range]] = {}
-    for binding in bindings:
-        for source, ranges in binding.ranges.items():
-            pieces = whole.setdefault(source, {})
-            for piece in ranges:
-                before = pieces.get(piece.partition)
-                pieces[piece.partition] = piece if before is None else before.extended(piece)
-    return whole

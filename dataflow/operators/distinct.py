@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataflow import rows
-from dataflow.delta import Delta
-from dataflow.operators.base import Operator, Types, arrangement_of
+from dataflow.delta import Delta, Diffs
+from dataflow.operators.base import Operator, Spec, Types, arrangement_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Distinct(Operator):
 
     consolidates = True
 
-    def __init__(self, spec: DistinctSpec, types: Types, inputs: tuple[Operator, ...]) -> None:
+    def __init__(self, spec: Spec, types: Types, inputs: tuple[Operator, ...]) -> None:
         super().__init__(spec, types, inputs)
         self._counts = arrangement_of(inputs[0])
 
@@ -44,8 +44,13 @@ class Distinct(Operator):
         probe = self._counts.before.probe(delta.columns, nulls_match=True, rows=len(delta))
         before = np.zeros(len(delta), np.int64)
         np.add.at(before, probe.probe_rows, probe.diffs)
-        change = (before + delta.diffs > 0).astype(np.int64) - (before > 0)
+        change = self.weight(before + delta.diffs) - self.weight(before)
         changed = change != 0
         if changed.all():
             return Delta(delta.columns, change)
         return Delta(rows.filter_rows(delta.columns, changed), change[changed])
+
+    @staticmethod
+    def weight(counts: Diffs) -> Diffs:
+        """The diff in the output of rows with these counts in the input."""
+        return (counts > 0).astype(np.int64)

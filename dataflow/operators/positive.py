@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dataflow import rows
-from dataflow.delta import Delta
-from dataflow.operators.base import Operator, Types, arrangement_of
+from dataflow.delta import Diffs
+from dataflow.operators.base import Operator, Types
+from dataflow.operators.distinct import Distinct
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +28,10 @@ class PositiveSpec:
         return "positive part"
 
 
-class Positive(Operator):
-    """The counts are the diffs of the input's arrangement."""
+class Positive(Distinct):
+    """As distinct, with the counts above zero kept as they are."""
 
-    consolidates = True
-
-    def __init__(self, spec: PositiveSpec, types: Types, inputs: tuple[Operator, ...]) -> None:
-        super().__init__(spec, types, inputs)
-        self._counts = arrangement_of(inputs[0])
-
-    def step(self, *_: Delta) -> Delta:
-        delta = self.inputs[0].consolidated()
-        if not len(delta):
-            return delta
-        probe = self._counts.before.probe(delta.columns, nulls_match=True, rows=len(delta))
-        before = np.zeros(len(delta), np.int64)
-        np.add.at(before, probe.probe_rows, probe.diffs)
-        change = np.maximum(before + delta.diffs, 0) - np.maximum(before, 0)
-        changed = np.flatnonzero(change)
-        return Delta(rows.take(delta.columns, changed), change[changed])
+    @staticmethod
+    def weight(counts: Diffs) -> Diffs:
+        """The positive part of the counts."""
+        return np.maximum(counts, 0)

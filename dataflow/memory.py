@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from dataflow.kernels import _rows
 from dataflow.rows import Columns, _columns
-from dataflow.spine import Snapshot, Spine
+from dataflow.spine import Spine
 
 LEAST_BYTES = 1 << 20
 """Smaller runs stay in memory: they are merged soon, and a file for each would cost more than it saves."""
@@ -36,16 +36,16 @@ LEAST_CHANGE = 4 << 20
 
 
 class Allocator:
-    """Gives memory that freed runs left in the allocators back to the system, when they come to a quarter of what is held."""
+    """Gives memory that freed runs left in the allocators back to the system, when they come to an eighth of what is held."""
 
     def __init__(self) -> None:
         self._freed = 0
 
     def settle(self, spines: Sequence[Spine]) -> None:
         """Called when a round of merging has ended."""
-        held = sum(spine.nbytes for spine in spines)
+        held = sum(spine.snapshot().memory_bytes for spine in spines)
         freed = sum(spine.freed for spine in spines)
-        if freed - self._freed > max(held // 4, LEAST_CHANGE):
+        if freed - self._freed > max(held // 8, LEAST_CHANGE):
             self._freed = freed
             _rows.trim()
             pa.default_memory_pool().release_unused()
@@ -104,7 +104,6 @@ class MemoryLimit:
         self._store = store
         self._least = least_bytes
         self._spines: tuple[Spine, ...] = ()
-        self._known: dict[Spine, tuple[Snapshot, int]] = {}
         self._writing: list[_Writing] = []
         self._refused: int | None = None
 
@@ -117,7 +116,7 @@ class MemoryLimit:
     @property
     def memory_bytes(self) -> int:
         """Bytes of runs in memory."""
-        return sum(self._memory_of(spine) for spine in self._spines)
+        return sum(spine.snapshot().memory_bytes for spine in self._spines)
 
     def settle(self) -> None:
         """Take runs that were written, and have as many more written as are needed. Called between steps."""
@@ -131,13 +130,6 @@ class MemoryLimit:
         self._write(memory - self.limit)
         if memory > self.limit + self.limit // SLACK:
             self._collect(wait=True)
-
-    def _memory_of(self, spine: Spine) -> int:
-        snapshot = spine.snapshot()
-        known = self._known.get(spine)
-        if known is None or known[0] is not snapshot:
-            known = self._known[spine] = (snapshot, snapshot.nbytes - snapshot.file_bytes)
-        return known[1]
 
     def _write(self, excess: int) -> None:
         """Begin to write the largest runs until `excess` bytes are on their way, and all that merges left in their scratch."""

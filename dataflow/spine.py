@@ -133,11 +133,12 @@ class Probe:
 class Snapshot:
     """A collection as it was at one moment: an immutable tuple of runs. Any thread may read it, without locks."""
 
-    __slots__ = ("_runs", "layout")
+    __slots__ = ("_memory_bytes", "_runs", "layout")
 
     def __init__(self, layout: Layout, runs: tuple[_rows.Run, ...]) -> None:
         self.layout = layout
         self._runs = runs
+        self._memory_bytes: int | None = None
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -163,6 +164,13 @@ class Snapshot:
     def file_bytes(self) -> int:
         """Of these, bytes that lie in files and are in memory only while they are read."""
         return sum(run.stored_bytes for run in self._runs)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of the runs that are not in files."""
+        if self._memory_bytes is None:
+            self._memory_bytes = self.nbytes - self.file_bytes
+        return self._memory_bytes
 
     def probe(self, keys: Sequence[pa.Array], nulls_match: bool, rows: int | None = None) -> Probe:
         """Every match of each key over all runs; equal rows of different runs are not added up.
@@ -253,7 +261,7 @@ class Spine:
         self._debt = 0
         self._snapshot = Snapshot(layout, ())
         self.freed = 0
-        """Bytes of runs that others have taken the place of, ever."""
+        """Bytes of memory of runs that others have taken the place of, ever."""
         self.scratch: Scratch | None = None
         """Where merges too large for memory are made."""
 
@@ -280,7 +288,7 @@ class Spine:
     def replace(self, run: _rows.Run, same: _rows.Run) -> None:
         """Put an equal run in the place of one. Nothing happens when that one is gone, or is being merged."""
         if any(settled is run for settled in self.settled_runs()):
-            self.freed += run.bytes
+            self.freed += run.bytes - run.stored_bytes
             self._set(tuple(same if old is run else old for old in self._runs))
 
     def snapshot(self) -> Snapshot:
@@ -327,7 +335,7 @@ class Spine:
     def _finish(self, merging: _Merging) -> None:
         self._merging.remove(merging)
         merged = merging.merge.finish()
-        self.freed += sum(run.bytes for run in merging.inputs)
+        self.freed += sum(run.bytes - run.stored_bytes for run in merging.inputs)
         kept = tuple(run for run in self._runs if not any(run is old for old in merging.inputs))
         self._set((*kept, merged) if merged.rows else kept)
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from headwater.check import Checked
 from headwater.errors import HeadwaterError
 from planner import build_dataflow, unique_keys
+from planner.explain import explain as explain_plan
 from planner.monotonic import append_only
-from planner.plan import explain as explain_plan
 
 
 def explain(checked: Checked, view: str | None = None) -> str:

@@ -17,7 +17,8 @@ from planner import functions
 from planner.functions import FunctionError
 from planner.literals import Untyped
 from planner.parse import Text
-from planner.plan import AggregateCall, AggregateFunction, rewrite_plan, rewrite_scalars
+from planner.plan import AggregateCall, AggregateFunction
+from planner.plans import rewrite_plan, rewrite_scalars
 from planner.scalar import Case, ColumnRef, Literal, OuterRef, Scalar, Subquery
 from planner.scalars import rewrite, walk
 

@@ -31,10 +31,8 @@ from planner.plan import (
     Single,
     TopK,
     Union,
-    inputs,
-    own_scalars,
-    with_inputs,
 )
+from planner.plans import inputs, own_scalars, with_inputs
 from planner.rules.order_joins import order_joins
 from planner.scalar import Call, ColumnRef, Literal, OuterRef, Scalar
 from planner.scalars import can_fail, rewrite, walk

@@ -10,20 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from planner.plan import (
-    Constant,
-    Distinct,
-    Filter,
-    Get,
-    Join,
-    Plan,
-    Positive,
-    Project,
-    Reduce,
-    SemiJoin,
-    Union,
-    inputs,
-)
+from planner.plan import Constant, Distinct, Filter, Get, Join, Plan, Positive, Project, Reduce, SemiJoin, Union
+from planner.plans import inputs
 
 
 def append_only(plan: Plan, known: Collection[str]) -> bool:

@@ -1,4 +1,4 @@
-"""The relational plan: few node kinds, all immutable, all printable.
+"""The relational plan: few node kinds, all immutable.
 
 Always true: every node knows the types of its rows; a scalar in a node refers to columns of the node's one input (for Join: of all
 inputs side by side, in order); equal plans are equal objects. Rows are Z-sets: Union adds, Negate changes signs, Distinct keeps
@@ -7,8 +7,7 @@ rows whose count is above zero, once. Deliberately unknown: names of SQL scopes,
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal as OneOf
 
 from dataflow.spine import Order
@@ -270,144 +269,3 @@ Plan = (
     | Negate
     | Union
 )
-
-
-def inputs(plan: Plan) -> tuple[Plan, ...]:
-    """The plans directly below."""
-    if isinstance(plan, Join | Union):
-        return plan.inputs
-    if isinstance(plan, Get | Constant):
-        return ()
-    if isinstance(plan, OuterJoin | SemiJoin):
-        return plan.left, plan.right
-    return (plan.input,)
-
-
-def with_inputs(plan: Plan, new: tuple[Plan, ...]) -> Plan:
-    """The same node over other inputs; the very same object when nothing changed."""
-    if all(a is b for a, b in zip(inputs(plan), new, strict=True)):
-        return plan
-    match plan:
-        case Get() | Constant():
-            return plan
-        case Join() | Union():
-            return replace(plan, inputs=new)
-        case OuterJoin() | SemiJoin():
-            return replace(plan, left=new[0], right=new[1])
-        case _:
-            return replace(plan, input=new[0])
-
-
-def rewrite_plan(plan: Plan, change: Callable[[Plan], Plan]) -> Plan:
-    """Bottom up: `change` sees every node after its inputs were changed."""
-    return change(with_inputs(plan, tuple(rewrite_plan(below, change) for below in inputs(plan))))
-
-
-def rewrite_scalars(plan: Plan, change: Callable[[Scalar], Scalar]) -> Plan:
-    """The node with its own scalars changed; its inputs are left as they are."""
-    match plan:
-        case Filter():
-            return Filter(plan.input, tuple(map(change, plan.predicates)))
-        case Project():
-            return Project(plan.input, tuple(map(change, plan.outputs)))
-        case Join():
-            return replace(plan, equal=_pairs(plan.equal, change))
-        case OuterJoin() | SemiJoin():
-            return replace(plan, equal=_pairs(plan.equal, change), on=tuple(map(change, plan.on)))
-        case Reduce():
-            calls = tuple(
-                replace(a, argument=None if a.argument is None else change(a.argument)) for a in plan.aggregates
-            )
-            return Reduce(plan.input, tuple(map(change, plan.keys)), calls)
-        case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union():
-            return plan
-
-
-def _pairs(pairs: Pairs, change: Callable[[Scalar], Scalar]) -> Pairs:
-    return tuple((change(left), change(right)) for left, right in pairs)
-
-
-def own_scalars(plan: Plan) -> tuple[Scalar, ...]:
-    """The scalars that a node itself holds."""
-    match plan:
-        case Filter():
-            return plan.predicates
-        case Project():
-            return plan.outputs
-        case Join():
-            return tuple(side for pair in plan.equal for side in pair)
-        case OuterJoin() | SemiJoin():
-            return tuple(side for pair in plan.equal for side in pair) + plan.on
-        case Reduce():
-            return plan.keys + tuple(a.argument for a in plan.aggregates if a.argument is not None)
-        case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union():
-            return ()
-
-
-def relations(plan: Plan) -> set[str]:
-    """Names of the sources and views that a plan reads."""
-    found = {plan.name} if isinstance(plan, Get) else set()
-    return found.union(*(relations(below) for below in inputs(plan)))
-
-
-def explain(plan: Plan) -> str:
-    """The plan as an indented tree, one line for each node, without a line end."""
-    return "\n".join(_lines(plan, 0))
-
-
-def _lines(plan: Plan, depth: int) -> list[str]:
-    lines = ["  " * depth + _line(plan)]
-    for below in inputs(plan):
-        lines += _lines(below, depth + 1)
-    return lines
-
-
-def _line(plan: Plan) -> str:
-    match plan:
-        case Get():
-            return f"Get {plan.name}"
-        case Constant():
-            rows = ", ".join("(" + ", ".join(map(str, row)) + ")" for row in plan.rows)
-            return f"Constant {rows}".rstrip()
-        case Filter():
-            return f"Filter {' AND '.join(map(str, plan.predicates))}"
-        case Project():
-            return f"Project {', '.join(map(str, plan.outputs))}"
-        case Join():
-            return f"Join {_on(plan)}"
-        case OuterJoin():
-            return f"{'Full' if plan.full else 'Left'}Join {_on(plan)}"
-        case SemiJoin():
-            return f"{'Anti' if plan.anti else 'Semi'}Join {_on(plan)}"
-        case Reduce():
-            keys = f" by {', '.join(map(str, plan.keys))}" if plan.keys else ""
-            return f"Reduce {', '.join(map(str, plan.aggregates))}{keys}".replace("Reduce  by", "Reduce by")
-        case TopK():
-            return _top_k(plan)
-        case Single():
-            return "Single" + (f" by {', '.join(f'#{i}' for i in range(plan.keys))}" if plan.keys else "")
-        case Distinct() | Positive() | Negate() | Union():
-            return type(plan).__name__
-
-
-def _on(plan: Join | OuterJoin | SemiJoin) -> str:
-    sign = "is" if plan.null_safe else "="
-    parts = [f"{left} {sign} {right}" for left, right in plan.equal]
-    if not isinstance(plan, Join):
-        parts += map(str, plan.on)
-    return " AND ".join(parts) or "every row with every row"
-
-
-def _top_k(plan: TopK) -> str:
-    def term(order: Order) -> str:
-        return f"#{order.column}{' desc' if order.descending else ''}{' nulls first' if order.nulls_first else ''}"
-
-    limit = "all" if plan.limit is None else str(plan.limit)
-    parts = [
-        f"TopK {limit}",
-        f"offset {plan.offset}" if plan.offset else "",
-        f"of {', '.join(f'#{i}' for i in plan.group)}" if plan.group else "",
-        f"by {', '.join(map(term, plan.order))}" if plan.order else "",
-        "numbered" if plan.numbered else "",
-    ]
-    return " ".join(filter(None, parts))

@@ -17,20 +17,8 @@ from dataflow.spine import Order
 from dataflow.types import BOOLEAN
 from planner.decorrelate import Dependent, default_of, inward, is_outer, outer_columns, outward
 from planner.keys import Key, keys_of
-from planner.plan import (
-    Distinct,
-    Filter,
-    OuterJoin,
-    Pairs,
-    Plan,
-    Project,
-    Reduce,
-    SemiJoin,
-    Single,
-    TopK,
-    inputs,
-    own_scalars,
-)
+from planner.plan import Distinct, Filter, OuterJoin, Pairs, Plan, Project, Reduce, SemiJoin, Single, TopK
+from planner.plans import inputs, own_scalars
 from planner.scalar import Call, Case, ColumnRef, Literal, RowNumber, Scalar, Subquery
 from planner.scalars import can_fail, conjuncts, rewrite, substitute, walk
 

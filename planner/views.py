@@ -20,7 +20,8 @@ from planner.keys import Key, keys_of
 from planner.lower import Lowering
 from planner.monotonic import append_only as proved_append_only
 from planner.parse import Text
-from planner.plan import Plan, relations
+from planner.plan import Plan
+from planner.plans import relations
 from planner.rules import optimize
 from planner.rules.name_columns import name_columns
 

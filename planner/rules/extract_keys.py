@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from planner.functions import common_type
-from planner.plan import Filter, Join, OuterJoin, Pairs, Plan, SemiJoin, rewrite_plan, sides
+from planner.plan import Filter, Join, OuterJoin, Pairs, Plan, SemiJoin, sides
+from planner.plans import rewrite_plan
 from planner.rules.push_filters import input_of
 from planner.scalar import Call, Cast, Scalar
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from dataflow.types import BOOLEAN
 from planner.literals import ConstantError, evaluate
-from planner.plan import Constant, Filter, OuterJoin, Plan, Project, SemiJoin, Union, rewrite_plan, rewrite_scalars
+from planner.plan import Constant, Filter, OuterJoin, Plan, Project, SemiJoin, Union
+from planner.plans import rewrite_plan, rewrite_scalars
 from planner.scalar import Call, Case, ColumnRef, Literal, Scalar
 from planner.scalars import arguments, conjuncts, with_arguments
 

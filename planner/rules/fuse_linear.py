@@ -7,7 +7,8 @@ A computed column that is used more than once is computed once: its list stays, 
 
 from __future__ import annotations
 
-from planner.plan import Distinct, Filter, Plan, Project, Reduce, Union, rewrite_plan, rewrite_scalars, with_inputs
+from planner.plan import Distinct, Filter, Plan, Project, Reduce, Union
+from planner.plans import rewrite_plan, rewrite_scalars, with_inputs
 from planner.scalar import ColumnRef, Literal, Scalar
 from planner.scalars import size, substitute, walk
 

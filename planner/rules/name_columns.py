@@ -21,10 +21,8 @@ from planner.plan import (
     Single,
     TopK,
     Union,
-    inputs,
-    rewrite_plan,
-    rewrite_scalars,
 )
+from planner.plans import inputs, rewrite_plan, rewrite_scalars
 from planner.scalar import ColumnRef, Scalar
 from planner.scalars import rewrite
 

@@ -7,7 +7,8 @@ The order is that of FROM, except that an input which has no key with those befo
 
 from __future__ import annotations
 
-from planner.plan import Join, Plan, Project, rewrite_plan
+from planner.plan import Join, Plan, Project
+from planner.plans import rewrite_plan
 from planner.rules.push_filters import input_of
 from planner.scalar import ColumnRef, Scalar
 from planner.scalars import move

@@ -27,8 +27,8 @@ from planner.plan import (
     TopK,
     Union,
     sides,
-    with_inputs,
 )
+from planner.plans import with_inputs
 from planner.scalar import ColumnRef, Scalar
 from planner.scalars import columns, move
 

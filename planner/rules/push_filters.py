@@ -27,10 +27,9 @@ from planner.plan import (
     Single,
     TopK,
     Union,
-    rewrite_plan,
     sides,
-    with_inputs,
 )
+from planner.plans import rewrite_plan, with_inputs
 from planner.scalar import Call, ColumnRef, Literal, Scalar
 from planner.scalars import can_fail, columns, move, rejects_nulls, size, substitute
 

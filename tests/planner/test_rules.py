@@ -12,8 +12,9 @@ import pytest
 
 from planner.bind_query import bind_view
 from planner.catalog import Catalog
+from planner.explain import explain
 from planner.parse import Text
-from planner.plan import Plan, explain
+from planner.plan import Plan
 from planner.rules import RULES, optimize
 from tests.planner import oracle
 from tests.planner.oracle import schema

@@ -1,0 +1,107 @@
+"""Walking and rewriting plans: what the rules, the binder and decorrelation share.
+
+Always true: a node that nothing changed in stays the very same object. Deliberately unknown: what any node means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from planner.plan import (
+    Constant,
+    Distinct,
+    Filter,
+    Get,
+    Join,
+    Negate,
+    OuterJoin,
+    Pairs,
+    Plan,
+    Positive,
+    Project,
+    Reduce,
+    SemiJoin,
+    Single,
+    TopK,
+    Union,
+)
+from planner.scalar import Scalar
+
+
+def inputs(plan: Plan) -> tuple[Plan, ...]:
+    """The plans directly below."""
+    if isinstance(plan, Join | Union):
+        return plan.inputs
+    if isinstance(plan, Get | Constant):
+        return ()
+    if isinstance(plan, OuterJoin | SemiJoin):
+        return plan.left, plan.right
+    return (plan.input,)
+
+
+def with_inputs(plan: Plan, new: tuple[Plan, ...]) -> Plan:
+    """The same node over other inputs; the very same object when nothing changed."""
+    if all(a is b for a, b in zip(inputs(plan), new, strict=True)):
+        return plan
+    match plan:
+        case Get() | Constant():
+            return plan
+        case Join() | Union():
+            return replace(plan, inputs=new)
+        case OuterJoin() | SemiJoin():
+            return replace(plan, left=new[0], right=new[1])
+        case _:
+            return replace(plan, input=new[0])
+
+
+def rewrite_plan(plan: Plan, change: Callable[[Plan], Plan]) -> Plan:
+    """Bottom up: `change` sees every node after its inputs were changed."""
+    return change(with_inputs(plan, tuple(rewrite_plan(below, change) for below in inputs(plan))))
+
+
+def rewrite_scalars(plan: Plan, change: Callable[[Scalar], Scalar]) -> Plan:
+    """The node with its own scalars changed; its inputs are left as they are."""
+    match plan:
+        case Filter():
+            return Filter(plan.input, tuple(map(change, plan.predicates)))
+        case Project():
+            return Project(plan.input, tuple(map(change, plan.outputs)))
+        case Join():
+            return replace(plan, equal=_pairs(plan.equal, change))
+        case OuterJoin() | SemiJoin():
+            return replace(plan, equal=_pairs(plan.equal, change), on=tuple(map(change, plan.on)))
+        case Reduce():
+            calls = tuple(
+                replace(a, argument=None if a.argument is None else change(a.argument)) for a in plan.aggregates
+            )
+            return Reduce(plan.input, tuple(map(change, plan.keys)), calls)
+        case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union():
+            return plan
+
+
+def _pairs(pairs: Pairs, change: Callable[[Scalar], Scalar]) -> Pairs:
+    return tuple((change(left), change(right)) for left, right in pairs)
+
+
+def own_scalars(plan: Plan) -> tuple[Scalar, ...]:
+    """The scalars that a node itself holds."""
+    match plan:
+        case Filter():
+            return plan.predicates
+        case Project():
+            return plan.outputs
+        case Join():
+            return tuple(side for pair in plan.equal for side in pair)
+        case OuterJoin() | SemiJoin():
+            return tuple(side for pair in plan.equal for side in pair) + plan.on
+        case Reduce():
+            return plan.keys + tuple(a.argument for a in plan.aggregates if a.argument is not None)
+        case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union():
+            return ()
+
+
+def relations(plan: Plan) -> set[str]:
+    """Names of the sources and views that a plan reads."""
+    found = {plan.name} if isinstance(plan, Get) else set()
+    return found.union(*(relations(below) for below in inputs(plan)))

@@ -15,10 +15,10 @@ from functools import lru_cache
 
 import pyarrow as pa
 
-from dataflow.kernels import _json
+from dataflow.scalars.kernels import _json
 from dataflow.types import Kind, Schema
 
-# The order is the contract with Form in kernels/json_rows.cpp.
+# The order is the contract with Form in scalars/kernels/json_rows.cpp.
 _FORMS = (
     Kind.BOOLEAN,
     Kind.SMALLINT,

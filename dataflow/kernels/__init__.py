@@ -1,1 +1,1 @@
-"""The native code of this room; each `_name` module has a typed wrapper beside the room's Python and a stub file here."""
+"""The kernels that move rows, and the Arrow boundary (arrow.h) of every room's native code; wrapped by rows.py and spine.py."""

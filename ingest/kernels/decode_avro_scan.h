@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "dataflow/kernels/text.h"
+#include "dataflow/scalars/kernels/text.h"
 
 namespace headwater::decode {
 

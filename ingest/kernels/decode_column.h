@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "dataflow/kernels/arrow.h"
-#include "dataflow/kernels/text.h"
+#include "dataflow/scalars/kernels/text.h"
 
 namespace headwater::decode {
 

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "dataflow/kernels/text.h"
+#include "dataflow/scalars/kernels/text.h"
 
 namespace headwater::decode {
 

@@ -6,7 +6,7 @@
 // Fractions of a microsecond round to the nearest, 24:00:00 and a 60th second carry over, as in PostgreSQL.
 #pragma once
 
-#include "dataflow/kernels/text_number.h"
+#include "dataflow/scalars/kernels/text_number.h"
 
 namespace headwater::text {
 

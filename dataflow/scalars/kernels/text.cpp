@@ -1,8 +1,8 @@
 // Functions of text. Positions and lengths count code points; the text is valid UTF-8, and nothing is read beyond its end if not.
 #include <algorithm>
 
-#include "dataflow/kernels/digest.h"
-#include "dataflow/kernels/scalars.h"
+#include "dataflow/scalars/kernels/digest.h"
+#include "dataflow/scalars/kernels/scalars.h"
 
 namespace headwater::scalars {
 namespace {

@@ -1,6 +1,6 @@
 // Casts from text, with PostgreSQL's messages, and to text.
-#include "dataflow/kernels/scalars_kind.h"
-#include "dataflow/kernels/text.h"
+#include "dataflow/scalars/kernels/kind.h"
+#include "dataflow/scalars/kernels/text.h"
 
 namespace headwater::scalars {
 namespace {

@@ -10,7 +10,7 @@
 #include <optional>
 
 #include "dataflow/kernels/arrow.h"
-#include "dataflow/kernels/text_number.h"
+#include "dataflow/scalars/kernels/text_number.h"
 
 namespace headwater::scalars {
 

@@ -3,7 +3,7 @@
 // Always true: a result that is not within 38 digits is said to be so, never wrapped; the inputs are within 38 digits.
 #pragma once
 
-#include "dataflow/kernels/text_number.h"
+#include "dataflow/scalars/kernels/text_number.h"
 
 namespace headwater::decimal {
 

@@ -1,9 +1,9 @@
 // Casts between numbers, and between dates and timestamps.
 #include <cmath>
 
-#include "dataflow/kernels/decimal.h"
-#include "dataflow/kernels/scalars_kind.h"
-#include "dataflow/kernels/text.h"
+#include "dataflow/scalars/kernels/decimal.h"
+#include "dataflow/scalars/kernels/kind.h"
+#include "dataflow/scalars/kernels/text.h"
 
 namespace headwater::scalars {
 namespace {

@@ -1,8 +1,8 @@
 // Arithmetic of integers, floats and decimals with PostgreSQL's row errors.
 #include <cmath>
 
-#include "dataflow/kernels/decimal.h"
-#include "dataflow/kernels/scalars.h"
+#include "dataflow/scalars/kernels/decimal.h"
+#include "dataflow/scalars/kernels/scalars.h"
 
 namespace headwater::scalars {
 namespace {

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from dataflow.kernels import _scalars
+from dataflow.scalars.kernels import _scalars
 from dataflow.types import NUMERIC_PRECISION, ColumnType, Kind
 
 Result: TypeAlias = tuple[pa.Array, pa.Array | None]

@@ -2,8 +2,8 @@
 #include <cmath>
 #include <cstdio>
 
-#include "dataflow/kernels/scalars.h"
-#include "dataflow/kernels/text_time.h"
+#include "dataflow/scalars/kernels/scalars.h"
+#include "dataflow/scalars/kernels/text_time.h"
 
 namespace headwater::scalars {
 namespace {

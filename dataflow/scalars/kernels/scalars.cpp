@@ -1,5 +1,5 @@
 // The module `_scalars`: scalar functions of SQL where pyarrow.compute has none or other rules than PostgreSQL.
-#include "dataflow/kernels/scalars.h"
+#include "dataflow/scalars/kernels/scalars.h"
 
 NB_MODULE(_scalars, m) {
   using namespace headwater::scalars;

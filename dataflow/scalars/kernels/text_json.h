@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "dataflow/kernels/text_number.h"
-#include "dataflow/kernels/text_utf8.h"
+#include "dataflow/scalars/kernels/text_number.h"
+#include "dataflow/scalars/kernels/text_utf8.h"
 
 namespace headwater::text {
 

@@ -1,7 +1,7 @@
 // The kinds of types as kernels are told them, with their names in messages and their Arrow formats.
 #pragma once
 
-#include "dataflow/kernels/scalars.h"
+#include "dataflow/scalars/kernels/scalars.h"
 
 namespace headwater::scalars {
 

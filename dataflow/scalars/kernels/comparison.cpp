@@ -1,6 +1,6 @@
 // Comparison by value: eight operators over every pair of columns of one kind, and decimals of any two scales.
-#include "dataflow/kernels/decimal.h"
-#include "dataflow/kernels/scalars.h"
+#include "dataflow/scalars/kernels/decimal.h"
+#include "dataflow/scalars/kernels/scalars.h"
 
 namespace headwater::scalars {
 namespace {

@@ -11,7 +11,7 @@
 //   text_json.h     canonical jsonb
 #pragma once
 
-#include "dataflow/kernels/text_json.h"
-#include "dataflow/kernels/text_number.h"
-#include "dataflow/kernels/text_time.h"
-#include "dataflow/kernels/text_utf8.h"
+#include "dataflow/scalars/kernels/text_json.h"
+#include "dataflow/scalars/kernels/text_number.h"
+#include "dataflow/scalars/kernels/text_time.h"
+#include "dataflow/scalars/kernels/text_utf8.h"

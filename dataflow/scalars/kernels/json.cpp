@@ -1,6 +1,6 @@
 // Access to canonical jsonb text: members, elements, kinds, and casts to scalars.
-#include "dataflow/kernels/scalars.h"
-#include "dataflow/kernels/text.h"
+#include "dataflow/scalars/kernels/scalars.h"
+#include "dataflow/scalars/kernels/text.h"
 
 namespace headwater::scalars {
 namespace {

@@ -1,0 +1,21 @@
+"""The row kernels stay small and apart (docs/adr/0007-row-kernels-apart.md)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+KERNELS = Path(__file__).resolve().parents[2] / "dataflow" / "kernels"
+SOURCES = sorted(path for path in KERNELS.iterdir() if path.suffix in (".cpp", ".h"))
+
+
+def test_the_row_kernels_stay_under_three_thousand_lines() -> None:
+    lines = {path.name: len(path.read_text().splitlines()) for path in SOURCES}
+    assert len(lines) > 10
+    assert sum(lines.values()) < 3000, lines
+
+
+def test_the_row_kernels_include_nothing_else_of_ours() -> None:
+    for path in SOURCES:
+        included = re.findall(r'^#include "(.+)"', path.read_text(), re.MULTILINE)
+        assert [name for name in included if not name.startswith("dataflow/kernels/")] == [], path.name

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from dataflow.kernels import _rows
 from dataflow.rows import Columns, _columns
-from dataflow.spine import Spine
+from dataflow.spine import Layout, Spine
 
 LEAST_BYTES = 1 << 20
 """Smaller runs stay in memory: they are merged soon, and a file for each would cost more than it saves."""
@@ -59,6 +59,17 @@ class RunColumns:
     hashes: pa.Array
     seconds: pa.Array
     diffs: pa.Array | None
+
+
+def columns_of(run: _rows.Run) -> RunColumns:
+    """All of a run, sharing its memory."""
+    diffs = None if run.ones() else pa.array(run.diffs())
+    return RunColumns(_columns(run.columns()), pa.array(run.hashes()), pa.array(run.seconds()), diffs)
+
+
+def open_run(layout: Layout, kept: RunColumns) -> _rows.Run:
+    """The run of this layout, read where `kept` lies; ValueError when it is no run of it."""
+    return _rows.Run.open(layout.shape, kept.columns, kept.hashes, kept.seconds, kept.diffs)
 
 
 class StoredRun(Protocol):
@@ -144,9 +155,7 @@ class MemoryLimit:
         for spine, run in sorted(candidates, key=lambda candidate: -candidate[1].bytes):
             if excess <= 0 and not run.stored_bytes:
                 continue
-            diffs = None if run.ones() else pa.array(run.diffs())
-            columns = RunColumns(_columns(run.columns()), pa.array(run.hashes()), pa.array(run.seconds()), diffs)
-            self._writing.append(_Writing(spine, run, self._store.write(columns)))
+            self._writing.append(_Writing(spine, run, self._store.write(columns_of(run))))
             excess -= run.bytes - run.stored_bytes
 
     def _collect(self, wait: bool) -> None:
@@ -162,7 +171,7 @@ class MemoryLimit:
                 self._refused = self.memory_bytes
                 continue
             kept = stored.run
-            moved = writing.run.borrow(kept.columns, kept.hashes, kept.seconds, kept.diffs)
+            moved = open_run(writing.spine.layout, kept)
             weakref.finalize(moved, stored.release)
             writing.spine.replace(writing.run, moved)
         self._writing = waiting

@@ -146,6 +146,11 @@ class Snapshot:
         return tuple(Run(run) for run in self._runs)
 
     @property
+    def kernel_runs(self) -> tuple[_rows.Run, ...]:
+        """The kernels' objects of the runs: a run stays the same object as long as it is part of the collection."""
+        return self._runs
+
+    @property
     def count(self) -> int:
         """At least the number of distinct rows; equal to it when there is one run."""
         return sum(run.rows for run in self._runs)
@@ -290,6 +295,12 @@ class Spine:
         if any(settled is run for settled in self.settled_runs()):
             self.freed += run.bytes - run.stored_bytes
             self._set(tuple(same if old is run else old for old in self._runs))
+
+    def resume(self, runs: Sequence[_rows.Run]) -> None:
+        """Begin with runs of this layout that were taken from another spine. ValueError unless this one is empty."""
+        if self._runs:
+            raise ValueError("only an empty spine can take runs over")
+        self._set(tuple(run for run in runs if run.rows))
 
     def snapshot(self) -> Snapshot:
         """The collection as it is now; later inserts and merges leave it as it is."""

@@ -10,16 +10,17 @@ thread steps, and what `View` hands out may be read by any.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dataflow import rows
 from dataflow.delta import Delta
-from dataflow.memory import Allocator, MemoryLimit
+from dataflow.memory import Allocator, MemoryLimit, RunColumns
 from dataflow.nodes import Export, explain, upstream
 from dataflow.operators.base import NO_ERRORS, Arrangement, Operator, Stopwatch, Types, arrangement_of, combine
 from dataflow.operators.constant import Input
 from dataflow.operators.pieces import arrange_pieces
 from dataflow.spine import Layout, Snapshot, Spine
+from dataflow.state import State, put, shape_of, take
 from dataflow.types import TEXT, Schema
 
 
@@ -110,6 +111,8 @@ class Dataflow:
         self._restless: dict[Spine, None] = {}
         spines = [spine for _, operator in self._order for spine in operator.spines()]
         self._spines = (*dict.fromkeys(spines), *(view.failed for view in self._views.values()))
+        self.shape = shape_of(self._operators, ((export.name, export.node.number) for export in exports))
+        """A hash of the graph as far as its state depends on it."""
         self._allocator = Allocator()
         self._limit: MemoryLimit | None = None
         self._broken: str | None = None
@@ -165,6 +168,25 @@ class Dataflow:
         """Keep the state within a limit from now on; `maintain` sees to it."""
         self._limit = limit
         limit.watch(self._spines)
+
+    def state(self) -> State:
+        """Everything that later steps depend on, as of the last step; nothing is copied."""
+        return take(self.shape, self._spines)
+
+    def resume(self, columns: Sequence[Sequence[RunColumns]]) -> State:
+        """Begin with the state of another dataflow of the same shape and meaning, instead of with nothing.
+
+        columns: for each spine of its `State`, the runs. The result is the state as it now is. ValueError, with nothing
+        changed, when the runs are not of this shape or a step was made already.
+        """
+        if self.steps:
+            raise ValueError("a dataflow that has made steps cannot take state over")
+        state = put(self._spines, columns)
+        for _, operator in self._order:
+            operator.resume()
+        self._restless = dict.fromkeys(self._spines)
+        self.steps = 1
+        return replace(state, shape=self.shape)
 
     def statistics(self) -> list[OperatorStatistics]:
         """Totals of each operator, in topological order."""

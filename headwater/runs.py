@@ -18,15 +18,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
 import structlog
 
 from dataflow.memory import RunColumns, StoredRun
+from headwater import runfile
 
 log = structlog.get_logger(__name__)
-
-BESIDE = ("hash", "second", "diff")
-"""Names of the numbers beside a run's columns, which are named by position. `diff` is left out where all of them are 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +74,15 @@ class RunFiles:
             left.unlink(missing_ok=True)
 
     def _write(self, path: Path, run: RunColumns) -> StoredRun:
-        beside = dict(zip(BESIDE, (run.hashes, run.seconds, run.diffs), strict=True))
-        named = {str(i): column for i, column in enumerate(run.columns)}
-        named |= {name: numbers for name, numbers in beside.items() if numbers is not None}
-        batch = pa.record_batch(list(named.values()), names=list(named))
         try:
-            with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
-                writer.write_batch(batch)
-            mapped = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+            runfile.write(path, run, durable=False)
+            stored = runfile.read(path, len(run.columns))
         except OSError as error:
             path.unlink(missing_ok=True)
             self._say(error)
             raise
         self._full = False
-        columns = tuple(mapped.column(i) for i in range(len(run.columns)))
-        diffs = None if run.diffs is None else mapped.column("diff")
-        return RunFile(path, RunColumns(columns, mapped.column("hash"), mapped.column("second"), diffs))
+        return RunFile(path, stored)
 
     def _say(self, error: OSError) -> None:
         """Once until a run can be written again."""

@@ -295,13 +295,15 @@ std::shared_ptr<Run> build_run(std::shared_ptr<Shape> shape, nb::handle columns_
   return std::const_pointer_cast<Run>(make_run(shape, columns, diffs.data(), size(diffs)));
 }
 
-std::shared_ptr<Run> borrow_stored(const Run& run, nb::handle columns_, nb::handle hashes_, nb::handle seconds_,
-                                   nb::handle diffs_) {
+std::shared_ptr<Run> open_stored(std::shared_ptr<Shape> shape, nb::handle columns_, nb::handle hashes_, nb::handle seconds_,
+                                 nb::handle diffs_) {
+  refuse_none(shape);
   std::vector<Column> columns = read_columns(columns_);
   Column hashes = read_column(hashes_), seconds = read_column(seconds_), diffs;
-  if (!diffs_.is_none()) diffs = read_column(diffs_);
-  return std::const_pointer_cast<Run>(
-      borrow_run(run, std::move(columns), hashes, seconds, diffs_.is_none() ? nullptr : &diffs));
+  const bool ones = diffs_.is_none();
+  if (!ones) diffs = read_column(diffs_);
+  nb::gil_scoped_release unlocked;
+  return std::const_pointer_cast<Run>(open_run(shape, std::move(columns), hashes, seconds, ones ? nullptr : &diffs));
 }
 
 Matches probe_runs(std::shared_ptr<Shape> shape, const std::vector<std::shared_ptr<Run>>& runs, nb::handle keys_,
@@ -355,7 +357,7 @@ void bind_state(nb::module_& m) {
       .def_prop_ro("stored_bytes", &Run::stored_bytes)
       .def_ro("named", &Run::named)
       .def("ones", [](const Run& run) { return run.diffs.bytes() == 0; })
-      .def("borrow", &borrow_stored, "columns"_a, "hashes"_a, "seconds"_a, "diffs"_a.none())
+      .def_static("open", &open_stored, "shape"_a, "columns"_a, "hashes"_a, "seconds"_a, "diffs"_a.none())
       .def("columns", [](const std::shared_ptr<Run>& run) { return write_columns(run->columns); })
       .def("diffs", [](const std::shared_ptr<Run>& run) {
         std::vector<int64_t> diffs(static_cast<size_t>(run->rows()));

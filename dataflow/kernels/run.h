@@ -83,13 +83,6 @@ class Directory {
   void finish(int64_t rows);
 
   int64_t bytes() const { return begins_.size(); }
-  Directory copy() const {
-    Directory same;
-    same.begins_.append(begins_.data(), begins_.size());
-    same.bits_ = bits_;
-    same.next_ = next_;
-    return same;
-  }
   explicit operator bool() const { return bits_; }
   // The first row of the hash's bucket, and one past its last.
   const uint32_t* bucket(uint64_t hash) const { return begins_.as<const uint32_t>() + (hash >> (64 - bits_)); }
@@ -141,10 +134,11 @@ using RunPtr = std::shared_ptr<const Run>;
 RunPtr make_run(const std::shared_ptr<const Shape>& shape, const std::vector<Column>& columns, const int64_t* diffs,
                 int64_t rows);
 
-// The same run, read where a copy of it lies: its columns, hashes, seconds, and diffs (null when all are 1).
-// Raises std::invalid_argument when the copy has other rows or formats.
-RunPtr borrow_run(const Run& run, std::vector<Column> columns, const Column& hashes, const Column& seconds,
-                  const Column* diffs);
+// A run read where it lies: its columns, hashes, seconds, and diffs (null when all are 1). One pass over hashes and diffs.
+// Raises std::invalid_argument when they do not fit together, are not in order, or were hashed otherwise; whether the rows
+// within one hash are in order is not looked at.
+RunPtr open_run(std::shared_ptr<const Shape> shape, std::vector<Column> columns, const Column& hashes, const Column& seconds,
+                const Column* diffs);
 
 // Memory over a file that the caller has made as large: pages of it can leave memory while a merge goes on.
 class Scratch {

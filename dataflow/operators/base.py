@@ -169,8 +169,12 @@ class Operator(ABC):
         if len(diffs):
             self.errors = combine([self.errors, Delta((messages,), diffs)], (TEXT,))
 
+    def resume(self) -> None:
+        """Go on from state that was put into the spines, instead of from nothing. Called before the first step."""
+        self.due = False
+
     def spines(self) -> tuple[Spine, ...]:
-        """The state, for maintenance and statistics."""
+        """The state, all of it: for maintenance, statistics and checkpoints."""
         return () if self.arrangement is None else (self.arrangement.spine,)
 
 

@@ -82,6 +82,10 @@ class Constant(Operator):
         self._rows = spec.delta
         self.due = True
 
+    def resume(self) -> None:
+        super().resume()
+        self._rows = self._nothing
+
     def step(self, *_: Delta) -> Delta:
         taken, self._rows = self._rows, self._nothing
         return taken

@@ -82,6 +82,10 @@ class Reduce(Operator):
         self._started = not spec.default_row
         self.due = spec.default_row
 
+    def resume(self) -> None:
+        super().resume()
+        self._started = True
+
     def spines(self) -> tuple[Spine, ...]:
         return (self._spine,)
 

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dataflow.delta import Delta
-from dataflow.memory import MemoryLimit, RunColumns, StoredRun
-from dataflow.rows import _columns
+from dataflow.memory import MemoryLimit, RunColumns, StoredRun, columns_of, open_run
 from dataflow.spine import Layout, Spine
 from dataflow.types import BIGINT, TEXT
 from headwater.runs import RunFiles
@@ -222,17 +222,23 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     files.close()
 
 
-def test_a_copy_with_other_rows_is_refused() -> None:
+def test_what_is_no_run_of_the_layout_is_refused() -> None:
     spine = Spine(Layout((BIGINT, TEXT), (0,)))
     spine.insert(text_rows(0, 10))
     (run,) = spine.settled_runs()
-    columns, hashes, seconds = _columns(run.columns()), pa.array(run.hashes()), pa.array(run.seconds())
-    with pytest.raises(ValueError, match="other rows"):
-        run.borrow(tuple(column[:9] for column in columns), hashes, seconds, None)
-    with pytest.raises(ValueError, match="other hashes"):
-        run.borrow(columns, hashes[:9], seconds, None)
-    with pytest.raises(ValueError, match="other values"):
-        run.borrow((columns[0], pa.array(["x"] * 10, pa.large_string())), hashes, seconds, None)
+    kept = columns_of(run)
+    same = open_run(spine.layout, kept)
+    assert (same.rows, same.total, same.negatives) == (10, 10, 0)
+    with pytest.raises(ValueError, match="columns of other lengths"):
+        open_run(spine.layout, replace(kept, columns=tuple(column[:9] for column in kept.columns)))
+    with pytest.raises(ValueError, match="of another length or type"):
+        open_run(spine.layout, replace(kept, seconds=kept.seconds[:9]))
+    with pytest.raises(ValueError, match="hashes that are not in order"):
+        open_run(spine.layout, replace(kept, hashes=kept.hashes.take(pa.array(range(9, -1, -1)))))
+    with pytest.raises(ValueError, match="hashes of another version"):
+        open_run(spine.layout, replace(kept, hashes=pa.array(range(10), pa.uint64())))
+    with pytest.raises(ValueError, match="arrow format"):
+        open_run(Layout((TEXT, BIGINT), (0,)), kept)
 
 
 def test_a_negative_limit_is_refused(files: RunFiles) -> None:

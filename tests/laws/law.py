@@ -37,6 +37,7 @@ class Running:
         node = build(graph, nodes)
         self.key = tuple(column for column in key if column < len(node.types))
         graph.export("view", node, tuple(Column(f"c{i}", t) for i, t in enumerate(node.types)), self.key)
+        self._graph = graph
         self.dataflow = graph.build(lambda: 0.0)
         self.rows: ZSet = {}
         self.errors: ZSet = {}
@@ -50,6 +51,13 @@ class Running:
         view = self.dataflow.view("view")
         assert zset(rows_of(view.snapshot().rows())) == self.rows, "the snapshot is the sum of the changes"
         assert zset(rows_of(view.errors().rows())) == self.errors, "the error snapshot is the sum of the errors"
+
+    def restart(self) -> None:
+        """Go on with a new dataflow that has taken the state of this one over."""
+        state = self.dataflow.state()
+        self.dataflow = self._graph.build(lambda: 0.0)
+        taken = self.dataflow.resume([[run.columns() for run in runs] for runs in state.spines])
+        assert taken.shape == state.shape, "graphs that are built alike have one shape"
 
     def look_up(self) -> None:
         """Every row is found in the index by its key."""
@@ -100,6 +108,8 @@ def check(
         whole.dataflow.maintain(fuel)
         pieces.dataflow.maintain(fuel)
         whole.look_up()
+        if chance.random() < 0.1:
+            whole.restart()
 
 
 @functools.cache

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, cast
 
 from sqlglot import exp
 
-from dataflow.types import BOOLEAN
+from dataflow.types import BOOLEAN, INTEGER
 from planner import functions
 from planner.functions import FunctionError
 from planner.literals import Untyped
 from planner.parse import Text
 from planner.plan import AggregateCall, AggregateFunction
 from planner.plans import rewrite_plan, rewrite_scalars
-from planner.scalar import Case, ColumnRef, Literal, OuterRef, Scalar, Subquery
+from planner.scalar import Case, ColumnRef, Grouping, Literal, OuterRef, Scalar, Subquery
 from planner.scalars import rewrite, walk
 
 if TYPE_CHECKING:
@@ -78,6 +78,21 @@ _EXTREMES = {"bool_and": "min", "every": "min", "bool_or": "max"}
 """Aggregates of truth values are the least and the greatest of them: FALSE comes before TRUE."""
 
 
+def grouping_of(binder: Binder, node: exp.Anonymous) -> Bound:
+    """Bind `grouping(a, b)`, whose arguments GROUP BY must have."""
+    aggregates, text = binder.aggregates, binder.text
+    text.only(node, "this", "expressions")
+    if aggregates is None or aggregates.nested:
+        where = "aggregate function calls" if aggregates is not None else binder.clause
+        raise text.error(node, f"grouping operations are not allowed in {where}")
+    if not 1 <= len(node.expressions) <= _MOST_BITS:
+        raise text.error(node, f"GROUPING takes 1 to {_MOST_BITS} arguments, not {len(node.expressions)}")
+    return binder.placed(Grouping(tuple(binder.typed(argument) for argument in node.expressions), INTEGER), node)
+
+
+_MOST_BITS = 31
+
+
 def _hint(clause: str) -> str | None:
     return "use HAVING to filter groups" if clause == "WHERE" else None
 
@@ -115,20 +130,26 @@ def regroup(
     scalar: Scalar,
     keys: Sequence[Scalar],
     width: int,
+    groupings: Sequence[Grouping],
     places: Mapping[int, tuple[Scalar, exp.Expr]],
     text: Text,
 ) -> Scalar:
-    """The scalar over the rows of a Reduce by `keys`. Raises SqlError for a column that is neither grouped nor aggregated."""
+    """The scalar over grouped rows: `keys`, a column for each of `groupings`, then the aggregates.
+
+    Raises SqlError for a column that is neither grouped nor aggregated. Without `groupings` every grouping() is 0.
+    """
 
     def change(node: Scalar) -> Scalar | None:
         if node in keys:
             return ColumnRef(keys.index(node), node.type, node.name if isinstance(node, ColumnRef) else str(node))
         if isinstance(node, Subquery):
             return _regrouped(node, keys, places, text, change)
+        if isinstance(node, Grouping):
+            return _bits(node, keys, groupings, places, text)
         if not isinstance(node, ColumnRef):
             return None
         if node.index >= width:
-            return ColumnRef(len(keys) + node.index - width, node.type, node.name)
+            return ColumnRef(len(keys) + len(groupings) + node.index - width, node.type, node.name)
         place = places[id(node)][1]
         raise text.error(
             place,
@@ -137,6 +158,21 @@ def regroup(
         )
 
     return rewrite(scalar, change)
+
+
+def _bits(
+    node: Grouping,
+    keys: Sequence[Scalar],
+    groupings: Sequence[Grouping],
+    places: Mapping[int, tuple[Scalar, exp.Expr]],
+    text: Text,
+) -> Scalar:
+    if not all(argument in keys for argument in node.args):
+        message = "arguments to GROUPING must be grouping expressions of the associated query level"
+        raise text.error(places[id(node)][1], message, "add them to GROUP BY")
+    if node not in groupings:
+        return Literal(0, node.type)
+    return ColumnRef(len(keys) + groupings.index(node), node.type, str(node))
 
 
 def _regrouped(
@@ -159,5 +195,4 @@ def _regrouped(
         return OuterRef(node.depth, found[node.index], node.type, node.name)
 
     plan = rewrite_plan(subquery.plan, lambda below: rewrite_scalars(below, lambda scalar: rewrite(scalar, inside)))
-    value = None if subquery.value is None else rewrite(subquery.value, change)
-    return replace(subquery, plan=plan, value=value)
+    return replace(subquery, plan=plan, values=tuple(rewrite(value, change) for value in subquery.values))

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from dataflow.types import BOOLEAN, TEXT, ColumnType
-from planner import bind_subquery, functions
-from planner.aggregates import Aggregates, aggregate_of
+from planner import bind_row, bind_subquery, functions
+from planner.aggregates import Aggregates, aggregate_of, grouping_of
 from planner.bind_condition import between, connective, escape, in_list, is_test, like, negation
 from planner.functions import FunctionError
 from planner.literals import Untyped, number, string, typed_literal
@@ -98,7 +98,7 @@ class Binder:
             return handler(self, node)
         if type(node) in _BINARY:
             self.text.only(node, "this", "expression", *_QUIET.get(type(node), ()))
-            return self.call(node, _BINARY[type(node)], [self.bind(node.this), self.bind(node.expression)])
+            return bind_row.binary(self, node, _BINARY[type(node)])
         raise self.text.unsupported(node)
 
     def typed(self, node: exp.Expr) -> Scalar:
@@ -244,6 +244,8 @@ def _anonymous(binder: Binder, node: exp.Expr) -> Bound:
         raise binder.text.unsupported(node, f"{name}()", CLOCKS[name])
     if name in functions.AGGREGATE_NAMES:
         return aggregate_of(binder, node, name, None)
+    if name == "grouping":
+        return grouping_of(binder, node)
     return binder.call(node, name, [binder.bind(arg) for arg in node.expressions])
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from dataflow.types import BOOLEAN
+from planner import bind_row
+from planner.parse import start
 from planner.scalar import Call, Scalar
 
 if TYPE_CHECKING:
@@ -27,6 +29,12 @@ def connective(binder: Binder, node: exp.Expr) -> Bound:
 def negation(binder: Binder, node: exp.Expr) -> Bound:
     """Bind `NOT a`."""
     binder.text.only(node, "this")
+    inner = node.this
+    if isinstance(inner, exp.Is) and isinstance(inner.expression, exp.Null):
+        row = bind_row.parts(inner.this, binder.text)
+        # Written as one, a IS NOT NULL, or as NOT (a IS NULL): only for row values do they differ.
+        if row is not None and start(node) == start(inner):
+            return bind_row.null_test(binder, row, negated=True)
     return _negated(binder.condition(node.this, "NOT"))
 
 
@@ -49,7 +57,10 @@ def _negated(scalar: Scalar) -> Scalar:
 def is_test(binder: Binder, node: exp.Expr) -> Bound:
     """Bind `a IS NULL, TRUE, FALSE, UNKNOWN`."""
     binder.text.only(node, "this", "expression")
+    row = bind_row.parts(node.this, binder.text)
     if isinstance(node.expression, exp.Null):
+        if row is not None:
+            return bind_row.null_test(binder, row, negated=False)
         return Call("is_null", (binder.typed(node.this),), BOOLEAN)
     if isinstance(node.expression, exp.Boolean):
         word = "TRUE" if node.expression.this else "FALSE"
@@ -62,7 +73,9 @@ def is_test(binder: Binder, node: exp.Expr) -> Bound:
 def like(binder: Binder, node: exp.Expr) -> Bound:
     """Bind `a LIKE b, a ILIKE b`."""
     binder.text.only(node, "this", "expression", "negate")
-    return _match(binder, node, [node.this, node.expression])
+    name = "like" if isinstance(node, exp.Like) else "ilike"
+    some = bind_row.quantified(binder, node, f"not_{name}" if node.args.get("negate") else name)
+    return _match(binder, node, [node.this, node.expression]) if some is None else some
 
 
 def escape(binder: Binder, node: exp.Expr) -> Bound:
@@ -97,7 +110,10 @@ def between(binder: Binder, node: exp.Expr) -> Bound:
 def in_list(binder: Binder, node: exp.Expr) -> Bound:
     """Bind `a IN (b, ...)`."""
     binder.text.only(node, "this", "expressions")
-    value = binder.bind(node.this)
     if not node.expressions:
         raise binder.text.error(node, "syntax error: IN needs at least one value")
+    row = bind_row.parts(node.this, binder.text)
+    if row is not None:
+        return bind_row.in_rows(binder, node, row)
+    value = binder.bind(node.this)
     return binder.call(node, "in", [value, *map(binder.bind, node.expressions)])

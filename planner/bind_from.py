@@ -6,11 +6,15 @@ keys of them is a rule's work. Commas and JOINs nest as in PostgreSQL: an ON con
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlglot import exp
 
 from planner.bind_join import bind_join, join_kind
 from planner.catalog import CatalogError, spelling, suggest
+from planner.decorrelate import outer_columns
 from planner.errors import SqlError
+from planner.lateral import joined
 from planner.parse import Text, start
 from planner.plan import Constant, Get
 from planner.refusals import CLOCKS, hint_for, wording
@@ -25,19 +29,20 @@ def bind_from(select: exp.Select, env: Environment) -> From:
     if clause is None:
         return From((Constant(((),), ()),), (), Scope())
     env.text.only(clause, "this")
-    items = [_table(clause.this, env)]
-    names: frozenset[str] = frozenset(items[0].scope.tables)
+    bound: From | None = None
+    item = _table(clause.this, env.beside(Scope()))
+    at: exp.Expr = clause.this
+    names: frozenset[str] = frozenset(item.scope.tables)
     for join in joins:
-        if env.text.sql[start(join) or 0 : (start(join) or 0) + 1] == ",":
+        around = env.beside(Scope() if bound is None else bound.scope)
+        if _is_comma(join, env.text):
             env.text.only(join, "this")
-            items.append(_table(join.this, env))
+            bound = item if bound is None else _beside(bound, item, at, env)
+            item, at = _table(join.this, env.beside(bound.scope)), join.this
         else:
-            items[-1] = _join(items[-1], join, env, names)
-        names |= frozenset(items[-1].scope.tables)
-    bound = items[0]
-    for node, item in zip([j.this for j in joins if _is_comma(j, env.text)], items[1:], strict=True):
-        bound = bound.beside(item, env, node)
-    return bound
+            item = _join(item, join, around, names)
+        names |= frozenset(item.scope.tables)
+    return item if bound is None else _beside(bound, item, at, env)
 
 
 def _is_comma(join: exp.Expr, text: Text) -> bool:
@@ -45,22 +50,39 @@ def _is_comma(join: exp.Expr, text: Text) -> bool:
     return text.sql[offset : offset + 1] == ","
 
 
+def _beside(left: From, item: From, node: exp.Expr, env: Environment) -> From:
+    """`left, item`, where the item may refer to the left rows."""
+    both = left.beside(item, env, node)
+    depth = len(env.outer)
+    plan = item.plan
+    return From((joined(left.plan, plan, depth),), (), both.scope) if outer_columns(plan, depth) else both
+
+
 def _join(left: From, join: exp.Expr, env: Environment, outside: frozenset[str]) -> From:
     """`left JOIN right`; how the rows of both meet is `planner.bind_join`'s."""
     kind = join_kind(join, env.text)
-    right = _table(join.this, env)
-    return bind_join(left, right, join, kind, env, outside)
+    around = env.beside(left.scope)
+    right = _table(join.this, around)
+    return bind_join(left, right, join, kind, around, outside)
 
 
 def _table(node: exp.Expr, env: Environment) -> From:
-    """One item of FROM: a relation, a subquery, or a join in parentheses."""
+    """One item of FROM: a relation, a subquery, or a join in parentheses.
+
+    env: that of a LATERAL item, in which the items on its left are the innermost SELECTs; others see nothing of these.
+    """
     text = env.text
     if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table):
         text.only(node, "this", "alias", "joins")
-        if node.args.get("alias") is not None:
-            raise text.unsupported(node, "an alias on a join in parentheses", "name the tables inside it")
-        return _nested(_table(node.this, env), node, env)
-    if isinstance(node, exp.Subquery | exp.Values):
+        inner = _table(node.this, env)
+        alias = _alias(node.args.get("alias"), text)
+        if alias is not None:
+            fields = inner.scope.visible
+            columns = tuple((f.name, f.type, f.nullable) for f in fields)
+            shown = scope_of(alias, "", _renamed(columns, node.args["alias"], alias, text))
+            inner = replace(inner, scope=shown.at([f.index for f in fields]))
+        return _nested(inner, node, env)
+    if isinstance(node, exp.Subquery | exp.Values | exp.Lateral):
         return _nested(_subquery(node, env), node, env)
     if not isinstance(node, exp.Table):
         raise text.unsupported(node)
@@ -77,13 +99,21 @@ def _nested(bound: From, node: exp.Expr, env: Environment) -> From:
 
 
 def _subquery(node: exp.Expr, env: Environment) -> From:
-    if isinstance(node, exp.Values):
+    inside = env.alone()
+    if isinstance(node, exp.Lateral):
+        env.text.only(node, "this", "alias")
+        inside = env.lateral()
+        if not isinstance(node.this, exp.Subquery):
+            raise env.text.unsupported(node)
+        env.text.only(node.this, "this")
+        query: exp.Expr = node.this.this
+    elif isinstance(node, exp.Values):
         env.text.only(node, "expressions", "alias", "joins")
-        query: exp.Expr = node
+        query = node
     else:
         env.text.only(node, "this", "alias", "joins")
         query = node.this
-    relation = env.bind_query(query, env)
+    relation = env.bind_query(query, inside)
     alias = node.args.get("alias")
     name = _alias(alias, env.text) or ""
     if not name:

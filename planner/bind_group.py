@@ -1,22 +1,26 @@
 """GROUP BY: its expressions, the Reduce that they make, and what the select list is over its rows.
 
 Always true: an input column of a name goes before an output column of it, as in PostgreSQL; a number is a position in the select
-list. Deliberately unknown: how expressions are bound (`planner.bind`).
+list; GROUPING SETS, ROLLUP and CUBE are a Reduce for each set, side by side. Deliberately unknown: how expressions are bound
+(`planner.bind`).
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import product
 
 from sqlglot import exp
 
-from dataflow.types import JSONB
+from dataflow.types import INTEGER, JSONB
 from planner.aggregates import regroup
 from planner.bind import Binder, Bound
 from planner.catalog import spelling
 from planner.literals import Untyped
-from planner.plan import Plan, Reduce
-from planner.scalar import Cast, ColumnRef, Literal, RowNumber, Scalar, Subquery
+from planner.parse import Text
+from planner.plan import AggregateCall, Plan, Project, Reduce, Union
+from planner.scalar import Cast, ColumnRef, Grouping, Literal, RowNumber, Scalar, Subquery
+from planner.scalars import walk
 from planner.scope import Scope
 from planner.subqueries import attached, filtered
 
@@ -24,20 +28,46 @@ Items = list[tuple[str, exp.Expr, Bound]]
 """A select list: name, syntax node and bound expression of each output."""
 
 
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """What GROUP BY asks for: all its expressions, each once, and the positions among them that each grouping set has."""
+
+    keys: tuple[Scalar, ...]
+    sets: tuple[tuple[int, ...], ...]
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is one set, with all expressions."""
+        return self.sets == (tuple(range(len(self.keys))),)
+
+    @property
+    def nulled(self) -> frozenset[Scalar]:
+        """The expressions that are NULL in the rows of some set."""
+        return frozenset(key for i, key in enumerate(self.keys) if any(i not in one for one in self.sets))
+
+
+NO_GROUPS = Groups((), ((),))
+"""Aggregates without GROUP BY."""
+
+
 def grouped(
     plan: Plan,
     outputs: tuple[Bound, ...],
     extras: tuple[Scalar, ...],
     having: Scalar | None,
-    keys: tuple[Scalar, ...],
+    groups: Groups,
     binder: Binder,
 ) -> tuple[Plan, tuple[Bound, ...], tuple[Scalar, ...]]:
     """The Reduce (and HAVING's Filter) under a select list, and over its columns the list and the scalars beside it."""
-    aggregates = binder.aggregates
+    aggregates, keys = binder.aggregates, groups.keys
     assert aggregates is not None
+    shown = [output for output in outputs if not isinstance(output, Untyped)]
+    listed = (*shown, *extras, *(() if having is None else (having,)))
+    wanted = dict.fromkeys(node for scalar in listed for node in walk(scalar) if isinstance(node, Grouping))
+    groupings = [] if groups.plain else list(wanted)
 
     def over(scalar: Scalar) -> Scalar:
-        return regroup(scalar, keys, aggregates.width, binder.places, binder.text)
+        return regroup(scalar, keys, aggregates.width, groupings, binder.places, binder.text)
 
     new = tuple(output if isinstance(output, Untyped) else over(output) for output in outputs)
     beside = tuple(map(over, extras))
@@ -46,26 +76,80 @@ def grouped(
     plan, wider = attached(plan, read)
     given = iter(wider[len(keys) :])
     calls = tuple(c if c.argument is None else replace(c, argument=next(given)) for c in aggregates.calls)
-    plan = Reduce(plan, wider[: len(keys)], calls)
+    if groups.plain:
+        plan = Reduce(plan, wider[: len(keys)], calls)
+    else:
+        below = replace(groups, keys=wider[: len(keys)])
+        bits = [[keys.index(argument) for argument in node.args] for node in groupings]
+        plan = Union(tuple(_one_set(plan, below, one, calls, bits) for one in groups.sets))
     return (plan if test is None else filtered(plan, test)), new, beside
 
 
-def group_keys(select: exp.Select, items: Items, binder: Binder) -> tuple[Scalar, ...] | None:
-    """The GROUP BY expressions, each once; None without GROUP BY."""
+def _one_set(
+    plan: Plan, groups: Groups, one: tuple[int, ...], calls: tuple[AggregateCall, ...], bits: list[list[int]]
+) -> Plan:
+    """The rows of one grouping set: NULL for the keys that it is without, and the bits that say which these are."""
+    reduced = Reduce(plan, tuple(groups.keys[i] for i in one), calls)
+    columns = [ColumnRef(i, type_, f"#{i}") for i, type_ in enumerate(reduced.types)]
+    keys = tuple(columns[one.index(i)] if i in one else Literal(None, key.type) for i, key in enumerate(groups.keys))
+    numbers = (sum(1 << place for place, i in enumerate(reversed(of)) if i not in one) for of in bits)
+    return Project(reduced, (*keys, *(Literal(number, INTEGER) for number in numbers), *columns[len(one) :]))
+
+
+def group_keys(select: exp.Select, items: Items, binder: Binder) -> Groups | None:
+    """The GROUP BY expressions and grouping sets; None without GROUP BY."""
     group = select.args.get("group")
     if group is None or binder.text.errors:
         return None
     text = binder.text
-    if group.args.get("all"):
+    if not group.expressions:
         raise text.unsupported(group, "GROUP BY ALL", "list the columns")
-    text.only(group, "expressions")
+    text.only(group, "expressions", "all")
     keys: list[Scalar] = []
     plain = Binder(text, binder.scope, None, "GROUP BY", binder.places, binder.env)
-    for node in _listed(group.expressions):
-        key = _group_key(node, items, plain)
-        if key not in keys:
-            keys.append(key)
-    return tuple(keys)
+
+    def key(node: exp.Expr) -> int:
+        bound = _group_key(node, items, plain)
+        if bound not in keys:
+            keys.append(bound)
+        return keys.index(bound)
+
+    sets: list[tuple[int, ...]] = [()]
+    for node in group.expressions:
+        further = [tuple(map(key, one)) for one in _sets(node, text)]
+        sets = [tuple(sorted({*first, *second})) for first, second in product(sets, further)]
+        if len(sets) > _MOST_SETS:
+            raise text.error(node, f"too many grouping sets present (maximum {_MOST_SETS})", "leave some out")
+    if group.args.get("all") is False:
+        sets = list(dict.fromkeys(sets))
+    return Groups(tuple(keys), tuple(sets))
+
+
+_MOST_SETS = 256
+"""Grouping sets of one query: each is a Reduce of its own."""
+_MOST_CUBED = 12
+"""Elements of a CUBE, as in PostgreSQL."""
+
+
+def _sets(node: exp.Expr, text: Text) -> list[list[exp.Expr]]:
+    """The grouping sets that one item of GROUP BY stands for; most stand for one."""
+    if isinstance(node, exp.GroupingSets):
+        text.only(node, "expressions")
+        return [one for item in node.expressions for one in _sets(item, text)]
+    if isinstance(node, exp.Rollup):
+        text.only(node, "expressions")
+        count = len(node.expressions)
+        return [_listed(node.expressions[: count - i]) for i in range(count + 1)]
+    if isinstance(node, exp.Cube):
+        text.only(node, "expressions")
+        count = len(node.expressions)
+        if count > _MOST_CUBED:
+            raise text.error(
+                node, f"CUBE is limited to {_MOST_CUBED} elements", "write the grouping sets that you need"
+            )
+        chosen = reversed(list(product((False, True), repeat=count)))
+        return [_listed([n for n, yes in zip(node.expressions, one, strict=True) if yes]) for one in chosen]
+    return [_listed([node])]
 
 
 def _listed(nodes: list[exp.Expr]) -> list[exp.Expr]:
@@ -105,16 +189,18 @@ def _starred(items: Items, position: exp.Expr) -> Scalar:
     return bound
 
 
-def nullable(output: Bound, scope: Scope, binder: Binder) -> bool:
-    """Whether an output may be NULL: False only for not-null columns, literals and counts."""
+def nullable(output: Bound, scope: Scope, binder: Binder, nulled: frozenset[Scalar]) -> bool:
+    """Whether an output may be NULL: False only for not-null columns, literals and counts. nulled: see `Groups`."""
+    if output in nulled:
+        return True
     if isinstance(output, Untyped):
         return output.value is None
     if isinstance(output, Literal):
         return output.value is None
     if isinstance(output, Cast):
         # A jsonb value may be JSON's null.
-        return output.arg.type == JSONB or nullable(output.arg, scope, binder)
-    if isinstance(output, RowNumber) or (isinstance(output, Subquery) and output.kind == "exists"):
+        return output.arg.type == JSONB or nullable(output.arg, scope, binder, nulled)
+    if isinstance(output, RowNumber | Grouping) or (isinstance(output, Subquery) and output.kind == "exists"):
         return False
     if not isinstance(output, ColumnRef):
         return True

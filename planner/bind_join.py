@@ -6,21 +6,23 @@ input, in which the columns of a side that may be missing are nullable.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
 from dataflow.types import ColumnType
-from planner import functions
+from planner import functions, lateral
 from planner.bind import Binder
 from planner.catalog import spelling, suggest
+from planner.decorrelate import outer_columns, relocate
 from planner.functions import FunctionError
 from planner.parse import Text
-from planner.plan import OuterJoin, Project
+from planner.plan import Join, OuterJoin, Pairs, Plan, Project, SemiJoin, Union
 from planner.relation import Environment, From
-from planner.scalar import Call, Cast, ColumnRef, Scalar
-from planner.scalars import conjuncts, move
+from planner.scalar import Call, Cast, ColumnRef, Literal, Scalar, Subquery
+from planner.scalars import columns, conjuncts, move, rewrite
 from planner.scope import Field
+from planner.subqueries import attached, filtered, subqueries_in
 
 _SIDES = ("LEFT", "RIGHT", "FULL")
 
@@ -44,12 +46,19 @@ def join_kind(join: exp.Expr, text: Text) -> str:
 
 
 def bind_join(left: From, right: From, join: exp.Expr, kind: str, env: Environment, outside: frozenset[str]) -> From:
-    """The join of two parts of a FROM clause. outside: tables of the clause that its condition cannot see."""
+    """The join of two parts of a FROM clause. outside: tables of the clause that its condition cannot see.
+
+    The right part may refer to the left one as to the innermost SELECT of `env` (LATERAL).
+    """
     both = left.beside(right, env, join.this)
-    binder = Binder(env.text, both.scope.with_outside(outside), clause="JOIN conditions", env=env)
+    binder = Binder(env.text, both.scope.with_outside(outside), clause="JOIN conditions", env=env.blind())
+    meet = _Meeting(left, right, both, kind, len(env.outer) - 1)
+    if meet.lateral and kind in ("RIGHT", "FULL"):
+        message = "invalid reference to a FROM-clause entry on the left of LATERAL"
+        raise env.text.error(join, message, "the JOIN type must be INNER or LEFT for a LATERAL reference")
     on = join.args.get("on")
     if on is not None:
-        return _joined(left, right, both, kind, conjuncts(binder.condition(on, "JOIN/ON")))
+        return meet.joined(conjuncts(binder.condition(on, "JOIN/ON")))
     using = [(spelling(node), node) for node in join.args.get("using") or []]
     if join.args.get("method"):
         found = {f.name for f in both.scope.visible if f.index >= left.width}
@@ -60,8 +69,7 @@ def bind_join(left: From, right: From, join: exp.Expr, kind: str, env: Environme
         binder.call(node, "=", [binder.reference(a, node), binder.reference(b, node)])
         for (a, b), (_, node) in zip(pairs, using, strict=True)
     )
-    joined = _joined(left, right, both, kind, conditions)
-    return _merged(joined, pairs, kind, [node for _, node in using], env.text)
+    return _merged(meet.joined(conditions), pairs, kind, [node for _, node in using], env.text)
 
 
 def _common(name: str, node: exp.Expr, both: From, width: int, text: Text) -> tuple[Field, Field]:
@@ -79,28 +87,108 @@ def _common(name: str, node: exp.Expr, both: From, width: int, text: Text) -> tu
     return fields[0], fields[1]
 
 
-def _joined(left: From, right: From, both: From, kind: str, conditions: tuple[Scalar, ...]) -> From:
-    """The rows of the join, in the scope of both sides."""
-    if kind in ("INNER", "CROSS"):
-        return From(both.inputs, both.conditions + conditions, both.scope)
-    width, end = left.width, both.width
-    scope = both.scope
-    if kind in ("LEFT", "FULL"):
-        scope = scope.nulled(width, end)
-    if kind in ("RIGHT", "FULL"):
-        scope = scope.nulled(0, width)
-    if kind != "RIGHT":
-        return From((OuterJoin(left.plan, right.plan, (), conditions, kind == "FULL"),), (), scope)
-    other = end - width
-    on = tuple(move(c, lambda index: index + other if index < width else index - width) for c in conditions)
-    mirrored = OuterJoin(right.plan, left.plan, (), on)
-    places = [*range(other, end), *range(other)]
-    types = left.plan.types + right.plan.types
-    return From(
-        (Project(mirrored, tuple(ColumnRef(place, types[i], f"#{place}") for i, place in enumerate(places))),),
-        (),
-        scope,
+@dataclass(frozen=True, slots=True)
+class _Meeting:
+    """Two sides of a join to be, and both in one scope; the right one may refer to the left one as the SELECT at `depth`."""
+
+    left: From
+    right: From
+    both: From
+    kind: str
+    depth: int
+
+    @property
+    def lateral(self) -> bool:
+        """Whether the right side refers to the left one."""
+        return bool(outer_columns(self.right.plan, self.depth))
+
+    def joined(self, conditions: tuple[Scalar, ...]) -> From:
+        """The rows of the join, in the scope of both sides."""
+        left, right, both, kind = self.left, self.right, self.both, self.kind
+        if kind in ("INNER", "CROSS"):
+            if self.lateral:
+                return From((lateral.joined(left.plan, right.plan, self.depth),), conditions, both.scope)
+            return From(both.inputs, both.conditions + conditions, both.scope)
+        width, end = left.width, both.width
+        scope = both.scope
+        if kind in ("LEFT", "FULL"):
+            scope = scope.nulled(width, end)
+        if kind in ("RIGHT", "FULL"):
+            scope = scope.nulled(0, width)
+        if kind != "RIGHT":
+            return From((self._left_join(conditions, kind == "FULL"),), (), scope)
+        other = end - width
+        on = tuple(relocate(c, lambda index: index + other if index < width else index - width) for c in conditions)
+        mirrored = _outer_join(right.plan, left.plan, (), on, False)
+        return From((_kept(mirrored, [*range(other, end), *range(other)]),), (), scope)
+
+    def _left_join(self, on: tuple[Scalar, ...], full: bool) -> Plan:
+        left = self.left.plan
+        if not self.lateral:
+            return _outer_join(left, self.right.plan, (), on, full)
+        values, equal = lateral.matched(left, self.right.plan, self.depth)
+        width, keys = len(left.types), len(equal)
+        moved = tuple(relocate(c, lambda index: index if index < width else index + keys) for c in on)
+        plan = _outer_join(left, values, equal, moved, full)
+        return _kept(plan, [*range(width), *range(width + keys, len(plan.types))])
+
+
+def _outer_join(left: Plan, right: Plan, equal: Pairs, on: tuple[Scalar, ...], full: bool) -> Plan:
+    """The join, with the subqueries in its conditions as columns of the side that they are about. equal: NULL equals NULL."""
+    found = subqueries_in(on)
+    if not found:
+        return OuterJoin(left, right, equal, on, full, bool(equal))
+    width, end = len(left.types), len(left.types) + len(right.types)
+    about = {node: {index >= width for index in _read(node)} for node in found}
+    if any(len(sides) == 2 for sides in about.values()):
+        return _outer_join_of_pairs(left, right, equal, on, full)
+    of_left = tuple(node for node in found if False in about[node])
+    of_right = tuple(node for node in found if False not in about[node])
+    wider_left, values_left = attached(left, of_left)
+    wider_right, values_right = attached(right, tuple(relocate(node, lambda index: index - width) for node in of_right))
+    more = len(wider_left.types)
+    made = dict(zip(of_left, values_left, strict=True))
+    made |= {n: move(v, lambda i: i + more) for n, v in zip(of_right, values_right, strict=True)}
+
+    def change(node: Scalar) -> Scalar | None:
+        if isinstance(node, ColumnRef) and node.index >= width:
+            return ColumnRef(node.index - width + more, node.type, node.name)
+        return made.get(node) if isinstance(node, Subquery) else None
+
+    keys = tuple((rewrite(a, change), rewrite(b, change)) for a, b in equal)
+    joined = OuterJoin(wider_left, wider_right, keys, tuple(rewrite(c, change) for c in on), full, bool(equal))
+    return _kept(joined, [*range(width), *range(more, more + end - width)])
+
+
+def _read(node: Subquery) -> set[int]:
+    """The columns around a subquery that it and its values read."""
+    return set(outer_columns(node.plan, node.depth)).union(
+        *(columns(value) for value in node.values), *(_read(inner) for inner in subqueries_in(node.values))
     )
+
+
+def _outer_join_of_pairs(left: Plan, right: Plan, equal: Pairs, on: tuple[Scalar, ...], full: bool) -> Plan:
+    """An outer join whose conditions are decided pair by pair: the pairs, and the rows of either side that are in none."""
+    width = len(left.types)
+    pairs = filtered(Join((left, right), equal, bool(equal)), *on)
+    types = pairs.types
+    nulls = tuple(Literal(None, type_) for type_ in types)
+
+    def alone(side: Plan, begin: int) -> Plan:
+        own = range(len(side.types))
+        partners = _kept(pairs, [begin + i for i in own])
+        same = tuple((ColumnRef(i, t, f"#{i}"), ColumnRef(len(own) + i, t, f"#{i}")) for i, t in enumerate(side.types))
+        rest = SemiJoin(side, partners, same, (), True, True)
+        refs = tuple(ColumnRef(i, side.types[i], f"#{i}") for i in own)
+        return Project(rest, (*nulls[:begin], *refs, *nulls[begin + len(own) :]))
+
+    parts = (pairs, alone(left, 0), *((alone(right, width),) if full else ()))
+    return Union(parts)
+
+
+def _kept(plan: Plan, places: list[int]) -> Plan:
+    types = plan.types
+    return Project(plan, tuple(ColumnRef(place, types[place], f"#{place}") for place in places))
 
 
 def _merged(joined: From, pairs: list[tuple[Field, Field]], kind: str, nodes: list[exp.Expr], text: Text) -> From:

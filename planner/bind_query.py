@@ -16,7 +16,7 @@ from planner import functions
 from planner.aggregates import Aggregates
 from planner.bind import Binder, Bound
 from planner.bind_from import bind_from, rename, unique_names
-from planner.bind_group import Items, group_keys, grouped, nullable
+from planner.bind_group import NO_GROUPS, Items, group_keys, grouped, nullable
 from planner.bind_order import CLAUSES, EVERYTHING, Cut, bind_cut, cut_rows
 from planner.catalog import Catalog, spelling
 from planner.errors import PlanErrors, SqlError
@@ -26,7 +26,8 @@ from planner.names import column_name
 from planner.parse import Text, parse
 from planner.plan import Constant, Distinct, Negate, Plan, Positive, Project, Union
 from planner.relation import Columns, Environment, Relation
-from planner.scalar import ColumnRef, Scalar
+from planner.scalar import ColumnRef, Grouping, Scalar
+from planner.scalars import walk
 from planner.scope import Field, Scope
 from planner.subqueries import attached, filtered
 
@@ -207,21 +208,22 @@ def _select(select: exp.Select, env: Environment) -> _Parts:
         text.only(having_node, "this")
         binder.clause = "HAVING"
         having = binder.condition(having_node.this, "HAVING")
-    keys = group_keys(select, items, binder)
+    groups = group_keys(select, items, binder)
     distinct = select.args.get("distinct")
     if distinct is not None:
         text.only(distinct, "on")
     text.settle_errors()
     binder.clause = "ORDER BY"
     cut = bind_cut(select, items, binder, text)
-    if keys is not None or having is not None or aggregates.calls:
-        plan, outputs, extras = grouped(plan, outputs, cut.extras, having, keys or (), binder)
+    if groups is not None or having is not None or aggregates.calls or _groupings((*outputs, *cut.extras)):
+        plan, outputs, extras = grouped(plan, outputs, cut.extras, having, groups or NO_GROUPS, binder)
         cut = cut.with_extras(extras)
+    nulled = frozenset[Scalar]() if groups is None else groups.nulled
     return _Parts(
         plan,
         outputs,
         tuple(name for name, _, _ in items),
-        tuple(nullable(output, source.scope, binder) for _, _, output in items),
+        tuple(nullable(output, source.scope, binder, nulled) for _, _, output in items),
         tuple(node for _, node, _ in items),
         binder,
         distinct is not None and cut.on is None,
@@ -272,3 +274,8 @@ def _star(item: exp.Expr, binder: Binder) -> tuple[Field, ...] | None:
         text.only(item.this)
         return binder.scope.table(spelling(item.args["table"]), item, text)
     return None
+
+
+def _groupings(outputs: tuple[Bound, ...]) -> bool:
+    """Whether grouping() stands in a list, which makes a query of it that needs GROUP BY."""
+    return any(isinstance(node, Grouping) for o in outputs if not isinstance(o, Untyped) for node in walk(o))

@@ -19,14 +19,14 @@ from planner.scope import Scope
 if TYPE_CHECKING:
     from planner.bind import Binder, Bound
 
-_WITHOUT = ("JOIN conditions", "LIMIT", "OFFSET")
+_WITHOUT = ("LIMIT", "OFFSET")
 """Clauses in which there are no subqueries."""
 
 
 def _relation(binder: Binder, query: exp.Expr, node: exp.Expr) -> Relation:
     env = binder.env
     if env is None or binder.clause in _WITHOUT:
-        raise binder.text.unsupported(node, f"a subquery in {binder.clause}", "write the condition in WHERE")
+        raise binder.text.unsupported(node, f"a subquery in {binder.clause}", "write the number itself")
     return env.bind_query(query, env.inside(binder.scope))
 
 
@@ -51,20 +51,48 @@ def scalar(binder: Binder, node: exp.Expr) -> Bound:
     return Subquery("scalar", relation.plan, binder.depth, relation.columns[0][1])
 
 
+def one_row(binder: Binder, node: exp.Expr) -> list[Bound]:
+    """Bind `(SELECT a, b ...)` as the values of its one row, or NULLs."""
+    binder.text.only(node, "this")
+    plan = _relation(binder, node.this, node).plan
+    columns = (ColumnRef(i, type_, f"#{i}") for i, type_ in enumerate(plan.types))
+    return [
+        binder.placed(Subquery("scalar", Project(plan, (column,)), binder.depth, column.type), node)
+        for column in columns
+    ]
+
+
+def any_row(binder: Binder, node: exp.Expr, operator: str, values: list[exp.Expr], query: exp.Expr) -> Subquery:
+    """Bind `(values) operator ANY (query)`."""
+    bound = [binder.bind(value) for value in values]
+    relation = _relation(binder, query, node)
+    if len(relation.columns) != len(values):
+        many = "many" if len(relation.columns) > len(values) else "few"
+        raise binder.text.error(
+            query,
+            f"subquery has too {many} columns",
+            "select one expression" if len(values) == 1 else f"select {len(values)} expressions",
+        )
+    pairs = []
+    for i, (value, (_, type_, _)) in enumerate(zip(bound, relation.columns, strict=True)):
+        same = binder.call(node, operator, [value, ColumnRef(i, type_, f"value{i}")])
+        assert isinstance(same, Call)
+        pairs.append(same.args[:2])
+    rights = tuple(right for _, right in pairs)
+    plain = all(isinstance(right, ColumnRef) for right in rights)
+    plan: Plan = relation.plan if plain else Project(relation.plan, rights)
+    nulls = tuple(
+        null or _nullable(left, binder.scope) for (left, _), (_, _, null) in zip(pairs, relation.columns, strict=True)
+    )
+    return Subquery("any", plan, binder.depth, BOOLEAN, tuple(left for left, _ in pairs), operator, nulls)
+
+
 def in_query(binder: Binder, node: exp.Expr) -> Bound:
-    """Bind `a IN (SELECT ...)`."""
-    if isinstance(node.this, exp.Tuple):
-        raise binder.text.unsupported(node.this, "a row value in IN", "use EXISTS and compare the columns one by one")
-    value = binder.bind(node.this)
+    """Bind `a IN (SELECT ...)` and `(a, b) IN (SELECT ...)`."""
     query = node.args["query"]
-    relation = _one_column(binder, query, "subquery has too many columns")
-    _, type_, null = relation.columns[0]
-    same = binder.call(node, "=", [value, ColumnRef(0, type_, "value")])
-    assert isinstance(same, Call)
-    left, right = same.args
-    plan: Plan = relation.plan if isinstance(right, ColumnRef) else Project(relation.plan, (right,))
-    nulls = null or _nullable(left, binder.scope)
-    return Subquery("in", plan, binder.depth, BOOLEAN, left, nulls)
+    binder.text.only(query, "this")
+    values = list(node.this.expressions) if isinstance(node.this, exp.Tuple) else [node.this]
+    return any_row(binder, node, "=", values, query.this)
 
 
 def _nullable(value: Scalar, scope: Scope) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from dataflow.types import BIGINT, BOOLEAN
 from planner.plan import (
@@ -32,9 +33,9 @@ from planner.plan import (
     TopK,
     Union,
 )
-from planner.plans import inputs, own_scalars, with_inputs
+from planner.plans import inputs, own_scalars, rewrite_plan, rewrite_scalars, with_inputs
 from planner.rules.order_joins import order_joins
-from planner.scalar import Call, ColumnRef, Literal, OuterRef, Scalar
+from planner.scalar import Call, ColumnRef, Literal, OuterRef, Scalar, Subquery
 from planner.scalars import can_fail, rewrite, walk
 
 
@@ -72,6 +73,27 @@ def outward(scalar: Scalar, depth: int, shift: int) -> Scalar:
     return rewrite(scalar, change)
 
 
+def relocate(scalar: Scalar, place: Callable[[int], int]) -> Scalar:
+    """A bound scalar over rows whose columns stand elsewhere, also for the subqueries in it."""
+
+    def inside(subquery: Subquery, node: Scalar) -> Scalar | None:
+        if isinstance(node, OuterRef) and node.depth == subquery.depth:
+            return replace(node, index=place(node.index))
+        return None
+
+    def change(node: Scalar) -> Scalar | None:
+        if isinstance(node, ColumnRef):
+            return ColumnRef(place(node.index), node.type, node.name)
+        if not isinstance(node, Subquery):
+            return None
+        plan = rewrite_plan(
+            node.plan, lambda below: rewrite_scalars(below, lambda s: rewrite(s, partial(inside, node)))
+        )
+        return replace(node, plan=plan, values=tuple(rewrite(value, change) for value in node.values))
+
+    return rewrite(scalar, change)
+
+
 class Dependent:
     """Joins plans to the domain of `references`, columns of the rows of `outer`.
 
@@ -85,12 +107,20 @@ class Dependent:
         self.width = len(references)
         self._keys = tuple(ColumnRef(place, ref.type, ref.name) for place, ref in enumerate(references.values()))
         refs = tuple(ColumnRef(ref.index, ref.type, ref.name) for ref in references.values())
-        self._domain = Distinct(Project(outer, refs))
+        self._domain: Plan = Distinct(Project(outer, refs))
+
+    @classmethod
+    def of_rows(cls, outer: Plan, depth: int) -> Dependent:
+        """With the outer rows themselves, all their columns, as domain: for plans that make each row's answer by itself."""
+        references = {i: OuterRef(depth, i, type_, f"#{i}") for i, type_ in enumerate(outer.types)}
+        made = cls(outer, references, depth, True)
+        made._domain = outer
+        return made
 
     def over(self, plan: Plan) -> Plan:
         """The plan for each row of the domain."""
         if not outer_columns(plan, self._depth):
-            return Join((self._domain, plan))
+            return self._beside(plan)
         match plan:
             case Filter():
                 known = None if self._exact else self._equalities(plan)
@@ -114,7 +144,16 @@ class Dependent:
             case Distinct() | Positive() | Negate() | Union():
                 return with_inputs(plan, tuple(map(self.over, inputs(plan))))
             case Get() | Constant():
-                return Join((self._domain, plan))
+                return self._beside(plan)
+
+    def _beside(self, plan: Plan) -> Plan:
+        """The domain with every row of a plan that does not refer to it."""
+        if plan == Constant(((),), ()):
+            return self._domain
+        if isinstance(plan, Join) and not plan.null_safe:
+            # One join of all of them, whose order is a rule's work.
+            return Join((self._domain, *plan.inputs), tuple((self._moved(a), self._moved(b)) for a, b in plan.equal))
+        return Join((self._domain, plan))
 
     def _moved(self, scalar: Scalar) -> Scalar:
         """A scalar over one input, where that has the domain's columns in front."""

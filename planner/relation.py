@@ -12,11 +12,12 @@ from sqlglot import exp
 
 from dataflow.types import ColumnType
 from planner.catalog import Catalog
+from planner.decorrelate import relocate
 from planner.parse import Text
-from planner.plan import Filter, Join, Plan
+from planner.plan import Join, Plan
 from planner.scalar import Scalar
-from planner.scalars import move
 from planner.scope import Scope
+from planner.subqueries import filtered
 
 Columns = tuple[tuple[str, ColumnType, bool], ...]
 """Name, type and nullability of each column of a bound query."""
@@ -32,13 +33,17 @@ class Relation:
 
 @dataclass(frozen=True)
 class Environment:
-    """What a query may read: the catalog, the WITH queries around it, and the columns of the SELECTs around it (`outer`)."""
+    """What a query may read: the catalog, the WITH queries around it, and the columns of the SELECTs around it (`outer`).
+
+    siblings: how many of the last of `outer` are no SELECTs around, but FROM items on the left, which LATERAL alone sees.
+    """
 
     text: Text
     catalog: Catalog
     bind_query: Callable[[exp.Expr, Environment], Relation]
     ctes: Mapping[str, Relation] = field(default_factory=dict)
     outer: tuple[Scope, ...] = ()
+    siblings: int = 0
 
     def with_ctes(self, ctes: Mapping[str, Relation]) -> Environment:
         """The environment inside a WITH."""
@@ -46,7 +51,23 @@ class Environment:
 
     def inside(self, scope: Scope) -> Environment:
         """The environment of a subquery in an expression over this scope."""
-        return replace(self, outer=(*self.outer, scope))
+        return replace(self, outer=(*self.outer, scope), siblings=0)
+
+    def beside(self, scope: Scope) -> Environment:
+        """The environment of a FROM item on the right of one with this scope."""
+        return replace(self, outer=(*self.outer, scope), siblings=self.siblings + 1)
+
+    def lateral(self) -> Environment:
+        """The environment of a query that sees the FROM items on its left."""
+        return replace(self, siblings=0)
+
+    def alone(self) -> Environment:
+        """The environment of a query that does not see them."""
+        return replace(self, outer=self.outer[: len(self.outer) - self.siblings], siblings=0)
+
+    def blind(self) -> Environment:
+        """The environment of a condition that does not see them either, with the same depth."""
+        return replace(self, outer=self.alone().outer + (Scope(),) * self.siblings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +87,10 @@ class From:
     def plan(self) -> Plan:
         """The rows."""
         plan = self.inputs[0] if len(self.inputs) == 1 else Join(self.inputs)
-        return Filter(plan, self.conditions) if self.conditions else plan
+        return filtered(plan, *self.conditions) if self.conditions else plan
 
     def beside(self, other: From, env: Environment, node: exp.Expr) -> From:
         """Every row of both, in one scope."""
         right = other.scope.shifted(self.width)
-        moved = tuple(move(condition, lambda index: index + self.width) for condition in other.conditions)
+        moved = tuple(relocate(condition, lambda index: index + self.width) for condition in other.conditions)
         return From(self.inputs + other.inputs, self.conditions + moved, self.scope.joined(right, env.text, node))

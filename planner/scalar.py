@@ -120,21 +120,37 @@ class OuterRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Subquery:
-    """A subquery as a value: whether it has rows (`exists`), its one value (`scalar`), or whether `value` is in it (`in`).
+class Grouping:
+    """grouping(a, b): a bit for each argument, the last one lowest, set where the row's grouping set is without it.
 
-    nulls: whether `value` or the subquery's column may be NULL. Stands in bound expressions only, like RowNumber.
+    Stands in bound expressions only, like RowNumber: it becomes a column of the rows that GROUP BY makes.
     """
 
-    kind: OneOf["exists", "scalar", "in"]
+    args: tuple[Scalar, ...]
+    type: ColumnType
+
+    def __str__(self) -> str:
+        return f"grouping({', '.join(map(str, self.args))})"
+
+
+@dataclass(frozen=True, slots=True)
+class Subquery:
+    """A subquery as a value: whether it has rows (`exists`), its one value (`scalar`), or whether
+    `values` compares with some row of it (`any`): `values operator row`, where several values compare as rows do.
+
+    nulls: for each value, whether it or the subquery's column may be NULL. Stands in bound expressions only, like RowNumber.
+    """
+
+    kind: OneOf["exists", "scalar", "any"]
     plan: Plan
     depth: int
     type: ColumnType
-    value: Scalar | None = None
-    nulls: bool = True
+    values: tuple[Scalar, ...] = ()
+    operator: str = "="
+    nulls: tuple[bool, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.kind} subquery"
 
 
-Scalar = ColumnRef | Literal | Call | Cast | Case | RowNumber | OuterRef | Subquery
+Scalar = ColumnRef | Literal | Call | Cast | Case | RowNumber | OuterRef | Grouping | Subquery

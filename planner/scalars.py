@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from dataflow.types import ColumnType, Kind
-from planner.scalar import Call, Case, Cast, ColumnRef, Literal, OuterRef, RowNumber, Scalar, Subquery
+from planner.scalar import Call, Case, Cast, ColumnRef, Grouping, Literal, OuterRef, RowNumber, Scalar, Subquery
 
 _INTEGERS = (Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT)
 _SAFE = frozenset(
@@ -52,7 +52,9 @@ def arguments(scalar: Scalar) -> tuple[Scalar, ...]:
         case RowNumber():
             return scalar.partition + tuple(term for term, _, _ in scalar.order)
         case Subquery():
-            return () if scalar.value is None else (scalar.value,)
+            return scalar.values
+        case Grouping():
+            return scalar.args
         case ColumnRef() | Literal() | OuterRef():
             return ()
 
@@ -74,7 +76,9 @@ def with_arguments(scalar: Scalar, new: tuple[Scalar, ...]) -> Scalar:
             order = tuple((new[split + i], down, first) for i, (_, down, first) in enumerate(scalar.order))
             return RowNumber(new[:split], order, scalar.type)
         case Subquery():
-            return replace(scalar, value=new[0])
+            return replace(scalar, values=new)
+        case Grouping():
+            return Grouping(new, scalar.type)
         case ColumnRef() | Literal() | OuterRef():
             return scalar
 
@@ -122,7 +126,7 @@ def conjuncts(scalar: Scalar) -> tuple[Scalar, ...]:
 def can_fail(scalar: Scalar) -> bool:
     """Whether some row might make the scalar an error: False only where that is certain."""
     match scalar:
-        case ColumnRef() | Literal() | OuterRef() | RowNumber() | Subquery():
+        case ColumnRef() | Literal() | OuterRef() | RowNumber() | Grouping() | Subquery():
             own = False
         case Call():
             own = scalar.function not in _SAFE and not _is_plain_match(scalar)

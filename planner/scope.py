@@ -6,6 +6,7 @@ and unqualified names see, in PostgreSQL's order (columns merged by USING first)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
@@ -39,6 +40,11 @@ class Scope:
     tables: dict[str, tuple[Field, ...]] = field(default_factory=dict)
     originals: dict[str, str] = field(default_factory=dict)
     outside: frozenset[str] = frozenset()
+
+    def at(self, places: Sequence[int]) -> Scope:
+        """The same scope of one table, its fields at these positions."""
+        moved = tuple(replace(f, index=places[f.index]) for f in self.visible)
+        return replace(self, visible=moved, tables=dict.fromkeys(self.tables, moved))
 
     def shifted(self, by: int) -> Scope:
         """The same scope with every field `by` positions to the right."""

@@ -1,6 +1,6 @@
 """Values that take rows to find: subqueries in expressions, and row numbers, as columns of the rows they stand in.
 
-    WHERE EXISTS (...), IN (...) and their opposites      semi-joins and anti-joins
+    WHERE EXISTS (...), = ANY (...) and their opposites     semi-joins and anti-joins
     any other subquery in an expression                   a left join with its value for each outer row
     row_number() OVER (...)                               TopK that keeps every row and its place
 
@@ -15,32 +15,37 @@ from dataclasses import replace
 
 from dataflow.spine import Order
 from dataflow.types import BOOLEAN
-from planner.decorrelate import Dependent, default_of, inward, is_outer, outer_columns, outward
+from planner import quantified
+from planner.decorrelate import Dependent, default_of, is_outer, outer_columns, outward
 from planner.keys import Key, keys_of
 from planner.plan import Distinct, Filter, OuterJoin, Pairs, Plan, Project, Reduce, SemiJoin, Single, TopK
 from planner.plans import inputs, own_scalars
-from planner.scalar import Call, Case, ColumnRef, Literal, RowNumber, Scalar, Subquery
-from planner.scalars import can_fail, conjuncts, rewrite, substitute, walk
+from planner.scalar import Call, ColumnRef, Literal, RowNumber, Scalar, Subquery
+from planner.scalars import arguments, can_fail, conjuncts, rewrite, substitute, walk
 
-_TRUE, _FALSE = Literal(True, BOOLEAN), Literal(False, BOOLEAN)
+_TRUE = Literal(True, BOOLEAN)
 
 
-def filtered(plan: Plan, condition: Scalar) -> Plan:
-    """The rows for which the condition is TRUE."""
-    parts = conjuncts(condition)
+def filtered(plan: Plan, *conditions: Scalar) -> Plan:
+    """The rows for which all conditions are TRUE."""
+    parts = [part for condition in conditions for part in conjuncts(condition)]
     plain = tuple(part for part in parts if not _stands_in(part))
     plan = Filter(plan, plain) if plain else plan
     rest: list[Scalar] = []
     for part in (part for part in parts if _stands_in(part)):
         test, anti = (part.args[0], True) if isinstance(part, Call) and part.function == "not" else (part, False)
-        if not isinstance(test, Subquery) or test.kind == "scalar" or (test.value and _stands_in(test.value)):
+        if not isinstance(test, Subquery) or test.kind == "scalar" or any(map(_stands_in, test.values)):
             rest.append(part)
-            continue
-        if test.kind == "in":
-            if anti and test.nulls:
-                rest.append(_in_cannot_be_unknown(test))
-            test = _found(test)
-        plan = _semi_join(plan, test, anti)
+        elif test.kind == "exists":
+            plan = _semi_join(plan, test, anti)
+        elif quantified.by_aggregates(test):
+            rest.append(part)
+        elif anti:
+            none, known = quantified.rejected(test)
+            plan = _semi_join(plan, none, True)
+            rest += () if known is None else (known,)
+        else:
+            plan = _semi_join(plan, quantified.found(test), False)
     if not rest:
         return plan
     wider, tests = attached(plan, tuple(rest))
@@ -52,13 +57,14 @@ def attached(plan: Plan, scalars: tuple[Scalar, ...]) -> tuple[Plan, tuple[Scala
     """The plan with a column more for each value that takes rows to find, and the scalars over it."""
     if not any(map(_stands_in, scalars)):
         return plan, scalars
+    plan, scalars = _with_compared(plan, scalars)
     base = plan
     columns: dict[Scalar, Scalar] = {}
 
     def change(node: Scalar) -> Scalar | None:
         return columns.get(node)
 
-    scalars = tuple(rewrite(scalar, _without_in) for scalar in scalars)
+    scalars = tuple(rewrite(scalar, _without_any) for scalar in scalars)
     for node in _nodes(scalars, Subquery):
         assert isinstance(node, Subquery)
         plan, columns[node] = _with_value(plan, base, node)
@@ -69,6 +75,42 @@ def attached(plan: Plan, scalars: tuple[Scalar, ...]) -> tuple[Plan, tuple[Scala
     return plan, tuple(rewrite(scalar, change) for scalar in scalars)
 
 
+def _with_compared(plan: Plan, scalars: tuple[Scalar, ...]) -> tuple[Plan, tuple[Scalar, ...]]:
+    """A column more for each value that is compared with a subquery's rows and takes rows to find itself."""
+    inner = [value for node in _nodes(scalars, Subquery) for value in arguments(node) if _stands_in(value)]
+    if not inner:
+        return plan, scalars
+    plan, found = attached(plan, tuple(inner))
+    columns = dict(zip(inner, found, strict=True))
+
+    def change(node: Scalar) -> Scalar | None:
+        if not isinstance(node, Subquery):
+            return None
+        return replace(node, values=tuple(columns.get(value, value) for value in node.values))
+
+    return plan, tuple(rewrite(scalar, change) for scalar in scalars)
+
+
+def _without_any(node: Scalar) -> Scalar | None:
+    """Subqueries of one kind less: what is left are EXISTS and those that are values."""
+    return quantified.value_of(node) if isinstance(node, Subquery) and node.kind == "any" else None
+
+
+def subqueries_in(scalars: Iterable[Scalar]) -> list[Subquery]:
+    """The subqueries that stand in scalars, each once, without those inside others' values."""
+    found: dict[Subquery, None] = {}
+
+    def note(node: Scalar) -> Scalar | None:
+        if isinstance(node, Subquery):
+            found[node] = None
+            return node
+        return None
+
+    for scalar in scalars:
+        rewrite(scalar, note)
+    return list(found)
+
+
 def _nodes(scalars: Iterable[Scalar], kind: type) -> list[Scalar]:
     return list(dict.fromkeys(node for scalar in scalars for node in walk(scalar) if isinstance(node, kind)))
 
@@ -76,44 +118,6 @@ def _nodes(scalars: Iterable[Scalar], kind: type) -> list[Scalar]:
 def _stands_in(scalar: Scalar) -> bool:
     """Whether there is a value in it that takes rows to find."""
     return any(isinstance(node, Subquery | RowNumber) for node in walk(scalar))
-
-
-# IN, made of EXISTS
-
-
-def _found(test: Subquery) -> Subquery:
-    """Whether the subquery of an IN has a row that is equal to the value."""
-    assert test.value is not None
-    column = ColumnRef(0, test.plan.types[0], "value")
-    same = Call("=", (inward(test.value, test.depth), column), BOOLEAN)
-    return Subquery("exists", Filter(test.plan, (same,)), test.depth, BOOLEAN)
-
-
-def _has_rows(test: Subquery) -> Subquery:
-    return Subquery("exists", test.plan, test.depth, BOOLEAN)
-
-
-def _has_null(test: Subquery) -> Subquery:
-    null = Call("is_null", (ColumnRef(0, test.plan.types[0], "value"),), BOOLEAN)
-    return Subquery("exists", Filter(test.plan, (null,)), test.depth, BOOLEAN)
-
-
-def _in_cannot_be_unknown(test: Subquery) -> Scalar:
-    """That an IN which finds nothing is FALSE, not NULL: the subquery is empty, or no NULL is on either side."""
-    assert test.value is not None
-    known = Call("is_not_null", (test.value,), BOOLEAN), Call("not", (_has_null(test),), BOOLEAN)
-    return Call("or", (Call("not", (_has_rows(test),), BOOLEAN), Call("and", known, BOOLEAN)), BOOLEAN)
-
-
-def _without_in(node: Scalar) -> Scalar | None:
-    """An IN as a value: TRUE, FALSE or NULL."""
-    if not isinstance(node, Subquery) or node.kind != "in":
-        return None
-    found: tuple[Scalar, Scalar] = (_found(node), _TRUE)
-    if not node.nulls:
-        return Case((found,), _FALSE, BOOLEAN)
-    known: tuple[Scalar, Scalar] = (_in_cannot_be_unknown(node), _FALSE)
-    return Case((found, known), Literal(None, BOOLEAN), BOOLEAN)
 
 
 # Semi-joins
@@ -130,7 +134,7 @@ def _semi_join(plan: Plan, test: Subquery, anti: bool) -> Plan:
     if not outer_columns(below, depth):
         right = Filter(below, inner) if inner else below
         return SemiJoin(plan, right, (), tuple(outward(p, depth, width) for p in here), anti)
-    values, equal = _dependent(plan, plan, test.plan, depth, False)
+    values, equal = dependent(plan, plan, test.plan, depth, False)
     return SemiJoin(plan, values, equal, (), anti, True)
 
 
@@ -156,13 +160,13 @@ def _pulled(plan: Plan) -> tuple[Plan, tuple[Scalar, ...]]:
 # Values
 
 
-def _dependent(plan: Plan, base: Plan, subquery: Plan, depth: int, exact: bool) -> tuple[Plan, Pairs]:
+def dependent(plan: Plan, base: Plan, subquery: Plan, depth: int, exact: bool) -> tuple[Plan, Pairs]:
     """The subquery for all rows of `base`, and the pairs that join it to `plan`, whose first columns are those of `base`."""
     references = outer_columns(subquery, depth)
     if not references:
         return subquery, ()
-    dependent = Dependent(base, references, depth, exact or _may_fail(subquery))
-    return dependent.over(subquery), dependent.pairs(references, len(plan.types))
+    domain = Dependent(base, references, depth, exact or _may_fail(subquery))
+    return domain.over(subquery), domain.pairs(references, len(plan.types))
 
 
 def _may_fail(plan: Plan) -> bool:
@@ -179,7 +183,7 @@ def _with_value(plan: Plan, base: Plan, test: Subquery) -> tuple[Plan, Scalar]:
             return _with_aggregates(plan, base, test, *aggregate)
     rows = test.plan
     single = test.kind == "scalar" and Key() not in keys_of(rows, {})
-    values, equal = _dependent(plan, base, rows, test.depth, single)
+    values, equal = dependent(plan, base, rows, test.depth, single)
     count = len(equal)
     if test.kind == "exists":
         keys = tuple(ColumnRef(i, type_, f"#{i}") for i, type_ in enumerate(values.types[:count]))
@@ -215,8 +219,8 @@ def _with_aggregates(plan: Plan, base: Plan, test: Subquery, reduce: Reduce, val
     equal: Pairs = ()
     groups, width = reduce, len(plan.types)
     if references:
-        dependent = Dependent(base, references, test.depth, _may_fail(reduce))
-        groups, equal = dependent.grouped(reduce), dependent.pairs(references, width)
+        domain = Dependent(base, references, test.depth, _may_fail(reduce))
+        groups, equal = domain.grouped(reduce), domain.pairs(references, width)
     joined, found = _joined(plan, groups, equal)
     values = tuple(default_of(call, ref) for call, ref in zip(groups.aggregates, found, strict=True))
     # The columns of the subquery are moved out of the way of the row's own while both are in one expression.

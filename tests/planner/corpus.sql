@@ -567,3 +567,173 @@ SELECT id, qty FROM orders EXCEPT ALL SELECT id, v FROM events EXCEPT ALL SELECT
 SELECT qty AS x FROM orders INTERSECT ALL (SELECT v FROM events UNION ALL SELECT id FROM customers)
 
 SELECT note FROM orders EXCEPT ALL SELECT DISTINCT note FROM orders
+
+SELECT customer, ok, count(*) AS n, sum(qty) AS s, grouping(customer, ok) AS g FROM orders GROUP BY GROUPING SETS ((customer, ok), (customer), ())
+
+SELECT customer, note, ok, max(amount) AS m FROM orders GROUP BY ROLLUP (customer, (note, ok))
+
+SELECT customer, note, count(*) AS n, grouping(note) AS g FROM orders GROUP BY CUBE (customer, note) HAVING count(*) > 1
+
+SELECT customer, note, ok, count(*) AS n FROM orders GROUP BY ok, ROLLUP (customer), CUBE (note)
+
+-- postgres: DuckDB does not read it
+SELECT customer AS c, count(DISTINCT note) AS n FROM orders GROUP BY DISTINCT ROLLUP (c, 1), ROLLUP (1)
+
+SELECT customer + 1 AS c, grouping(customer + 1) AS g, sum(qty + customer) AS s FROM orders GROUP BY ROLLUP (customer + 1)
+
+SELECT customer, (SELECT count(*) FROM events e WHERE e.id = o.customer) AS n, count(*) AS c FROM orders o GROUP BY ROLLUP (customer)
+
+SELECT customer, CASE WHEN grouping(customer) = 1 THEN 'all' ELSE 'one' END AS w, count(*) AS n FROM orders GROUP BY ROLLUP (customer) HAVING grouping(customer) = 0 OR count(*) > 3
+
+SELECT count(*) AS n FROM orders GROUP BY ()
+
+SELECT grouping(customer) AS g, customer FROM orders GROUP BY customer
+
+SELECT id FROM orders WHERE (customer, qty) IN (SELECT id, v FROM events)
+
+SELECT id FROM orders WHERE (customer, qty) NOT IN (SELECT id, v FROM events)
+
+SELECT id, (customer, qty) IN (SELECT id, v FROM events) AS x, (customer, qty) NOT IN (SELECT id, v FROM events WHERE v > 2) AS y FROM orders
+
+-- postgres: DuckDB compares rows by another rule
+SELECT id FROM orders WHERE (customer, qty) IN ((1, 2), (2, 3), (NULL, 4))
+
+-- postgres: DuckDB compares rows by another rule
+SELECT id, (customer, qty) NOT IN ((1, 2), (2, 3), (NULL, 4)) AS x FROM orders
+
+-- postgres: DuckDB compares rows by another rule
+SELECT id, (customer, qty) = (2, 3) AS a, (customer, qty) <> (2, 3) AS b, (customer, qty) < (2, 3) AS c, ROW(customer, qty, id) >= ROW(2, 3, 1) AS d FROM orders
+
+-- postgres: DuckDB does not read it
+SELECT id, (customer, qty) = (SELECT max(id), min(v) FROM events) AS a, (customer, qty) < (SELECT 2, 3) AS b FROM orders
+
+-- postgres: DuckDB compares rows by another rule
+SELECT id, (customer, qty) IS NULL AS a, (customer, qty) IS NOT NULL AS b, NOT (customer, qty) IS NULL AS c, (customer, qty) IS DISTINCT FROM (2, 3) AS d FROM orders
+
+SELECT id FROM orders WHERE qty = ANY (SELECT v FROM events)
+
+SELECT id FROM orders WHERE qty > ANY (SELECT v FROM events)
+
+SELECT id FROM orders WHERE qty > ALL (SELECT v FROM events WHERE v < 4)
+
+SELECT id, qty > ALL (SELECT v FROM events) AS a, qty >= ANY (SELECT v FROM events) AS b, qty <> ANY (SELECT v FROM events) AS c, qty = ALL (SELECT v FROM events) AS d, qty <> ALL (SELECT v FROM events) AS e, qty < SOME (SELECT v FROM events) AS f FROM orders
+
+SELECT id FROM orders o WHERE amount >= ALL (SELECT amount FROM orders p WHERE p.customer = o.customer)
+
+SELECT id, amount >= ALL (SELECT p.amount FROM orders p WHERE p.customer = o.customer) AS x, amount < ANY (SELECT p.amount FROM orders p WHERE p.customer = o.customer AND p.ok) AS y FROM orders o
+
+-- postgres: DuckDB does not read it
+SELECT id FROM orders WHERE note LIKE ANY (SELECT name FROM customers)
+
+-- postgres: DuckDB does not read it
+SELECT id, note LIKE ANY (SELECT name FROM customers) AS a, note NOT LIKE ALL (SELECT region FROM customers) AS b FROM orders
+
+-- postgres: DuckDB does not read it
+SELECT id FROM orders WHERE note LIKE ANY (ARRAY['r%', '%e'])
+
+SELECT id FROM orders WHERE qty = ANY (ARRAY[1, 2]) OR qty > ALL (ARRAY[3, 4])
+
+SELECT id FROM orders WHERE (customer, qty) = ANY (SELECT id, v FROM events)
+
+-- postgres: DuckDB compares rows by another rule
+SELECT id, (customer, qty) < ANY (SELECT id, v FROM events) AS a, (customer, qty) >= ALL (SELECT id, v FROM events WHERE id < 3) AS b FROM orders
+
+SELECT customer, max(qty) AS m FROM orders GROUP BY customer HAVING max(qty) > ALL (SELECT v FROM events WHERE v < 3)
+
+SELECT customer, max(qty) AS m FROM orders GROUP BY customer HAVING (customer, max(qty)) IN (SELECT id, v FROM events)
+
+SELECT id FROM orders WHERE (SELECT max(v) FROM events) IN (SELECT c.id FROM customers c)
+
+SELECT o.id FROM orders o WHERE (SELECT max(v) FROM events e WHERE e.id = o.customer) > ANY (SELECT c.id FROM customers c WHERE c.id <> o.id)
+
+SELECT o.id, c.name FROM orders o JOIN customers c ON o.customer = c.id AND o.qty > (SELECT min(v) FROM events)
+
+SELECT o.id, c.name FROM orders o JOIN customers c ON o.customer = c.id AND EXISTS (SELECT 1 FROM events e WHERE e.id = c.id AND e.v = o.qty)
+
+SELECT o.id, c.name FROM orders o LEFT JOIN customers c ON o.customer = c.id AND o.qty > (SELECT min(v) FROM events e WHERE e.id = c.id)
+
+SELECT o.id, c.name FROM orders o LEFT JOIN customers c ON o.customer = c.id AND EXISTS (SELECT 1 FROM events e WHERE e.id = c.id AND e.v = o.qty)
+
+SELECT o.id, c.name FROM orders o RIGHT JOIN customers c ON o.customer = c.id AND c.id IN (SELECT e.id FROM events e WHERE e.v > 1)
+
+SELECT o.id, c.name FROM orders o RIGHT JOIN customers c ON o.customer = c.id AND c.id IN (SELECT e.id FROM events e WHERE e.v > o.qty)
+
+SELECT o.id, c.name FROM orders o FULL JOIN customers c ON o.customer = c.id AND o.qty NOT IN (SELECT v FROM events)
+
+SELECT o.id, c.name FROM orders o FULL JOIN customers c ON o.customer = c.id AND o.qty IN (SELECT e.v FROM events e WHERE e.id = c.id)
+
+SELECT e.id, o.id AS o, c.name FROM events e, orders o JOIN customers c ON o.customer = c.id AND EXISTS (SELECT 1 FROM events x WHERE x.id = c.id AND x.v = o.qty) WHERE e.id = o.id
+
+SELECT o.id FROM orders o JOIN customers c ON (o.customer, o.qty) = (c.id, 2)
+
+SELECT DISTINCT ON (customer) customer, id, qty FROM orders ORDER BY customer, qty DESC NULLS LAST, id OFFSET 1
+
+SELECT customer FROM orders ORDER BY customer OFFSET 2 ROWS FETCH NEXT 3 ROWS ONLY
+
+SELECT DISTINCT customer, ok FROM orders ORDER BY customer, ok LIMIT 3 OFFSET 1
+
+SELECT id FROM orders WHERE (1, 2) = (1, 2) AND (customer) = (qty)
+
+SELECT id FROM orders WHERE qty = ANY (VALUES (1), (2))
+
+SELECT id FROM orders WHERE qty = ANY ((SELECT v FROM events))
+
+SELECT customer, count(*) FROM orders GROUP BY GROUPING SETS (customer, ok)
+
+SELECT o.id, x.b FROM orders o CROSS JOIN LATERAL (SELECT o.qty + 1 AS b) x
+
+SELECT o.id, x.v FROM orders o, LATERAL (SELECT e.v FROM events e WHERE e.id = o.customer) x
+
+SELECT o.id, x.v, x.w FROM orders o CROSS JOIN LATERAL (SELECT e.v, e.w FROM events e WHERE e.id = o.customer ORDER BY e.v DESC NULLS LAST, e.w, e.x LIMIT 2) x
+
+SELECT o.id, x.v FROM orders o LEFT JOIN LATERAL (SELECT e.v FROM events e WHERE e.id = o.customer ORDER BY e.v LIMIT 1) x ON true
+
+SELECT o.id, x.v FROM orders o LEFT JOIN LATERAL (SELECT e.v FROM events e WHERE e.id = o.customer ORDER BY e.v LIMIT 1) x ON x.v > o.qty
+
+SELECT o.id, x.n, x.s FROM orders o, LATERAL (SELECT count(*) AS n, sum(v) AS s FROM events e WHERE e.id = o.customer) x
+
+SELECT o.id, x.n FROM orders o LEFT JOIN LATERAL (SELECT count(*) AS n FROM events e WHERE e.id = o.customer HAVING count(*) > 1) x ON x.n > 2
+
+SELECT o.id, x.v FROM orders o, LATERAL (SELECT DISTINCT e.v FROM events e WHERE e.id <= o.customer AND e.v > o.qty) x
+
+SELECT o.id, c.name, x.m FROM orders o JOIN customers c ON c.id = o.customer CROSS JOIN LATERAL (SELECT max(e.w) AS m FROM events e WHERE e.id = c.id AND e.v = o.qty) x WHERE x.m IS NOT NULL
+
+SELECT a.id, x.v FROM customers a, orders b CROSS JOIN LATERAL (SELECT e.v FROM events e WHERE e.id = a.id AND e.v = b.qty) x
+
+SELECT a.id, b.id AS b, x.v FROM customers a, orders b LEFT JOIN LATERAL (SELECT e.v FROM events e WHERE e.id = a.id AND e.v = b.qty ORDER BY 1 LIMIT 1) x ON true WHERE a.id = b.customer
+
+SELECT a.id, x.v, c.name FROM customers a, orders b LEFT JOIN LATERAL (SELECT e.v FROM events e WHERE e.id = a.id AND e.v = b.qty) x ON true RIGHT JOIN customers c ON c.id = b.customer WHERE a.id = c.id
+
+SELECT o.id, x.k, x.v FROM orders o, LATERAL (VALUES ('qty', o.qty), ('id', o.customer::int)) AS x (k, v)
+
+SELECT o.id, x.v, y.z FROM orders o, LATERAL (SELECT e.v FROM events e WHERE e.id = o.customer) x, LATERAL (SELECT x.v + o.qty AS z) y
+
+SELECT o.id, y.n FROM orders o, LATERAL (SELECT e.v FROM events e WHERE e.id = o.customer) x, LATERAL (SELECT count(*) AS n FROM customers c WHERE c.id > x.v AND c.id <= o.id) y
+
+SELECT o.id, x.n FROM orders o, LATERAL (SELECT y.n FROM customers c, LATERAL (SELECT count(*) AS n FROM events e WHERE e.id = c.id AND e.v >= o.qty) y WHERE c.id = o.customer) x
+
+SELECT o.id, (SELECT sum(x.s) FROM customers c, LATERAL (SELECT e.v + c.id + o.qty AS s FROM events e WHERE e.id = c.id) x WHERE c.id = o.customer) AS t FROM orders o
+
+SELECT o.id, x.id AS y FROM orders o, LATERAL (SELECT c.id FROM customers c WHERE c.id = o.customer UNION ALL SELECT e.id FROM events e WHERE e.v = o.qty) x
+
+SELECT o.id, x.id AS y FROM orders o, LATERAL (SELECT c.id FROM customers c WHERE c.id = o.customer UNION SELECT e.id FROM events e WHERE e.v = o.qty EXCEPT SELECT o.qty) x
+
+SELECT o.id, x.a, x.b FROM orders o, LATERAL (SELECT c.id AS a, e.v AS b FROM customers c LEFT JOIN events e ON e.id = c.id AND e.v > o.qty WHERE c.id = o.customer) x
+
+SELECT o.id, x.a, x.b FROM orders o, LATERAL (SELECT c.id AS a, e.v AS b FROM customers c, events e WHERE c.id = o.customer AND e.v = o.qty) x
+
+-- postgres: DuckDB does not read it
+SELECT o.id FROM orders o LEFT JOIN LATERAL (SELECT e.v FROM events e WHERE e.id = o.customer) x ON EXISTS (SELECT 1 FROM customers c WHERE c.id = x.v AND c.id = o.qty)
+
+SELECT o.id, x.r FROM orders o CROSS JOIN LATERAL (SELECT e.v, row_number() OVER (ORDER BY e.v, e.w, e.x) AS r FROM events e WHERE e.id = o.customer) x WHERE x.r < 3
+
+SELECT o.id, x.g, x.n FROM orders o, LATERAL (SELECT e.v AS g, count(*) AS n FROM events e WHERE e.id = o.customer GROUP BY ROLLUP (e.v)) x
+
+SELECT o.id, x.v FROM orders o JOIN LATERAL (SELECT e.v, e.id FROM events e WHERE e.v > o.qty) x ON x.id = o.customer
+
+SELECT o.id, x.v FROM orders o JOIN LATERAL (SELECT e.v, e.id FROM events e WHERE e.v > o.qty) x USING (id)
+
+SELECT t.id FROM orders t, LATERAL (SELECT u.id FROM customers u JOIN customers AS w ON w.id = t.customer) x, events u
+
+-- postgres: DuckDB's / is a float division
+SELECT o.id, x.q FROM orders o, LATERAL (SELECT 10 / nullif(o.qty, 3) AS q FROM events e WHERE e.id = o.customer) x

@@ -48,6 +48,23 @@ def _memory(text: str) -> str:
     return text
 
 
+_DURATION = re.compile(r"never|(?P<count>[0-9]+)(?P<unit>ms|s|m|h)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(text: str) -> float | None:
+    """Read `500ms`, `30s`, `5m`, `1h`, or `never` (None): seconds, above 0. ValueError says what is allowed."""
+    found = _DURATION.fullmatch(text)
+    if found is None or (found["count"] and int(found["count"]) == 0):
+        raise ValueError("allowed: a number above 0 with ms, s, m or h, as 30s; or never")
+    return int(found["count"]) * _SECONDS[found["unit"]] if found["unit"] else None
+
+
+def _duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
 class Strict(BaseModel):
     """Unknown keys are mistakes; values are immutable."""
 
@@ -99,6 +116,15 @@ class Serve(Strict):
     )
 
 
+class Checkpoint(Strict):
+    """How the state is kept for the next start."""
+
+    interval: Annotated[str, AfterValidator(_duration)] = Field(
+        default="60s",
+        description="time between checkpoints of the state, as 30s; after a restart only what came later is read again; or never",
+    )
+
+
 class Settings(Strict):
     """The whole file."""
 
@@ -108,6 +134,7 @@ class Settings(Strict):
         "unlimited",
         description="memory for state, as 2GiB, beyond which the largest pieces of it move to files in the state folder",
     )
+    checkpoint: Checkpoint = Field(default_factory=Checkpoint, description="how the state is kept for the next start")
     kafka: dict[Name, dict[str, Property]] = Field(
         description="connections: any librdkafka property; `bootstrap.servers: embedded` starts a broker for trying things out; "
         "`schema.registry.url` names the registry for avro"

@@ -19,11 +19,13 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 
-from config.settings import parse_address, parse_memory
+from config.settings import parse_address, parse_duration, parse_memory
 from dataflow.memory import MemoryLimit
 from dataflow.step import Dataflow
 from dataflow.types import Schema
+from headwater import __version__
 from headwater.check import Checked
+from headwater.checkpoint import Checkpoints
 from headwater.errors import HeadwaterError, StartError
 from headwater.rooms import Rooms
 from headwater.runs import RunFiles
@@ -83,6 +85,7 @@ class Service:
         self._http: HttpServer | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._runs: RunFiles | None = None
+        self._checkpoints: Checkpoints | None = None
 
     def start(self) -> None:
         """Build every room and start the tick loop. StartError when something of this machine is in the way."""
@@ -135,6 +138,8 @@ class Service:
         self.left_behind = [thread.name for thread in threads if thread.is_alive()]
         if self._runs is not None:
             self._runs.close()
+        if self._checkpoints is not None:
+            self._checkpoints.close()
         if self._remap is not None:
             self._remap.close()
         for broker in self._brokers:
@@ -225,6 +230,7 @@ class Service:
         planned = plan_views(schemas, {name: view.sql for name, view in self.settings.views.items()})
         self._dataflow = self._plan(planned, schemas)
         self._limit_memory(self._dataflow)
+        self._checkpoints = self._open_checkpoints()
         for name, source in self.settings.sources.items():
             decoder = make_decoder(source, schemas[name], registries[source.kafka])
             group = f"headwater-{self.settings.name}"
@@ -253,10 +259,24 @@ class Service:
             catalog=hashlib.sha256(
                 "\n".join(f"{k}={v}" for k, v in sorted(planned.definitions.items())).encode()
             ).hexdigest(),
+            checkpoints=self._checkpoints,
+            checkpoint_seconds=parse_duration(self.settings.checkpoint.interval) or 0.0,
+            meaning=self._meaning(planned),
         )
         self._loop = TickLoop(rooms, self._wake, self._stop)
-        for reader in self.sources.values():
-            reader.start()
+
+    def _open_checkpoints(self) -> Checkpoints | None:
+        """The folder of checkpoints; None when none are wanted, or nothing of the state outlasts a stop."""
+        if self._scratch is not None or parse_duration(self.settings.checkpoint.interval) is None:
+            return None
+        return Checkpoints(Path(self.settings.state) / "checkpoints")
+
+    def _meaning(self, planned: PlannedViews) -> str:
+        """A hash of everything that decides what rows and views are, and of the version that computes them."""
+        parts = [__version__, *(f"{name}={definition}" for name, definition in sorted(planned.definitions.items()))]
+        parts += [f"{name}={source.model_dump_json()}" for name, source in sorted(self.settings.sources.items())]
+        parts += [f"{name} by {view.key}" for name, view in sorted(self.settings.views.items())]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def _schemas(self, registries: Mapping[str, Registry | None]) -> dict[str, Schema]:
         """Columns of every source; those that only the registry knows are asked for until it answers."""

@@ -13,6 +13,7 @@ from typing import Protocol
 from dataflow.delta import Delta
 from dataflow.rows import concat_deltas, consolidate
 from dataflow.step import Dataflow
+from headwater.checkpoint import Checkpoints
 from ingest.remap import RemapLog
 from ingest.source import Source
 from serve.metrics import Metrics
@@ -50,6 +51,8 @@ class Rooms:
 
     dependencies: view to the sources it reads, directly or through other views.
     sink_views: sink to its view.
+    checkpoints: where the state goes every `checkpoint_seconds` (None: nowhere). meaning: a hash of everything in the file that
+    decides what the state holds.
     """
 
     sources: Mapping[str, Source]
@@ -61,6 +64,9 @@ class Rooms:
     metrics: Metrics
     dependencies: Mapping[str, frozenset[str]]
     catalog: str
+    checkpoints: Checkpoints | None = None
+    checkpoint_seconds: float = 60.0
+    meaning: str = ""
 
 
 @dataclass(slots=True)

@@ -17,8 +17,10 @@ from contextlib import suppress
 
 import structlog
 
+from headwater.checkpoint import CheckpointError, Cut
 from headwater.errors import StateError
 from headwater.replay import Fold, fold, positions
+from headwater.resume import in_need, refusal
 from headwater.rooms import Clock, Pending, Rooms, SystemClock
 from ingest.remap import Binding
 from ingest.source import Range, ReplayMismatch, Taken, verify
@@ -81,6 +83,8 @@ class TickLoop:
         self._in_views: set[str] = set()
         self._resume: dict[str, int | None] = {}
         self._withheld: set[str] = set()
+        self._ends = {name: dict(ends) for name, ends in self._bound.items()}
+        self._saved_at = self._clock.monotonic()
         self._unmerged = True
         self.waiting: dict[str, str] = {}
         """Sources whose past is not in the views, with the reason, as of the last publication."""
@@ -98,8 +102,15 @@ class TickLoop:
     def run(self) -> None:
         """Run until `stop` is set. StateError when the log cannot be written; nothing of that tick was published."""
         try:
+            early = not (self._rooms.checkpoints and self._rooms.checkpoints.candidates)
+            if early:  # reading ahead while the sinks open
+                self._start_sources({})
             self._open_sinks()
-            self._replay()
+            restored = self._restore()
+            if not early:
+                self._start_sources(restored.positions if restored is not None else {})
+            self._replay(restored.time if restored is not None else None)
+            self._show_replayed()
             if self._hydrate(set(self._rooms.sources) - set(self._unusable)):
                 self.phase = RUNNING
                 self._loop()
@@ -123,7 +134,40 @@ class TickLoop:
                     "folder this sink was written from; restore that folder, or give the sink a new name and topic"
                 )
 
-    def _replay(self) -> None:
+    def _start_sources(self, positions: Mapping[str, Mapping[int, int]]) -> None:
+        for name, source in self._rooms.sources.items():
+            source.start(positions.get(name, {}))
+
+    def _restore(self) -> Cut | None:
+        """Take the state of the newest checkpoint over that fits and is whole; None: everything is to be replayed."""
+        checkpoints = self._rooms.checkpoints
+        if checkpoints is None:
+            return None
+        self.phase = "restoring"
+        for manifest in checkpoints.candidates:
+            reason = refusal(
+                manifest, self._rooms.dataflow.shape, self._rooms.meaning, self._rooms.remap.bindings, self._resume
+            )
+            if not reason:
+                try:
+                    checkpoints.restore(manifest, self._rooms.dataflow.resume)
+                except CheckpointError as error:
+                    reason = str(error)
+                else:
+                    self._withheld |= in_need(manifest, self._resume)
+                    log.info("state restored", checkpoint=manifest.number, time=manifest.cut.time)
+                    return manifest.cut
+            log.warning("a checkpoint is not used", checkpoint=manifest.number, reason=reason)
+        return None
+
+    def _show_replayed(self) -> None:
+        """Let reads see the last time that was bound while the sources catch up; views of other sources still wait."""
+        if self._bound and not self._stop.is_set():
+            self._settle(self._bound.keys() & (self._rooms.sources.keys() - self._unusable.keys()))
+            self._publish(self._last_time)
+
+    def _replay(self, after: int | None) -> None:
+        """Compute what was bound after this time (None: everything) again."""
         self.phase = "replaying"
         topic_ids: dict[str, str] = {}
         for binding in self._rooms.remap.bindings:
@@ -132,9 +176,14 @@ class TickLoop:
             if name in self._rooms.sources:
                 self._rooms.sources[name].replay_to(ends, topic_ids.get(name, ""))
         frontiers = [frontier for frontier in self._resume.values() if frontier is not None]
-        folds = fold(self._rooms.remap.bindings, frontiers)
+        bindings = self._rooms.remap.bindings
+        if self._rooms.checkpoints is not None:
+            frontiers += [manifest.cut.time + 1 for manifest in self._rooms.checkpoints.candidates]
+        folds = fold(bindings, frontiers)
         self._compact(folds, topic_ids)
         for part in folds:
+            if after is not None and part.time <= after:
+                continue
             pending = Pending()
             for name, ranges in part.ranges.items():
                 if name in self._rooms.sources and name not in self._unusable:
@@ -253,7 +302,34 @@ class TickLoop:
         self._complete(appended, pending)
         rows = sum(part.records for part in taken.values())
         self._unmerged = self._rooms.dataflow.maintain(LEAST_FUEL + FUEL_PER_ROW * rows)
+        self._save()
         self._rooms.metrics.observe_tick(self._clock.monotonic() - started, rows)
+
+    def _save(self) -> None:
+        """Go on with the checkpoint under way, or begin one when it is time and something changed since the last."""
+        checkpoints = self._rooms.checkpoints
+        if checkpoints is None:
+            return
+        checkpoints.settle(self._durable)
+        now = self._clock.monotonic()
+        if now - self._saved_at < self._rooms.checkpoint_seconds or self._unusable:
+            return
+        self._saved_at = now
+        checkpoints.give_up()
+        last = checkpoints.last
+        if checkpoints.busy or (
+            last is not None and last.positions == self._ends and last.meaning == self._rooms.meaning
+        ):
+            return
+        positions = {name: dict(ends) for name, ends in self._ends.items()}
+        cut = Cut(self._last_time, positions, self._rooms.meaning, {}, tuple(sorted(self._withheld)))
+        checkpoints.begin(cut, self._rooms.dataflow.state())
+
+    def _durable(self, time_: int) -> dict[str, int | None] | None:
+        """What each sink recorded as durable, once all but the halted ones have everything up to a time; else None."""
+        statuses = {name: sink.status() for name, sink in self._rooms.sinks.items()}
+        alive = {name: status.durable for name, status in statuses.items() if status.state != "halted"}
+        return alive if all(self._rooms.sinks[name].settled(time_) for name in alive) else None
 
     def _take(self, names: Iterable[str]) -> dict[str, Taken]:
         taken = {}
@@ -280,6 +356,8 @@ class TickLoop:
             catalog=self._rooms.catalog,
             epoch=self._epoch,
         )
+        for name, pieces in ranges.items():
+            self._ends.setdefault(name, {}).update({piece.partition: piece.end for piece in pieces.values()})
         return self._last_time, self._disk.submit(self._rooms.remap.append, [binding])
 
     def _step(self, taken: Mapping[str, Taken], pending: Pending) -> None:

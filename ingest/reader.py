@@ -87,13 +87,15 @@ class Reader:
         self.reason = f"connecting to {self._connection}"
         self.topic_id = ""
         self.expected_id = ""
+        self._starts: dict[int, int] = {}
         self.target: dict[int, int] | None = None
         self.floor: dict[int, int] = {}
         self.watermarks: dict[int, tuple[int, int]] = {}
         self.records = self.bytes = self.errors = 0
 
-    def start(self) -> None:
-        """Begin reading; returns at once."""
+    def start(self, positions: Mapping[int, int]) -> None:
+        """Begin reading, partitions that are named at these offsets, others at their beginning; returns at once."""
+        self._starts = dict(positions)
         self._thread.start()
 
     def stop(self) -> None:
@@ -176,19 +178,21 @@ class Reader:
             )
 
     def _follow(self, consumer: Consumer, new: list[int]) -> tuple[int, str]:
-        """Start these partitions at their beginning; the first ones' ends are what hydration has to reach."""
+        """Start these partitions; the ends of the first ones are what hydration has to reach."""
         starts, ends = {}, {}
         for partition in new:
             code, reason, low, high = consumer.watermarks(partition, ANSWER_MS)
             if code != 0:
                 return code, reason
-            starts[partition], ends[partition] = low, high
+            starts[partition], ends[partition] = self._starts.get(partition, low), high
+            if starts[partition] < low:
+                raise Halt(self._lost(partition, starts[partition], f"its records begin at {low}"))
             self.watermarks[partition] = (low, high)
         if new:
             # Not at `low`, which may have expired in the meantime; the range starts there all the same.
             self._ahead.open(starts)
             self._next.update(starts)
-            consumer.assign(dict.fromkeys(new, BEGINNING))
+            consumer.assign({partition: self._starts.get(partition, BEGINNING) for partition in new})
             self._assigned.update(new)
             log.info("reading", source=self._name, topic=self._topic, partitions=len(self._assigned))
         if self.target is None:
@@ -311,15 +315,17 @@ class Reader:
             self._bad_logged, self._bad_unlogged = time.monotonic(), 0
 
     def _event(self, partition: int, code: int, text: str) -> None:
-        place = f"{self._topic}[{partition}]"
         if code in _LOST_OFFSET:
-            raise Halt(
-                f"offset {self._next.get(partition, 0)} of {place} is no longer on the broker: its records expired before "
-                f"they were read, or the topic was created again ({text}); start with an empty state folder to read what is there"
-            )
+            raise Halt(self._lost(partition, self._next.get(partition, 0), text))
         if code in _FATAL:
-            raise Halt(f"{place} at offset {self._next.get(partition, 0)}: {_FATAL[code]} ({text})")
+            raise Halt(f"{self._topic}[{partition}] at offset {self._next.get(partition, 0)}: {_FATAL[code]} ({text})")
         self._refresh_at = 0.0  # it may be gone, moved or forbidden: ask, and say so
+
+    def _lost(self, partition: int, offset: int, why: str) -> str:
+        return (
+            f"offset {offset} of {self._topic}[{partition}] is no longer on the broker: its records expired before they were "
+            f"read, or the topic was created again ({why}); start with an empty state folder to read what is there"
+        )
 
     def _set(self, state: State, reason: str) -> None:
         if self.state in ("halted", "stopped") or (self.state, self.reason) == (state, reason):

@@ -81,14 +81,15 @@ class Source:
         self._latest_errors: tuple[str, ...] = ()
         self._hydrated = False
 
-    def start(self) -> None:
-        """Start reading at the beginning of every partition; returns at once."""
-        self._reader.start()
+    def start(self, positions: Mapping[int, int]) -> None:
+        """Start reading: partitions that are named at these offsets, where an earlier run's state ends, others at their
+        beginning. Returns at once."""
+        self._reader.start(positions)
 
     def replay_to(self, ends: Mapping[int, int], topic_id: str = "") -> None:
         """Say what was bound before: hydration reaches at least these offsets, in the topic of this id (if known).
 
-        Call it before the first `take`.
+        Call it before the first `take`, and where the start is not a partition's beginning, before `start`.
         """
         self._ahead.resume(ends)
         self._reader.floor = dict(ends)

@@ -65,6 +65,9 @@ class Sink(Protocol):
         Not promised: that the changes are out when it returns, or that each tick becomes a transaction of its own.
         """
 
+    def settled(self, time: int) -> bool:
+        """Whether everything handed over for times up to `time` is durable; of a sink that halted it never is. Never blocks."""
+
     def halt(self, reason: str) -> None:
         """Write nothing more: what the engine would hand over can no longer be trusted. What is under way may still end."""
 

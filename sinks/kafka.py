@@ -133,6 +133,11 @@ class KafkaSink:
             self._queued_rows += len(delta)
             self._changed.notify_all()
 
+    def settled(self, time: int) -> bool:
+        """Whether everything handed over for times up to `time` is durable; of a sink that halted it never is."""
+        with self._changed:
+            return self._state != "halted" and (not self._queue or self._queue[0][0] > time)
+
     def status(self) -> SinkStatus:
         """How the sink is doing now."""
         with self._changed:

@@ -23,6 +23,7 @@ KILLS = 20
 def settings(bootstrap: str) -> dict[str, Any]:
     return {
         "name": f"kills_{RUN}",
+        "checkpoint": {"interval": "250ms"},
         "kafka": {"main": {"bootstrap.servers": bootstrap}},
         "sources": {
             "events": {

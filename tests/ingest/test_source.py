@@ -188,6 +188,24 @@ def test_expired_offset_halts_and_others_go_on(kafka: KafkaServer, topic_name: s
         healthy.until(lambda: healthy.ids == [1])
 
 
+def test_starts_where_a_checkpoint_ends(kafka: KafkaServer, topic_name: str) -> None:
+    kafka.create_topic(topic_name, 2)
+    produce(kafka, topic_name, range(1_000), 2)
+    with reading(kafka, topic_name) as whole:
+        whole.until(lambda: len(whole.ids) == 1_000)
+        ends = _ends(whole.ranges)
+    produce(kafka, topic_name, range(1_000, 1_100), 2)
+    middle = {0: ends[0] - 100}  # the other partition from its beginning
+    with reading(kafka, topic_name, positions=middle, floor=ends) as read:
+        read.until(lambda: read.source.hydrated)
+        assert len(read.ids) == 1_100 - middle[0]
+        assert read.ranges[0].start == middle[0]
+    kafka.admin.delete_records([Place(topic_name, 0, ends[0])])[Place(topic_name, 0)].result(30)
+    with reading(kafka, topic_name, positions=middle, floor=ends) as late:
+        reason = late.until_state("halted")
+        assert f"offset {middle[0]} of {topic_name}[0] is no longer on the broker" in reason
+
+
 def test_broker_killed_in_the_middle(own_kafka: KafkaServer) -> None:
     own_kafka.create_topic("t", 3)
     produce(own_kafka, "t", range(30_000), 3)

@@ -97,6 +97,7 @@ def reading(
     floor: Mapping[int, int] | None = None,
     ahead_rows: int = 100_000,
     topic_id: str = "",
+    positions: Mapping[int, int] | None = None,
 ) -> Iterator[Reading]:
     """A source of `topic`, started, and stopped at the end."""
     settings = Settings(
@@ -115,7 +116,7 @@ def reading(
     )
     if floor is not None:
         source.replay_to(floor, topic_id)
-    source.start()
+    source.start(positions or {})
     try:
         yield Reading(source, woken)
     finally:

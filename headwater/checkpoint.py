@@ -1,0 +1,256 @@
+"""Checkpoints: the state of the dataflow as of one time, in files, so that a restart replays only what came after.
+
+A checkpoint is a manifest that names run files (`headwater.runfile`), each with its size, checksum and rows, and says what they
+belong to: time, offsets of every source, shape and meaning of the dataflow, what the sinks had made durable. Order of writing:
+run files, each fsynced; the folder; the manifest under another name, fsynced; its name; the folder; only then are older
+manifests and the files that no kept one names removed. The last `KEPT` are kept. Runs never change, so each is written once,
+however many checkpoints name it. Everything but `begin` and `settle` works in a thread of its own.
+Always true: a file that a manifest names is there and whole, or it is said which one is not and an older checkpoint is used, or
+the topics are read from their beginning; a checkpoint that fails costs nothing but itself.
+Deliberately unknown: what a tick is, and when it is time for a checkpoint.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import struct
+import weakref
+import zlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from dataflow.memory import RunColumns
+from dataflow.state import State
+from headwater import runfile
+from headwater.errors import HeadwaterError
+from headwater.runfile import DamagedRunError, Written
+
+log = structlog.get_logger(__name__)
+
+KEPT = 2
+"""Checkpoints that are kept: the one before is used when a file of the last is damaged."""
+
+HEADER = b"headwater checkpoint 1\n"
+_CRC = struct.Struct(">I")
+
+
+class RunEntry(msgspec.Struct, frozen=True, array_like=True):
+    """A run file of a manifest: its name in the folder, how many columns it has, and what identifies its content."""
+
+    name: str
+    columns: int
+    bytes: int
+    crc: int
+    rows: int
+
+
+class Cut(msgspec.Struct, frozen=True, array_like=True):
+    """What the state of a checkpoint belongs to.
+
+    time: the state is that of the views at this time. positions: source to partition to exclusive offset. meaning: a hash of
+    everything that decides what rows and views are. sinks: what each had recorded as its durable frontier when everything
+    up to `time` was durable. withheld: sinks that had got nothing of their view yet, as it waited for a source.
+    """
+
+    time: int
+    positions: dict[str, dict[int, int]]
+    meaning: str
+    sinks: dict[str, int | None]
+    withheld: tuple[str, ...]
+
+
+class Manifest(msgspec.Struct, frozen=True, array_like=True):
+    """One checkpoint. spines: for each spine of a dataflow of this `shape`, its runs."""
+
+    number: int
+    cut: Cut
+    shape: str
+    spines: tuple[tuple[RunEntry, ...], ...]
+
+
+class CheckpointError(HeadwaterError):
+    """A checkpoint cannot be used; the text names the file and says why."""
+
+
+class _Attempt:
+    """A checkpoint being made."""
+
+    def __init__(self, cut: Cut, written: Future[Manifest]) -> None:
+        self.cut = cut
+        self.written = written
+        self.named: Future[None] | None = None
+
+
+class Checkpoints:
+    """The checkpoints of one state folder, used by one process. `begin` and `settle` are for one thread."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the manifests; damaged ones are said in the log. OSError when the folder cannot be used."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._kept = _manifests(folder)
+        last = max((_number(path) for path in folder.iterdir()), default=0)
+        self._numbers = itertools.count(last + 1)
+        self._files: weakref.WeakKeyDictionary[object, RunEntry] = weakref.WeakKeyDictionary()
+        self._writer = ThreadPoolExecutor(1, "checkpoint")
+        self._attempt: _Attempt | None = None
+        self._failing = False
+
+    @property
+    def candidates(self) -> tuple[Manifest, ...]:
+        """The checkpoints that there are, newest first."""
+        return tuple(reversed(self._kept))
+
+    @property
+    def last(self) -> Cut | None:
+        """What the newest checkpoint is of."""
+        return self._kept[-1].cut if self._kept else None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the files that the newest checkpoint names."""
+        return sum(entry.bytes for runs in self._kept[-1].spines for entry in runs) if self._kept else 0
+
+    def restore(self, manifest: Manifest, resume: Callable[[list[list[RunColumns]]], State]) -> None:
+        """Check and map a checkpoint's files, and hand the runs to `Dataflow.resume`. CheckpointError when one is not whole."""
+        try:
+            spines = [
+                [
+                    runfile.read(self._folder / entry.name, entry.columns, Written(entry.bytes, entry.crc, entry.rows))
+                    for entry in runs
+                ]
+                for runs in manifest.spines
+            ]
+            state = resume(spines)
+        except (DamagedRunError, OSError, ValueError) as error:
+            raise CheckpointError(f"checkpoint {manifest.number} cannot be used: {error}") from error
+        for runs, entries in zip(state.spines, manifest.spines, strict=True):
+            self._files.update({run.identity: entry for run, entry in zip(runs, entries, strict=True)})
+
+    @property
+    def busy(self) -> bool:
+        """Whether a checkpoint is being made."""
+        return self._attempt is not None
+
+    def begin(self, cut: Cut, state: State) -> None:
+        """Begin to write the state of a time that is complete. One at a time."""
+        if self._attempt is not None:
+            raise ValueError("a checkpoint is being made already")
+        self._attempt = _Attempt(cut, self._writer.submit(self._write, next(self._numbers), cut, state))
+
+    def settle(self, sinks: Callable[[int], Mapping[str, int | None] | None]) -> None:
+        """Go on with the checkpoint under way; never waits.
+
+        sinks: what each sink has recorded as durable, once all of them have everything up to a time, else None.
+        """
+        attempt = self._attempt
+        if attempt is None or not attempt.written.done():
+            return
+        try:
+            if attempt.named is None:
+                manifest = attempt.written.result()
+                if (durable := sinks(attempt.cut.time)) is not None:
+                    cut = msgspec.structs.replace(attempt.cut, sinks=dict(durable))
+                    attempt.named = self._writer.submit(self._name, msgspec.structs.replace(manifest, cut=cut))
+            elif attempt.named.done():
+                attempt.named.result()
+                self._attempt, self._failing = None, False
+        except OSError as error:
+            self._attempt = None
+            if not self._failing:
+                self._failing = True
+                log.warning(
+                    "no checkpoint could be made; the next start replays more: make room or mend the disk",
+                    folder=str(self._folder),
+                    reason=str(error),
+                )
+
+    def give_up(self) -> None:
+        """Forget the checkpoint under way, if its manifest is not being written yet: its sinks take too long."""
+        if self._attempt is not None and self._attempt.named is None and self._attempt.written.done():
+            self._attempt = None
+
+    def close(self) -> None:
+        """Finish writing, make no more."""
+        self._writer.shutdown(wait=True, cancel_futures=True)
+
+    def _write(self, number: int, cut: Cut, state: State) -> Manifest:
+        """Write the runs that no file has yet. OSError leaves files that nothing names."""
+        spines = []
+        names = (f"{number:08d}-{place:06d}.run" for place in itertools.count(1))
+        for runs in state.spines:
+            entries = []
+            for run in runs:
+                entry = self._files.get(run.identity)
+                if entry is None:
+                    columns = run.columns()
+                    name = next(names)
+                    written = runfile.write(self._folder / name, columns, durable=True)
+                    entry = RunEntry(name, len(columns.columns), written.bytes, written.crc, written.rows)
+                    self._files[run.identity] = entry
+                entries.append(entry)
+            spines.append(tuple(entries))
+        _sync(self._folder)
+        return Manifest(number, cut, state.shape, tuple(spines))
+
+    def _name(self, manifest: Manifest) -> None:
+        """Make a checkpoint of which everything is written count."""
+        payload = msgspec.msgpack.encode(manifest)
+        path = self._folder / _manifest_name(manifest.number)
+        temporary = path.with_suffix(".new")
+        with temporary.open("wb", buffering=0) as file:
+            file.write(HEADER + _CRC.pack(zlib.crc32(payload)) + payload)
+            os.fsync(file.fileno())
+        temporary.rename(path)
+        _sync(self._folder)
+        self._kept.append(manifest)
+        del self._kept[:-KEPT]
+        self._remove_unnamed()
+
+    def _remove_unnamed(self) -> None:
+        """Remove what no kept checkpoint names: old ones, and what attempts left that did not come to an end."""
+        named = {entry.name for manifest in self._kept for runs in manifest.spines for entry in runs}
+        for identity, entry in list(self._files.items()):
+            if entry.name not in named:
+                del self._files[identity]
+        named |= {_manifest_name(manifest.number) for manifest in self._kept}
+        for path in self._folder.iterdir():
+            if path.name not in named:
+                path.unlink(missing_ok=True)
+
+
+def _manifests(folder: Path) -> list[Manifest]:
+    """The manifests that can be read, oldest first."""
+    found = []
+    for path in sorted(folder.glob("*.manifest")):
+        content = path.read_bytes()
+        payload = content[len(HEADER) + _CRC.size :]
+        if not content.startswith(HEADER):
+            log.warning("not a checkpoint of this version; it is not used", file=str(path))
+        elif len(payload) == 0 or _CRC.unpack_from(content, len(HEADER))[0] != zlib.crc32(payload):
+            log.warning("a damaged checkpoint is not used: its checksum is wrong", file=str(path))
+        else:
+            found.append(msgspec.msgpack.decode(payload, type=Manifest))
+    return found
+
+
+def _manifest_name(number: int) -> str:
+    return f"{number:08d}.manifest"
+
+
+def _number(path: Path) -> int:
+    digits = path.name[:8]
+    return int(digits) if digits.isdigit() else 0
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -10,7 +10,7 @@ RUNS ?= 5
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sanitize lint format types bounds build bench bench-peers lock generate clean
+.PHONY: help demo test sanitize lint format types bounds build bench bench-peers bench-tpch lock generate clean
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -67,6 +67,9 @@ bench: build ## the workloads on the engine, next to DuckDB; EVENTS=5000000, ONL
 
 bench-peers: build ## the same with pathway, bytewax and chdb, each installed into its own .cache/peers/NAME
 	@$(BIN)/python -m tests.bench --peers --events $(EVENTS) --runs $(RUNS) $(ARGS) $(ONLY)
+
+bench-tpch: build ## TPC-H: 22 views while 8 tables change, equal to DuckDB at 50 random ticks; ARGS="--events 5000000 --ticks 1000"
+	@$(BIN)/python -m tests.bench.tpch_views $(ARGS)
 
 lock: $(VENV)/.installed ## pin every dependency again, with hashes
 	@$(BIN)/python -m pip install --quiet uv

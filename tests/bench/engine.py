@@ -84,12 +84,12 @@ def run(dataflow: Dataflow, steps: Sequence[Deltas]) -> list[float]:
     return [step(dataflow, deltas) for deltas in steps]
 
 
-def answer(dataflow: Dataflow) -> pa.Table:
-    """The view's rows, each as often as its diff says."""
-    view = dataflow.view(ANSWER)
+def answer(dataflow: Dataflow, name: str = ANSWER) -> pa.Table:
+    """A view's rows, each as often as its diff says. ValueError when it has row errors."""
+    view = dataflow.view(name)
     rows = view.snapshot().rows()
     if len(view.errors().rows()):
-        raise ValueError(f"row errors: {view.errors().rows().columns[0][:3]}")
+        raise ValueError(f"row errors of {name}: {view.errors().rows().columns[0][:3]}")
     table = pa.table(list(rows.columns), [column.name for column in view.schema])
     return table.take(pa.array(np.repeat(np.arange(len(rows)), rows.diffs)))
 

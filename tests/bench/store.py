@@ -14,7 +14,7 @@ import pyarrow as pa
 from tests.bench.workloads import Workload
 
 FOLDER = Path(__file__).parents[2] / ".cache" / "bench"
-VERSION = 1
+VERSION = 2
 """Rises when a generator changes."""
 
 

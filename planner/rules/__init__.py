@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from planner.plan import Plan
 from planner.rules.extract_keys import extract_keys
+from planner.rules.factor_conditions import factor_conditions
 from planner.rules.fold_constants import fold_constants
 from planner.rules.fuse_linear import fuse_linear
 from planner.rules.name_columns import name_columns
@@ -22,6 +23,7 @@ Rule = Callable[[Plan], Plan]
 RULES: tuple[Rule, ...] = (
     fold_constants,
     push_filters,
+    factor_conditions,
     extract_keys,
     order_joins,
     push_filters,

@@ -737,3 +737,7 @@ SELECT t.id FROM orders t, LATERAL (SELECT u.id FROM customers u JOIN customers 
 
 -- postgres: DuckDB's / is a float division
 SELECT o.id, x.q FROM orders o, LATERAL (SELECT 10 / nullif(o.qty, 3) AS q FROM events e WHERE e.id = o.customer) x
+
+SELECT o.id, c.name FROM orders o, customers c WHERE (o.customer = c.id AND o.qty = 2) OR (o.customer = c.id AND c.region = 'red' AND o.qty > 2)
+
+SELECT o.id, c.name FROM orders o, customers c WHERE (o.qty = 2 AND c.name = 'red' AND o.id < c.id) OR (o.qty = 3 AND c.name = 'blue')

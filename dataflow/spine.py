@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from dataflow.delta import Delta, Diffs
 from dataflow.kernels import _rows
-from dataflow.rows import Columns, Int64s, _columns
+from dataflow.rows import Columns, Int64s, _columns, concat_deltas, consolidate
 from dataflow.types import ColumnType
 
 FAN_IN = 4
@@ -216,6 +216,16 @@ class Snapshot:
             merge.step(WHOLE)
             run = merge.finish()
         return Delta(_columns(run.columns()), run.diffs())
+
+    def since(self, earlier: Snapshot) -> Delta:
+        """What must be added to an earlier snapshot of the same spine to make this one, consolidated.
+
+        Costs the rows of the runs that only one of them has: nothing of what was not merged in between.
+        """
+        mine, its = set(map(id, self._runs)), set(map(id, earlier._runs))
+        added = Snapshot(self.layout, tuple(run for run in self._runs if id(run) not in its)).rows()
+        taken = Snapshot(self.layout, tuple(run for run in earlier._runs if id(run) not in mine)).rows()
+        return consolidate(concat_deltas([added, Delta(taken.columns, -taken.diffs)]))
 
     def _match(self, keys: Sequence[pa.Array], nulls_match: bool, rows: int | None) -> _rows.Matches:
         count = len(keys[0]) if keys else 1 if rows is None else rows

@@ -17,6 +17,7 @@ from contextlib import suppress
 
 import structlog
 
+from dataflow.spine import Snapshot
 from headwater.checkpoint import CheckpointError, Cut
 from headwater.errors import StateError
 from headwater.replay import Fold, fold, positions
@@ -83,6 +84,7 @@ class TickLoop:
         self._in_views: set[str] = set()
         self._resume: dict[str, int | None] = {}
         self._withheld: set[str] = set()
+        self._behind: dict[str, Snapshot] = {}  # full sinks: the view as of the last time that was handed over
         self._ends = {name: dict(ends) for name, ends in self._bound.items()}
         self._saved_at = self._clock.monotonic()
         self._unmerged = True
@@ -327,6 +329,8 @@ class TickLoop:
 
     def _durable(self, time_: int) -> dict[str, int | None] | None:
         """What each sink recorded as durable, once all but the halted ones have everything up to a time; else None."""
+        if self._behind:
+            return None
         statuses = {name: sink.status() for name, sink in self._rooms.sinks.items()}
         alive = {name: status.durable for name, status in statuses.items() if status.state != "halted"}
         return alive if all(self._rooms.sinks[name].settled(time_) for name in alive) else None
@@ -402,7 +406,8 @@ class TickLoop:
         return self._unusable | {name: self._rooms.sources[name].status().reason for name in waiting}
 
     def _to_sinks(self, time_: int, pending: Pending) -> None:
-        """Hand the changes of a complete time over. A sink whose view still waits for a source's past gets it whole later."""
+        """Hand the changes of a complete time over. A sink whose view still waits for a source's past gets it whole later;
+        one that is full gets all of its changes as one, when there is room again."""
         for name, sink in self._rooms.sinks.items():
             view = self._rooms.sink_views[name]
             sources = self._rooms.dependencies[view]
@@ -413,8 +418,15 @@ class TickLoop:
             elif name in self._withheld:
                 self._withheld.discard(name)
                 sink.write(time_, self._rooms.dataflow.view(view).snapshot().rows())
+            elif name in self._behind:
+                if not sink.full:
+                    sink.write(time_, self._rooms.dataflow.view(view).snapshot().since(self._behind.pop(name)))
+                    log.info("sink has room again", sink=name)
             elif (delta := pending.of(view)) is not None:
                 sink.write(time_, delta)
+                if sink.full:
+                    self._behind[name] = self._rooms.dataflow.view(view).snapshot()
+                    log.warning("sink is full: changes of its view are added up until it has room", sink=name)
 
     def _pause(self, seconds: float) -> None:
         self._wake.wait(seconds)

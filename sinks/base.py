@@ -61,9 +61,13 @@ class Sink(Protocol):
         """Hand over all changes of one tick; the delta may be empty.
 
         Called once for each tick, in rising order of time, also for ticks before the durable frontier, which are ignored.
-        Must never block for longer than the output needs to take the oldest queued rows, nor raise for errors of the outside.
+        Never blocks, nor raises for errors of the outside.
         Not promised: that the changes are out when it returns, or that each tick becomes a transaction of its own.
         """
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits that the next changes had better be added up and handed over as one, once there is room."""
 
     def settled(self, time: int) -> bool:
         """Whether everything handed over for times up to `time` is durable; of a sink that halted it never is. Never blocks."""

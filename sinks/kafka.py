@@ -25,7 +25,7 @@ from sinks.session import Session, SessionLostError, SessionStoppedError, Target
 log = structlog.get_logger(__name__)
 
 QUEUE_ROWS = 1_000_000
-"""Rows that may wait before `write` blocks; one tick may be larger."""
+"""Rows that may wait before there is no room; one tick may be larger. There is room again when half of them are written."""
 TRANSACTION_ROWS = 250_000
 """Rows after which no further tick joins a transaction; one tick may be larger."""
 ABORT_SECONDS = 1.0
@@ -73,6 +73,7 @@ class KafkaSink:
         # Guarded by _changed:
         self._queue: deque[tuple[int, Delta]] = deque()
         self._queued_rows = 0
+        self._full = False
         self._state: State = "connecting"
         self._reason = ""
         self._frontier: int | None = None
@@ -114,14 +115,8 @@ class KafkaSink:
         return self._durable
 
     def write(self, time: int, delta: Delta) -> None:
-        """Hand over one tick; blocks while QUEUE_ROWS or more wait."""
+        """Hand over one tick; never waits."""
         with self._changed:
-            while (
-                self._queued_rows >= QUEUE_ROWS
-                and self._state in ("running", "waiting", "connecting")
-                and self._deadline is None
-            ):
-                self._changed.wait()
             if self._state in ("halted", "stopped") or (self._frontier is not None and time < self._frontier):
                 return
             if not len(delta) and not self._queue:
@@ -131,7 +126,15 @@ class KafkaSink:
                 self._queue.pop()  # a run of empty ticks says no more than its last
             self._queue.append((time, delta))
             self._queued_rows += len(delta)
+            self._full = self._full or self._queued_rows >= QUEUE_ROWS
             self._changed.notify_all()
+
+    @property
+    def full(self) -> bool:
+        """Whether what comes next had better wait until it can be handed over as one change."""
+        with self._changed:
+            self._full = self._full and self._queued_rows > QUEUE_ROWS // 2
+            return self._full and self._state not in ("halted", "stopped")
 
     def settled(self, time: int) -> bool:
         """Whether everything handed over for times up to `time` is durable; of a sink that halted it never is."""

@@ -142,8 +142,12 @@ def test_snapshots_stay_as_they_were(hash_bits: int, case: tuple) -> None:
         total.update(twins.bag(delta))
         taken.append((spine.snapshot(), Counter({row: diff for row, diff in total.items() if diff})))
         spine.maintain(fuel)
+    final = Counter({row: diff for row, diff in total.items() if diff})
     for snapshot, then in taken:
         assert twins.bag(snapshot.rows()) == then
+        change = Counter(final)
+        change.subtract(then)
+        assert twins.bag(spine.snapshot().since(snapshot)) == {row: diff for row, diff in change.items() if diff}
 
 
 def numbers(values: np.ndarray, diff: int = 1) -> Delta:

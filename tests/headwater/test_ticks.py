@@ -129,6 +129,7 @@ class ListSink:
     durable: int | None = None
     broken: str = ""
     prompt: bool = True
+    full: bool = False
     writes: list[tuple[int, list[tuple[Any, ...]]]] = field(default_factory=list)
     halted: str = ""
 
@@ -404,6 +405,26 @@ def test_a_restart_gives_sinks_what_they_miss(
         assert new[1] == [(9, 9, 1)]
     kept = [binding.time for binding in again.bindings]
     assert kept == [*([wrote[1][0]] if compact_from == 0 else house.times[:-1]), house.times[-1], *again.times[1:]]
+
+
+def test_a_full_sink_stops_nothing_and_gets_its_changes_as_one(tmp_path: Path) -> None:
+    with running(House(tmp_path)) as house:
+        house.items.push((1, 1), (2, 2))
+        house.until(lambda: len(house.sinks["totals_out"].writes) == 1)
+        house.sinks["totals_out"].full = True
+        for n in range(5):
+            house.items.push((1, 1), (n + 10, 1))
+            house.shows("totals", [(1, n + 2), (2, 2), *[(k + 10, 1) for k in range(n + 1)]])
+        house.items.push((2, -2), (2, 2))
+        _, handed = house.sinks["totals_out"].writes
+        assert handed[1] == [(1, 1, -1), (1, 2, 1), (10, 1, 1)], "what fills it is handed over still"
+        house.sinks["totals_out"].full = False
+        house.wake.set()
+        house.until(lambda: len(house.sinks["totals_out"].writes) == 3)
+        assert house.sinks["totals_out"].writes[2][1] == [(1, 2, -1), (1, 6, 1), *[(k, 1, 1) for k in range(11, 15)]]
+        house.items.push((2, 5))
+        house.until(lambda: len(house.sinks["totals_out"].writes) == 4)
+        assert house.sinks["totals_out"].writes[3][1] == [(2, 2, -1), (2, 7, 1)]
 
 
 def test_a_sink_that_another_folder_wrote_halts(tmp_path: Path) -> None:

@@ -93,22 +93,21 @@ def test_a_large_transaction_gets_more_time(sink: KafkaSink, monkeypatch: pytest
     assert sink.status().frontier == 4
 
 
-def test_write_blocks_only_beyond_the_limit(sink: KafkaSink, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_says_when_there_is_no_room(sink: KafkaSink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka, "QUEUE_ROWS", 5)
     sink.open()
     gate = threading.Event()
     commit = kafka.Session.commit
     monkeypatch.setattr(kafka.Session, "commit", lambda *a: (gate.wait(20), commit(*a))[1])
     sink.write(1, delta([(k, "a", 1) for k in range(4)]))
+    assert not sink.full
     sink.write(2, delta([(k, "a", 1) for k in range(4, 12)]))
     assert sink.status().queued_rows == 12
-    blocked = threading.Thread(target=sink.write, args=(3, delta([(99, "a", 1)])))
-    blocked.start()
-    blocked.join(0.2)
-    assert blocked.is_alive()
+    assert sink.full
+    sink.write(3, delta([(99, "a", 1)]))  # does not wait all the same
+    assert not sink.settled(1)
     gate.set()
-    blocked.join(20)
-    assert not blocked.is_alive()
+    wait(lambda: not sink.full)
     wait(lambda: not sink.status().queued_rows)
     assert sink.status().records == 13
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tests.bench import broker, decoders, end_to_end, report, store
+from tests.bench import broker, decoders, end_to_end, report, restart, store
 from tests.bench.pinned import pinned
 from tests.bench.profile import profile
 from tests.bench.workloads import WORKLOADS
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[], object]] = {
     "end_to_end": lambda: end_to_end.main(set()),
     "broker": broker.main,
     "decoders": decoders.main,
+    "restart": restart.main,
 }
 """What is measured besides the workloads, only when it is named."""
 

@@ -2,8 +2,8 @@
 
 Always true: each output is one valid JSON object with the columns' names in schema order, and reads back to the same values:
 integers are numbers, numerics strings with their scale, floats the shortest text that reads back (NaN and infinities as
-strings), timestamps and dates ISO 8601 strings (years outside 0000 to 9999 in the expanded form, `-000043` for 44 BC),
-jsonb inlined as stored, bytea a base64 string, NULL null. Equal values print alike, except 0.0 and -0.0.
+strings), timestamps and dates ISO 8601 strings (years outside 0000 to 9999 in the expanded form, `-000043` for 44 BC), intervals
+PostgreSQL's text, jsonb inlined as stored, bytea a base64 string, NULL null. Equal values print alike, except 0.0 and -0.0.
 Deliberately unknown here: keys, envelopes, who reads it.
 """
 
@@ -30,6 +30,7 @@ _FORMS = (
     Kind.DATE,
     Kind.TIMESTAMP,
     Kind.TIMESTAMPTZ,
+    Kind.INTERVAL,
     Kind.TEXT,
     Kind.JSONB,
     Kind.BYTEA,

@@ -36,6 +36,7 @@ class Kind(Enum):
     TIMESTAMPTZ = "timestamptz"
     JSONB = "jsonb"
     BYTEA = "bytea"
+    INTERVAL = "interval"
 
 
 _ARROW: dict[Kind, pa.DataType] = {
@@ -51,6 +52,7 @@ _ARROW: dict[Kind, pa.DataType] = {
     Kind.TIMESTAMPTZ: pa.timestamp("us", tz="UTC"),
     Kind.JSONB: pa.large_string(),
     Kind.BYTEA: pa.large_binary(),
+    Kind.INTERVAL: pa.month_day_nano_interval(),
 }
 
 _ALIASES = {
@@ -81,6 +83,8 @@ class ColumnType:
     sum(numeric(12,2)): exact to `scale` digits, up to 38 digits in all. With neither it is unconstrained: it keeps
     UNCONSTRAINED_SCALE digits after the point and prints without trailing zeros.
     JSONB values are canonical JSON text: keys sorted by length, then bytes, and unique; `{"a": 1, "b": [1, 2]}` spacing.
+    INTERVAL values are Arrow's month_day_nano_interval with microseconds in the third field (nanoseconds would end at 292
+    years). Two that compare equal (`1 mon`, `30 days`) are one value to every operator: which of them is shown is not said.
     """
 
     kind: Kind
@@ -140,6 +144,7 @@ TIMESTAMP = ColumnType(Kind.TIMESTAMP)
 TIMESTAMPTZ = ColumnType(Kind.TIMESTAMPTZ)
 JSONB = ColumnType(Kind.JSONB)
 BYTEA = ColumnType(Kind.BYTEA)
+INTERVAL = ColumnType(Kind.INTERVAL)
 
 
 @dataclass(frozen=True, slots=True)

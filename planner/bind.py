@@ -18,7 +18,7 @@ from planner import bind_row, bind_subquery, functions
 from planner.aggregates import Aggregates, aggregate_of, grouping_of
 from planner.bind_condition import between, connective, escape, in_list, is_test, like, negation
 from planner.functions import FunctionError
-from planner.literals import Untyped, number, string, typed_literal
+from planner.literals import Untyped, interval, number, string, typed_literal
 from planner.names import TRIMS, written_type
 from planner.parse import Text
 from planner.refusals import CLOCKS
@@ -275,6 +275,7 @@ _HANDLERS: dict[type[exp.Expr], Callable[[Binder, exp.Expr], Bound]] = {
     exp.ByteString: lambda binder, node: string(node, binder.text),
     exp.RawString: lambda binder, node: string(node, binder.text),
     exp.Concat: lambda binder, node: string(node, binder.text),
+    exp.Interval: lambda binder, node: interval(node, binder.text),
     exp.Null: lambda _, __: Untyped(None),
     exp.Boolean: lambda _, node: Literal(bool(node.this), BOOLEAN),
     exp.Neg: _minus,

@@ -31,7 +31,7 @@ Run = Callable[[Columns, int], tuple[Any, Any]]
 
 _FALSE = pa.scalar(False)
 _NO_MESSAGE = pa.scalar(None, pa.large_string())
-_PARSED = (Kind.NUMERIC, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.JSONB)
+_PARSED = (Kind.NUMERIC, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.JSONB, Kind.INTERVAL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Literals: how written constants get a type and a value.
 
 Always true: a literal is read by the same code that reads a row's text at run time (`planner.compile`), so that a constant
-means what the data means. Numerics, dates, timestamps and jsonb are kept as their text.
+means what the data means. Numerics, times, intervals and jsonb are kept as their text.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from dataflow.types import BIGINT, INTEGER, TEXT, ColumnType, Kind
+from dataflow.types import BIGINT, INTEGER, INTERVAL, TEXT, ColumnType, Kind
 from planner.compile import compile_scalar
-from planner.parse import Text
-from planner.scalar import Cast, Literal, Scalar, Value
+from planner.parse import INTERVAL_FIELDS, Text
+from planner.scalar import Call, Cast, Literal, Scalar, Value
 
 _NUMBER = re.compile(r"(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d+))?|\.(\d+)(?:[eE]([+-]?\d+))?")
 _MAX_DIGITS = 38
@@ -61,6 +61,30 @@ def typed_literal(untyped: Untyped, target: ColumnType, node: exp.Expr, text: Te
         return evaluate(cast) or cast
     except ConstantError as error:
         raise text.error(node, str(error)) from None
+
+
+def interval(node: exp.Expr, text: Text) -> Scalar:
+    """`interval 'text' [field [TO field]]`: a bare number counts the last field, and what is smaller than it is cut off."""
+    text.only(node, "this", "unit")
+    value, unit = Untyped(node.this.name), node.args.get("unit")
+    if unit is None:
+        return typed_literal(value, INTERVAL, node, text)
+    if isinstance(unit, exp.IntervalSpan):
+        first, last = (INTERVAL_FIELDS.index(unit.args[part].name) for part in ("this", "expression"))
+        if first >= last or (first == 0) != (last == 1) or first == 1:
+            raise text.error(node, f'syntax error at or near "{INTERVAL_FIELDS[last].lower()}"')
+        if first == INTERVAL_FIELDS.index("MINUTE"):
+            raise text.unsupported(
+                node, "minute to second", "write the unit into the text: interval '1 minute 30 seconds'"
+            )
+        field = INTERVAL_FIELDS[last].lower()
+    else:
+        field = unit.name.lower()
+    if value.value and _NUMBER.fullmatch(value.value.strip().lstrip("+-")):
+        value = Untyped(f"{value.value} {field}")
+    whole = typed_literal(value, INTERVAL, node, text)
+    cut = Call("date_trunc", (Literal(field, TEXT), whole), INTERVAL)
+    return whole if field == "second" else evaluate(cut) or cut
 
 
 def number(written: str, node: exp.Expr, text: Text, negative: bool = False) -> Literal:

@@ -23,6 +23,7 @@ _TYPES: dict[exp.DType, Kind] = {
     exp.DType.TIMESTAMPTZ: Kind.TIMESTAMPTZ,
     exp.DType.JSONB: Kind.JSONB,
     exp.DType.VARBINARY: Kind.BYTEA,
+    exp.DType.INTERVAL: Kind.INTERVAL,
 }
 
 _INTERNAL: dict[Kind, str] = {
@@ -41,6 +42,7 @@ _INSTEAD: dict[exp.DType, str] = {
     exp.DType.TIME: "use text or timestamp",
     exp.DType.TINYINT: "use smallint",
 }
+_PRECISE = "cast to interval, and cut it with date_trunc"
 
 _SPECIAL = {exp.Extract: "extract", exp.Substring: "substring", exp.StrPosition: "position", exp.AtTimeZone: "timezone"}
 TRIMS = {"LEADING": "ltrim", "TRAILING": "rtrim"}
@@ -51,6 +53,8 @@ NO_NAME = "?column?"
 
 def written_type(node: exp.Expr, text: Text) -> ColumnType:
     """The column type that a cast names. Raises SqlError for types that there are not."""
+    if isinstance(node, exp.DataType) and isinstance(node.this, exp.Interval):
+        raise text.unsupported(node, "interval with a field", _PRECISE)
     kind = _TYPES.get(node.this) if isinstance(node, exp.DataType) else None
     parameters = [p.name if isinstance(p, exp.DataTypeParam) else str(p) for p in node.expressions]
     if kind is None:
@@ -91,6 +95,8 @@ def _figure(node: exp.Expr) -> tuple[str, bool]:
             return (name, True) if strong else (_INTERNAL.get(kind, kind.value) if kind else NO_NAME, False)
         case exp.Boolean():
             return "bool", False
+        case exp.Interval():
+            return "interval", False
         case exp.Case():
             default = node.args.get("default")
             name, strong = _figure(default) if default is not None else (NO_NAME, False)

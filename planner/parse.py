@@ -25,6 +25,9 @@ from planner.refusals import hint_for, wording
 _START = "headwater_start"
 """Key in a node's `meta`: offset of its first character."""
 
+INTERVAL_FIELDS = ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND")
+"""What may stand behind an interval's text, from the largest."""
+
 _LOCATED = """
     statement select table cte with join lateral where group having qualify order limit offset locks
     window having_max table_sample pivots unary primary paren case function_call column types interval
@@ -55,6 +58,29 @@ class _Parser(MaterializeParser):
         TokenType.DHASH_ARROW: _binary(exp.JSONBExtractScalar),
         TokenType.PLACEHOLDER: _binary(exp.JSONBContainsTopKey),
     }
+
+    def _parse_interval(self, *_args: Any, **_kwargs: Any) -> exp.Interval | None:
+        """`INTERVAL 'text' [field [TO field]]`, the text as written: sqlglot's own reading drops parts of it."""
+        if not self._curr or self._curr.token_type != TokenType.INTERVAL or not self._next:
+            return None
+        if self._next.token_type != TokenType.STRING:
+            return None
+        self._advance()
+        this = self._parse_primary()
+        fields: list[exp.Expr] = []
+        while self._curr and self._curr.text.upper() in INTERVAL_FIELDS and len(fields) < 2:
+            fields.append(exp.Var(this=self._curr.text.upper()))
+            self._advance()
+            if len(fields) == 2 or not self._match_text_seq("TO"):
+                break
+        unit = (
+            exp.IntervalSpan(this=fields[0], expression=fields[1])
+            if len(fields) == 2
+            else fields[0]
+            if fields
+            else None
+        )
+        return self.expression(exp.Interval(this=this, unit=unit))
 
     def _parse_pipe_syntax_query(self, query: Any) -> Any:
         self.raise_error("Unexpected token", self._prev)

@@ -59,7 +59,7 @@ using int128 = __int128;
 enum class Layout { boolean, fixed, bytes };
 
 // What the values mean, as far as comparing and adding them goes.
-enum class Meaning { boolean, integer, unsigned_integer, real, decimal, bytes };
+enum class Meaning { boolean, integer, unsigned_integer, real, decimal, bytes, interval };
 
 struct Format {
   std::string text;  // the Arrow format string: "l", "d:38,2", "tsu:UTC", "U", ...
@@ -81,6 +81,7 @@ struct Format {
     if (f == "l" || f == "tdm" || f == "ttu" || f == "ttn") return fixed(Meaning::integer, 8);
     if (f.size() >= 4 && f.substr(0, 2) == "ts" && f[3] == ':') return fixed(Meaning::integer, 8);
     if (f.size() == 3 && f.substr(0, 2) == "tD") return fixed(Meaning::integer, 8);
+    if (f == "tin") return fixed(Meaning::interval, 16);
     if (f == "C") return fixed(Meaning::unsigned_integer, 1);
     if (f == "S") return fixed(Meaning::unsigned_integer, 2);
     if (f == "I") return fixed(Meaning::unsigned_integer, 4);

@@ -1,10 +1,11 @@
 // What a value is: how values of each type are read, told apart, ordered and hashed. The one place that knows.
 //
 // Always true: NULL equals NULL; NaN equals NaN and is greater than every number; -0.0 equals 0.0; text and bytes compare
-// bytewise. Equal values hash alike, and `prefix` never puts two values of a column the wrong way round (it may tie them).
+// bytewise; intervals by their length, a month being 30 days and a day 24 hours. Equal values hash alike, and `prefix` never puts two values of a column the wrong way round (it may tie them).
 #pragma once
 
 #include "dataflow/kernels/arrow.h"
+#include "dataflow/kernels/interval.h"
 
 #include <bit>
 #include <cmath>
@@ -82,6 +83,10 @@ struct Decimal {
   }
 };
 
+struct Interval : Decimal {
+  static int128 get(const Column& c, int64_t i) { return interval_length(c.value<headwater::Interval>(i)); }
+};
+
 struct Bytes {
   using Value = std::string_view;
   static Value get(const Column& c, int64_t i) { return c.bytes(i); }
@@ -115,6 +120,7 @@ decltype(auto) visit(const Format& format, Use&& use) {
     case Meaning::boolean: return use(Boolean{});
     case Meaning::decimal: return use(Decimal{});
     case Meaning::bytes: return use(Bytes{});
+    case Meaning::interval: return use(Interval{});
     case Meaning::real:
       if (format.width == 4) return use(Real<float>{});
       return use(Real<double>{});

@@ -37,6 +37,7 @@ _KINDS = (
     Kind.TIMESTAMPTZ,
     Kind.JSONB,
     Kind.BYTEA,
+    Kind.INTERVAL,
 )
 KIND_CODE = {kind: code for code, kind in enumerate(_KINDS)}
 
@@ -318,3 +319,53 @@ def json_exists(values: pa.Array, keys: pa.Array, rows: int) -> Result:
 def json_contains(values: pa.Array, parts: pa.Array, rows: int) -> Result:
     """`@>`: whether each member and element of `parts` is, at the same depth, within `values`."""
     return _result(_scalars.json_contains(values, parts, rows))
+
+
+def interval_add(a: pa.Array, b: pa.Array, sign: int, rows: int) -> Result:
+    """Intervals plus (sign 1) or minus (sign -1) intervals, part by part."""
+    return _result(_scalars.interval_add(a, b, sign, rows))
+
+
+def interval_scale(values: pa.Array, factors: pa.Array, divide: bool, rows: int) -> Result:
+    """Intervals times, or divided by, doubles; fractions of months become days, of days time."""
+    return _result(_scalars.interval_scale(values, factors, divide, rows))
+
+
+def interval_extract(field: int, values: pa.Array, rows: int, scale: int) -> pa.Array:
+    """As `extract`, for the fields that intervals have: not those of weeks, of the year's days, nor isoyear."""
+    return _column(_scalars.interval_extract(field, values, rows, scale))
+
+
+def interval_trunc(unit: int, values: pa.Array, rows: int) -> Result:
+    """Intervals cut down to a unit (FIELD_CODE up to millennium, but weeks)."""
+    return _result(_scalars.interval_trunc(unit, values, rows))
+
+
+def justify(part: int, values: pa.Array, rows: int) -> Result:
+    """0: 24 hours become days, 1: 30 days become months, 2: both."""
+    return _result(_scalars.interval_justify(part, values, rows))
+
+
+def make_interval(parts: Sequence[pa.Array], rows: int) -> Result:
+    """Years, months, weeks, days, hours and minutes (int32) and seconds (double)."""
+    return _result(_scalars.make_interval(list(parts), rows))
+
+
+def timestamp_shift(values: pa.Array, intervals: pa.Array, sign: int, rows: int) -> Result:
+    """Timestamps plus or minus intervals: months first, a day beyond the month's end being its last, then days, then time."""
+    return _result(_scalars.timestamp_shift(values, intervals, sign, rows))
+
+
+def timestamp_difference(a: pa.Array, b: pa.Array, rows: int) -> Result:
+    """a - b as an interval of days and time."""
+    return _result(_scalars.timestamp_difference(a, b, rows))
+
+
+def age(a: pa.Array, b: pa.Array, rows: int) -> Result:
+    """a - b as an interval of years, months, days and time by the calendar."""
+    return _result(_scalars.age(a, b, rows))
+
+
+def date_bin(strides: pa.Array, values: pa.Array, origins: pa.Array, rows: int) -> Result:
+    """The start of the bin that each timestamp is in; bins are as long as `strides` and counted from `origins`."""
+    return _result(_scalars.date_bin(strides, values, origins, rows))

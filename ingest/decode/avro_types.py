@@ -90,6 +90,7 @@ _TAKES: dict[Kind, frozenset[str]] = {
     Kind.TIMESTAMP: frozenset(_LOGICALS[3:]),
     Kind.TIMESTAMPTZ: frozenset({"timestamp-millis", "timestamp-micros"}),
     Kind.BYTEA: frozenset({"bytes", "fixed"}),
+    Kind.INTERVAL: frozenset({"string"}),
 }
 
 

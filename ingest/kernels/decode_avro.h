@@ -106,7 +106,7 @@ class AvroDecoder {
             case AvroType::STRING: {
                 std::string_view value;
                 if (!in.read_string(value)) return CORRUPT;
-                if (field.kind != Kind::TEXT) return "a string";
+                if (field.kind != Kind::TEXT && field.kind != Kind::INTERVAL) return "a string";
                 return put_text(column, field, row, value, scratch_);
             }
             case AvroType::ENUM: {

@@ -15,9 +15,10 @@ namespace headwater::decode {
 
 // In the order of dataflow.types.Kind.
 enum class Kind : int {
-    BOOLEAN, SMALLINT, INTEGER, BIGINT, NUMERIC, REAL, DOUBLE, TEXT, DATE, TIMESTAMP, TIMESTAMPTZ, JSONB, BYTEA
+    BOOLEAN, SMALLINT, INTEGER, BIGINT, NUMERIC, REAL, DOUBLE, TEXT, DATE, TIMESTAMP, TIMESTAMPTZ, JSONB, BYTEA,
+    INTERVAL
 };
-inline constexpr int KINDS = 13;
+inline constexpr int KINDS = 14;
 
 // A column as declared.
 struct Field {
@@ -43,6 +44,7 @@ inline std::string arrow_format(const Field& field) {
         case Kind::TIMESTAMP: return "tsu:";
         case Kind::TIMESTAMPTZ: return "tsu:UTC";
         case Kind::BYTEA: return "Z";
+        case Kind::INTERVAL: return "tin";
     }
     throw std::invalid_argument("no such kind of column");
 }
@@ -238,6 +240,15 @@ inline Fault put_timestamp(ColumnWriter& column, const Field& field, int64_t row
     return nullptr;
 }
 
+inline Fault put_interval(ColumnWriter& column, int64_t row, std::string_view value) {
+    Interval interval;
+    const text::Status status = text::parse_interval(value, interval);
+    if (status == text::Status::range) return OUT_OF_RANGE;
+    if (status != text::Status::ok) return OTHER_FORM;
+    column.put(row, interval);
+    return nullptr;
+}
+
 // The sextet of a base64 character, or -1.
 inline int sextet(char c) {
     if (c >= 'A' && c <= 'Z') return c - 'A';
@@ -276,6 +287,7 @@ inline Fault put_text(ColumnWriter& column, const Field& field, int64_t row, std
         case Kind::NUMERIC: return put_decimal(column, field, row, value);
         case Kind::DATE: return put_date(column, row, value);
         case Kind::TIMESTAMP: case Kind::TIMESTAMPTZ: return put_timestamp(column, field, row, value);
+        case Kind::INTERVAL: return put_interval(column, row, value);
         case Kind::BYTEA: return put_base64(column, row, value, scratch);
         default: return "a string";
     }

@@ -54,7 +54,7 @@ def _in(site: Site) -> Kernel:
     value, *items = site.operands
     constants = [item.constant for item in items]
     kinds = {operand.type.arrow for operand in site.operands}
-    if len(items) <= _SMALL_LIST or None in constants or len(kinds) > 1 or value.type.kind in FLOATS:
+    if len(items) <= _SMALL_LIST or None in constants or len(kinds) > 1 or value.type.kind in (*FLOATS, Kind.INTERVAL):
         return _each_equal
     known = [constant for constant in constants if constant is not None and constant.is_valid]
     options = pc.SetLookupOptions(pa.array([constant.as_py() for constant in known], value.type.arrow))

@@ -1,7 +1,7 @@
-"""Dates and timestamps: arithmetic without intervals, `date_trunc`, `extract`, `date_part`, `to_timestamp`.
+"""Dates and timestamps: arithmetic with days, `date_trunc`, `extract`, `date_part`, `to_timestamp`.
 
-Always true: timestamptz is an instant and its fields are those of UTC. There is no interval type, so timestamp - timestamp
-is refused with what to write instead. Result types of `extract`: numeric, with PostgreSQL's scale when the field is a
+Always true: timestamptz is an instant and its fields are those of UTC. Arithmetic with intervals is in
+`planner.functions.intervals`. Result types of `extract`: numeric, with PostgreSQL's scale when the field is a
 literal (epoch and second 6, milliseconds 3, else 0), unconstrained when it is not.
 """
 
@@ -106,13 +106,6 @@ def _truncated(arguments: tuple[ColumnType, ...], literals: tuple[object, ...]) 
     return arguments[1]
 
 
-def _no_interval(arguments: tuple[ColumnType, ...], _literals: tuple[object, ...]) -> ColumnType:
-    raise FunctionError(
-        f"operator does not exist: {type_name(arguments[0])} - {type_name(arguments[1])} (there is no interval type)",
-        "subtract seconds: extract(epoch from a) - extract(epoch from b)",
-    )
-
-
 def _extract(site: Site, field: str) -> Callable[[Any, int], tuple[Any, Any]]:
     type_ = _fields_of(site.name, site.operands[1].type)
     name = field_name(field)
@@ -153,8 +146,6 @@ FUNCTIONS: tuple[Function, ...] = (
     Function("+", (_I, _D), DATE, _add(1, 1, 0)),
     Function("-", (_D, _I), DATE, _add(-1, 0, 1)),
     Function("-", (_D, _D), INTEGER, _DAYS),
-    Function("-", (_S, _S), _no_interval),
-    Function("-", (_Z, _Z), _no_interval),
     Function("date_trunc", (_T, _S), _truncated, _TRUNCATE),
     Function("date_trunc", (_T, _Z), _truncated, _TRUNCATE),
     *(Function("extract", (_T, kind), _extracted, _EXTRACT) for kind in (_D, _S, _Z)),

@@ -1,8 +1,8 @@
 """Which type becomes which: PostgreSQL 15's cast table and its rule for the common type of alternatives.
 
 Always true: an implicit cast never loses a value's magnitude; numerics of every precision and scale are one type here, and
-where several meet, the result keeps the largest scale. The only scalar types without implicit casts are boolean, text,
-jsonb and bytea. Deliberately unknown here: how a cast is computed (`planner.functions.conversion`).
+where several meet, the result keeps the largest scale. Scalar types other than numbers and times have no implicit
+casts. Deliberately unknown here: how a cast is computed (`planner.functions.conversion`).
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ CATEGORIES: dict[Kind, str] = {
     **dict.fromkeys(TIMES, "time"),
     Kind.JSONB: "jsonb",
     Kind.BYTEA: "bytea",
+    Kind.INTERVAL: "timespan",
 }
 """PostgreSQL's type categories: alternatives of different categories never have a common type."""
 
-PREFERRED = frozenset({Kind.BOOLEAN, Kind.DOUBLE, Kind.TEXT, Kind.TIMESTAMPTZ})
+PREFERRED = frozenset({Kind.BOOLEAN, Kind.DOUBLE, Kind.TEXT, Kind.TIMESTAMPTZ, Kind.INTERVAL})
 """The type of each category that an ambiguous overload falls back to."""
 
 _EXPLICIT: frozenset[tuple[Kind, Kind]] = frozenset(

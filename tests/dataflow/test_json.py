@@ -205,6 +205,12 @@ def test_every_date(day: int) -> None:
     )
 
 
+def test_intervals_are_postgresql_text() -> None:
+    column = pa.array([(14, -3, 14_706_700_000), (0, 0, 0), None, (0, 0, -500_000)], types.INTERVAL.arrow)
+    got = [json.loads(row)["i"] for row in encode_rows([column], (Column("i", types.INTERVAL),)).to_pylist()]
+    assert got == ["1 year 2 mons -3 days +04:05:06.7", "00:00:00", None, "-00:00:00.5"]
+
+
 def test_wrong_columns_are_refused() -> None:
     schema = (Column("a", types.BIGINT), Column("b", types.TEXT))
     numbers, texts = pa.array([1, 2], pa.int64()), pa.array(["x"], pa.large_string())

@@ -26,6 +26,7 @@ from dataflow.types import (
     DATE,
     DOUBLE,
     INTEGER,
+    INTERVAL,
     JSONB,
     REAL,
     SMALLINT,
@@ -56,6 +57,7 @@ TYPES = (
     TIMESTAMPTZ,
     JSONB,
     BYTEA,
+    INTERVAL,
 )
 
 _FLOATS = [0.0, -0.0, 1.5, -1.5, math.nan, -math.nan, math.inf, -math.inf, 2.0**-126]
@@ -73,6 +75,7 @@ _VALUES: dict[Kind, Sequence[Any]] = {
     Kind.DATE: [0, -1, 20000],
     Kind.TIMESTAMP: [0, -1, 1_700_000_000_000_000],
     Kind.TIMESTAMPTZ: [0, -1, 1_700_000_000_000_000],
+    Kind.INTERVAL: [(0, 0, 0), (1, 0, 0), (0, 30, 0), (0, 29, 86_400_000_000), (-1, 0, 1), (2**31 - 1, 0, -(2**63))],
 }
 
 
@@ -96,7 +99,11 @@ def column(values: Iterable[Any], kind: ColumnType) -> pa.Array:
 
 
 def column_values(array: pa.Array) -> list[Any]:
-    """The canonical values of a column."""
+    """The canonical values of a column; of intervals their length in microseconds."""
+    if pa.types.is_interval(array.type):
+        return [
+            None if v is None else (v.months * 30 + v.days) * 86_400_000_000 + v.nanoseconds for v in array.to_pylist()
+        ]
     if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
         array = array.cast(pa.int64() if pa.types.is_timestamp(array.type) else pa.int32())
     return [NAN if isinstance(v, float) and math.isnan(v) else v for v in array.to_pylist()]

@@ -5,6 +5,23 @@ SELECT * FROM orders
 
 SELECT id, customer FROM orders
 
+SELECT id, day FROM orders WHERE day <= DATE '2026-01-05' - INTERVAL '2' DAY
+
+SELECT id, day - INTERVAL '1' MONTH AS a, placed + INTERVAL '1 day 02:30' AS b, INTERVAL '90' DAY AS c FROM orders
+
+SELECT o.id, o.day + c.id * INTERVAL '1 day' AS d FROM orders o JOIN customers c ON o.customer = c.id
+
+-- postgres: DuckDB bins and breaks down intervals by other rules
+SELECT id, span, placed - TIMESTAMPTZ '2026-01-02 10:00+00' AS interval, age(placed, TIMESTAMPTZ '2026-01-03') AS g,
+  date_bin(INTERVAL '15 minutes', placed, TIMESTAMPTZ '2001-01-01') AS b, extract(epoch FROM placed - day) AS e
+FROM (SELECT *, qty * INTERVAL '1.5 days' AS span FROM orders) x
+
+-- postgres: DuckDB tells 30 days from a month
+SELECT qty * INTERVAL '1 month' AS i, count(*) AS n FROM orders GROUP BY 1 HAVING qty * INTERVAL '1 month' < '100 days'
+
+-- postgres
+SELECT id, INTERVAL '1 day 02:03:04' HOUR AS a, INTERVAL '0-2' YEAR TO MONTH AS b, INTERVAL '1.5 days', '2h'::interval AS c FROM orders
+
 SELECT o.* FROM orders o
 
 SELECT o.qty, c.* FROM orders o JOIN customers c ON o.customer = c.id

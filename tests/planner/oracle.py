@@ -143,9 +143,17 @@ def multiset(rows: Sequence[Sequence[Any]]) -> Counter[Row]:
     return Counter(tuple(map(canonical, row)) for row in rows)
 
 
+def _values(column: Any, third: int) -> list[Any]:
+    """Python's values of a column; `third`: how many of an interval's last unit are a microsecond (here 1, elsewhere 1000)."""
+    values: list[Any] = column.to_pylist()
+    if not pa.types.is_interval(column.type):
+        return values
+    return [v and timedelta(days=v.months * 30 + v.days, microseconds=v.nanoseconds // third) for v in values]
+
+
 def view_rows(delta: Delta) -> Counter[Row]:
     """The rows of a view."""
-    rows = zip(*(column.to_pylist() for column in delta.columns), strict=True)
+    rows = zip(*(_values(column, 1) for column in delta.columns), strict=True)
     found: Counter[Row] = Counter()
     for row, diff in zip(rows, delta.diffs, strict=True):
         found[tuple(map(canonical, row))] += int(diff)
@@ -177,7 +185,7 @@ def duckdb_answers(tables: Mapping[str, list[Row]], queries: Sequence[str]) -> l
 
 
 def _arrow_rows(table: pa.Table) -> list[Row]:
-    columns = [column.to_pylist() for column in table.columns]
+    columns = [_values(column, 1000) for column in table.columns]
     return list(zip(*columns, strict=True))
 
 

@@ -30,6 +30,7 @@ _KINDS = {
     "timestamptz": Kind.TIMESTAMPTZ,
     "jsonb": Kind.JSONB,
     "bytea": Kind.BYTEA,
+    "interval": Kind.INTERVAL,
 }
 
 

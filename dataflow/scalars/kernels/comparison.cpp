@@ -1,4 +1,5 @@
 // Comparison by value: eight operators over every pair of columns of one kind, and decimals of any two scales.
+#include "dataflow/kernels/interval.h"
 #include "dataflow/scalars/kernels/decimal.h"
 #include "dataflow/scalars/kernels/scalars.h"
 
@@ -72,6 +73,10 @@ Column compare(Operator op, const Arg& a, const Arg& b, int64_t rows) {
     case Meaning::decimal:
       if (sa == sb) return compare_with<Decimal>(op, a, b, rows, order<Decimal>);
       return compare_with<Decimal>(op, a, b, rows, [=](Decimal x, Decimal y) { return decimal::compare(x, sa, y, sb); });
+    case Meaning::interval:
+      return compare_with<Interval>(op, a, b, rows, [](const Interval& x, const Interval& y) {
+        return order(interval_length(x), interval_length(y));
+      });
     case Meaning::real:
       if (format.width == 4) return compare_with<float>(op, a, b, rows, order_float<float>);
       return compare_with<double>(op, a, b, rows, order_float<double>);

@@ -11,4 +11,5 @@ NB_MODULE(_scalars, m) {
   add_text(m);
   add_time(m);
   add_json(m);
+  add_intervals(m);
 }

@@ -216,5 +216,6 @@ void add_text_casts(nb::module_& m);
 void add_text(nb::module_& m);
 void add_time(nb::module_& m);
 void add_json(nb::module_& m);
+void add_intervals(nb::module_& m);
 
 }  // namespace headwater::scalars

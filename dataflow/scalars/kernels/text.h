@@ -7,10 +7,12 @@
 //
 //   text_number.h   booleans, integers, decimals to a scale, floats
 //   text_time.h     dates and timestamps (proleptic Gregorian calendar, UTC)
+//   text_interval.h intervals
 //   text_utf8.h     UTF-8 validation
 //   text_json.h     canonical jsonb
 #pragma once
 
+#include "dataflow/scalars/kernels/text_interval.h"
 #include "dataflow/scalars/kernels/text_json.h"
 #include "dataflow/scalars/kernels/text_number.h"
 #include "dataflow/scalars/kernels/text_time.h"

@@ -29,6 +29,7 @@ std::string input_error(Kind kind, Status status, std::string_view value) {
     case Kind::date:
     case Kind::timestamp:
     case Kind::timestamptz: return "date/time field value out of range: " + quoted(value);
+    case Kind::interval: return "interval field value out of range: " + quoted(value);
     default: return "value " + quoted(value) + " is out of range for type " + name;
   }
 }
@@ -160,18 +161,19 @@ nb::tuple parse(nb::handle values, int64_t rows, int code, int precision, int sc
       }));
     case Kind::jsonb: return give(parse_json(a, rows));
     case Kind::bytea: return give(parse_byteas(a, rows));
+    case Kind::interval: return give(parse_all<Interval>(a, rows, kind, "tin", text::parse_interval));
     case Kind::text: break;
   }
   throw std::invalid_argument("text is not parsed");
 }
 
-// format(i, char* to) -> end, at most 64 characters.
+// format(i, char* to) -> end, at most 80 characters.
 template <class F>
 Column format_all(const Arg& a, int64_t rows, F&& format) {
   Unlocked unlocked(rows);
   Builder out("U");
   out.reserve(rows, rows * 12);
-  char shown[64];
+  char shown[80];
   for (int64_t i = 0; i < rows; ++i) {
     if (a.valid(i))
       out.append_bytes({shown, static_cast<size_t>(format(i, shown) - shown)});
@@ -245,6 +247,10 @@ nb::tuple format(nb::handle values, int64_t rows, int code, bool trims, bool sho
       return give_text(format_all(a, rows, [&](int64_t i, char* to) {
         return text::format_timestamp(a.get<int64_t>(i), ' ', kind == Kind::timestamptz ? "+00" : "", to);
       }));
+    case Kind::interval:
+      need(16);
+      return give_text(
+          format_all(a, rows, [&](int64_t i, char* to) { return text::format_interval(a.get<Interval>(i), to); }));
     case Kind::bytea: return give_text(format_bytea(a, rows));
     default: throw std::invalid_argument("text and jsonb are text already");
   }

@@ -17,7 +17,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataflow.types import BIGINT, DOUBLE, INTEGER, JSONB, REAL, SMALLINT, TEXT, TIMESTAMP, Column, ColumnType, Schema
+from dataflow.types import (
+    BIGINT,
+    DOUBLE,
+    INTEGER,
+    INTERVAL,
+    JSONB,
+    REAL,
+    SMALLINT,
+    TEXT,
+    TIMESTAMP,
+    Column,
+    ColumnType,
+    Schema,
+)
 from ingest.decode.avro import AvroFields, avro_columns
 from ingest.decode.decoded import Fields
 from ingest.registry import Registry, RegistryUnavailable, UnknownSchemaError
@@ -219,6 +232,8 @@ def test_columns_that_the_schema_cannot_fill(server: TestRegistry, registry: Reg
         ("bytes", b"\0", JSONB, '"AA=="'),
         (logical("int", "time-millis"), 61, INTEGER, 61),
         ("float", 0.25, REAL, 0.25),
+        ("string", "1 mon 02:00", INTERVAL, (1, 0, 7_200_000_000)),
+        ("string", "soon", INTERVAL, None),
     ],
 )  # fmt: skip
 def test_conversions(

@@ -19,6 +19,7 @@ from dataflow.types import (
     BYTEA,
     DATE,
     INTEGER,
+    INTERVAL,
     JSONB,
     REAL,
     TEXT,
@@ -199,6 +200,16 @@ def test_numeric_rounds_half_away_from_zero() -> None:
         "100.00",
         "9999999999.99",
     ]
+
+
+def test_intervals_are_texts() -> None:
+    column = Column("i", INTERVAL)
+    texts = [b'{"i": "1 year 2 mons -3 days"}', b'{"i": "PT1.5S"}', b'{"i": null}']
+    decoded = JsonFields((column,), "null").decode(binary(texts))
+    assert decoded.columns[0].to_pylist() == [(14, -3, 0), (0, 0, 1_500_000), None]
+    assert "read text that is not one" in reason(b'{"i": "soon"}', column)
+    assert "read a value out of range" in reason(b'{"i": "9999999999 days"}', column)
+    assert "read a number" in reason(b'{"i": 5}', column)
 
 
 def test_slices_keep_their_place() -> None:

@@ -46,6 +46,17 @@ DOMAINS: dict[Kind, list[str | None]] = {
         None,
     ],
     Kind.BYTEA: ["", "\\x00ff", "abc", None],
+    Kind.INTERVAL: [
+        "0",
+        "1 mon",
+        "30 days",
+        "-1 year 2 mons +3 days -04:05:06.7",
+        "31 days 23:59:59.999999",
+        "-1 days +25:00:00",
+        "1 year 11 mons",
+        "100 years 12:00",
+        None,
+    ],
 }
 
 CAST_DOMAINS: dict[Kind, list[str | None]] = {
@@ -58,7 +69,40 @@ CAST_DOMAINS: dict[Kind, list[str | None]] = {
         *("123456.789", "1e21", "-0.0", "5e-324", "1.7976931348623157e308"),
     ],
     Kind.JSONB: [*DOMAINS[Kind.JSONB], "1.5", "2.5", "-2.5", "32768", "2147483648", "1e19", "false", "0.1"],
+    Kind.INTERVAL: [
+        *DOMAINS[Kind.INTERVAL],
+        *(
+            "2562047788:00:54.775807",
+            "-178000000 years",
+            "-2147483648 days",
+            "00:00:00.000001",
+            "-00:00:00.5",
+            "-1 mons 1",
+        ),
+    ],
     Kind.TEXT: [
+        *(
+            "1.5 months",
+            "1 2:03",
+            "1-2",
+            "-1-2",
+            "P1Y2M3W4DT5H6M7.5S",
+            "P-1.5M",
+            "3 days ago",
+            "@ 1 minute",
+            "1 day 1 day",
+        ),
+        *(
+            "1.5 weeks -2 h",
+            "12:30.5",
+            "1.7 years",
+            "99999999999 days",
+            "1:60",
+            "1 day 1:02:03.5 ago",
+            "1 fortnight",
+            "P1X",
+        ),
+        *("1 millennium 2 centuries 3 decades", "5 ms 6 us", "0.1 day", "1 12", "ago", "- 1 day", "9999999999h"),
         *("", "0", " 12 ", "+5", "-0", "1.5", "abc", "1e5", "99999", "2147483648", "-2147483648", "true", " T ", "yes"),
         *(
             "9223372036854775808",

@@ -36,6 +36,9 @@ def _known(ours: Answer, theirs: Answer, source: ColumnType, target: ColumnType)
     if source == TEXT and target.kind in times and ours.error and theirs.error:
         # Nonsense that begins with digits is a bad field to PostgreSQL and a bad text to us.
         return all(any(words in error for words in OTHER_SPELLING) for error in (ours.error, theirs.error))
+    if source == TEXT and target.kind is Kind.INTERVAL and ours.error:
+        # PostgreSQL passes over punctuation, so that `[1,]` is a second.
+        return theirs.error is not None or theirs.value == "00:00:01"
     return beyond_numeric(ours, theirs)
 
 

@@ -17,10 +17,8 @@ from tests.servers.postgres import PostgresServer
 ROWS = 150
 """Rows of an overload at most, spread over the product."""
 
-REFUSED = frozenset({("-", Kind.TIMESTAMP), ("-", Kind.TIMESTAMPTZ)}) | {
-    (name, Kind.JSONB) for name in ("<", "<=", ">", ">=", "greatest", "least")
-}
-"""What PostgreSQL computes and we refuse: there are no intervals, and jsonb has no order."""
+REFUSED = {(name, Kind.JSONB) for name in ("<", "<=", ">", ">=", "greatest", "least")}
+"""What PostgreSQL computes and we refuse: jsonb has no order."""
 
 
 def _type(kind: Kind) -> ColumnType:
@@ -36,7 +34,9 @@ def _signatures(function: Function) -> Iterator[list[ColumnType]]:
 
 
 def _known(ours: Answer, theirs: Answer, name: str) -> bool:
-    """Differences that are documented: the end of numerics, and no infinite timestamps."""
+    """Differences that are documented: the end of numerics, no infinite timestamps, no intervals that wrap around."""
+    if name == "make_interval" and ours.error == "interval out of range":
+        return True
     infinite = name == "to_timestamp" and theirs.value is not None and "infinity" in theirs.value
     return beyond_numeric(ours, theirs) or infinite
 
@@ -46,7 +46,7 @@ def _known(ours: Answer, theirs: Answer, name: str) -> bool:
 def test_registry_agrees_with_postgresql(name: str, postgres: PostgresServer) -> None:
     with postgres.connect() as connection:
         for types in (types for function in SCALARS[name] for types in _signatures(function)):
-            if (name, types[-1].kind) in REFUSED:
+            if (types and (name, types[-1].kind) in REFUSED) or (name == "age" and len(types) == 1):
                 with pytest.raises(FunctionError):
                     resolve(name, types)
                 continue

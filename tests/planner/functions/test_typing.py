@@ -64,7 +64,9 @@ def test_an_untyped_literal_beside_a_numeric_is_not_cut_to_its_scale() -> None:
         ("%", "double precision;integer", "operator does not exist: double precision % integer"),
         ("upper", "integer", "function upper(integer) does not exist"),
         ("coalesce", "integer;text", "COALESCE types integer and text cannot be matched"),
-        ("-", "timestamp;timestamp", "there is no interval type"),
+        ("+", "timestamp;timestamp", "operator does not exist: timestamp without time zone + timestamp"),
+        ("age", "timestamp", "reads the clock"),
+        ("+", "interval;integer", "operator does not exist: interval + integer"),
         ("extract", "integer;date", "function extract(integer, date) does not exist"),
     ],
 )

@@ -1,15 +1,16 @@
 """A limit for the memory of state: which runs move to files, and when.
 
 Always true: answers do not depend on it; snapshots taken before a run moves keep the run as it was; a run that cannot be moved
-stays in memory. Runs count as in memory until a reader of the moved one can be had. The largest runs of a collection are its
-oldest and least often merged, so the largest move first, older ones before younger ones.
+stays in memory, which `MemoryLimit.status` says, and far above the limit `settle` fails. Runs count as in memory until a reader
+of the moved one can be had. The largest runs of a collection are its oldest and least often merged, so the largest move first,
+older ones before younger ones.
 Deliberately unknown: files. Whoever sets the limit hands in the store.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -30,21 +31,63 @@ SCRATCH_SHARE = 8
 SLACK = 4
 """A step waits for runs under way to files once memory is above the limit by more than this part of it."""
 
+FAR = 2
+"""Above the limit by more than this part of it is far above: runs that cannot be written then end the service, cleanly."""
+
+PATIENCE = 256
+"""Calls of `settle`, a second or less apart, between two tries to write where the last one failed and nothing has grown."""
 
 LEAST_CHANGE = 4 << 20
 """Bytes of runs that must have been freed before unused memory is given back: looking for it takes milliseconds."""
 
 
+class NoRoomError(Exception):
+    """The state needs much more memory than it may have, and the store takes nothing; the text says both."""
+
+
+class Ledger:
+    """Bytes of many spines, kept by looking only at those that changed. For one thread."""
+
+    def __init__(self, spines: Iterable[Spine]) -> None:
+        self.spines = tuple(spines)
+        self._changed = set(self.spines)
+        self._seen = dict.fromkeys(self.spines, (0, 0))
+        self._memory = self._freed = 0
+        for spine in self.spines:
+            spine.lists += (self._changed,)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of runs in memory, now."""
+        self._look()
+        return self._memory
+
+    @property
+    def freed(self) -> int:
+        """Bytes of memory of runs that others have taken the place of, ever."""
+        self._look()
+        return self._freed
+
+    def _look(self) -> None:
+        while self._changed:
+            spine = self._changed.pop()
+            memory, freed = self._seen[spine]
+            now = spine.snapshot().memory_bytes, spine.freed
+            self._seen[spine] = now
+            self._memory += now[0] - memory
+            self._freed += now[1] - freed
+
+
 class Allocator:
     """Gives memory that freed runs left in the allocators back to the system, when they come to an eighth of what is held."""
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
         self._freed = 0
 
-    def settle(self, spines: Sequence[Spine]) -> None:
+    def settle(self) -> None:
         """Called when a round of merging has ended."""
-        held = sum(spine.snapshot().memory_bytes for spine in spines)
-        freed = sum(spine.freed for spine in spines)
+        held, freed = self._ledger.memory_bytes, self._ledger.freed
         if freed - self._freed > max(held // 8, LEAST_CHANGE):
             self._freed = freed
             _rows.trim()
@@ -104,6 +147,15 @@ class _Writing:
     written: Future[StoredRun]
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryStatus:
+    """How the state stands to its limit, in bytes. trouble: why runs cannot be moved out of memory; empty while they can."""
+
+    limit: int
+    state_bytes: int
+    trouble: str = ""
+
+
 class MemoryLimit:
     """Keeps the runs of some spines within `limit` bytes of memory, as far as the store takes them. For one thread."""
 
@@ -114,49 +166,80 @@ class MemoryLimit:
         self.limit = limit
         self._store = store
         self._least = least_bytes
-        self._spines: tuple[Spine, ...] = ()
+        self._ledger = Ledger(())
+        self._changed: set[Spine] = set()
+        self._movable: set[Spine] = set()
         self._writing: list[_Writing] = []
         self._refused: int | None = None
+        self._skipped = 0
+        self._trouble = ""
+        self.status = MemoryStatus(limit, 0)
+        """As of the last `settle`; replaced whole, for any thread to read."""
 
     def watch(self, spines: Iterable[Spine]) -> None:
         """Keep these within the limit from now on."""
-        self._spines = tuple(spines)
-        for spine in self._spines:
+        self._ledger = Ledger(spines)
+        self._changed = set(self._ledger.spines)
+        for spine in self._ledger.spines:
             spine.scratch = self._scratch
+            spine.lists += (self._changed,)
 
     @property
     def memory_bytes(self) -> int:
         """Bytes of runs in memory."""
-        return sum(spine.snapshot().memory_bytes for spine in self._spines)
+        return self._ledger.memory_bytes
 
-    def settle(self) -> None:
-        """Take runs that were written, and have as many more written as are needed. Called between steps."""
-        self._collect(wait=False)
+    def settle(self, wait: bool = False) -> None:
+        """Take runs that were written, and have as many more written as are needed. Called between steps.
+
+        wait: until all of them are in files. NoRoomError when runs cannot be written and the state is far above the limit.
+        """
+        self._collect(wait)
+        far = self.memory_bytes > self.limit + self.limit // FAR
+        if self._refused is None or far or self._worth_another_try():
+            self._refused, self._skipped = None, 0
+            self._write(self.memory_bytes - self.limit)
+            if wait or self.memory_bytes > self.limit + self.limit // SLACK:
+                self._collect(wait=True)
         memory = self.memory_bytes
-        if self._refused is not None:
-            self._refused = min(self._refused, memory)
-            if memory < self._refused + self.limit // SLACK:
-                return
-            self._refused = None
-        self._write(memory - self.limit)
-        if memory > self.limit + self.limit // SLACK:
-            self._collect(wait=True)
+        if memory <= self.limit:
+            self._trouble = ""
+        self.status = MemoryStatus(self.limit, memory, self._trouble)
+        if self._trouble and memory > self.limit + self.limit // FAR:
+            raise NoRoomError(
+                f"state takes {memory >> 20} MiB of memory where {self.limit >> 20} MiB are allowed, and it cannot be moved to "
+                f"files: {self._trouble}"
+            )
+
+    def _worth_another_try(self) -> bool:
+        """Whether the state has grown since a run could not be written, or enough calls have gone by."""
+        memory = self.memory_bytes
+        self._refused = min(memory if self._refused is None else self._refused, memory)
+        self._skipped += 1
+        return memory >= self._refused + self.limit // SLACK or self._skipped >= PATIENCE
 
     def _write(self, excess: int) -> None:
         """Begin to write the largest runs until `excess` bytes are on their way, and all that merges left in their scratch."""
+        for spine in self._changed:
+            movable = any(self._candidate(run) for run in spine.settled_runs())
+            (self._movable.add if movable else self._movable.discard)(spine)
         under_way = {id(writing.run) for writing in self._writing}
         excess -= sum(writing.run.bytes - writing.run.stored_bytes for writing in self._writing)
         candidates = [
             (spine, run)
-            for spine in self._spines
+            for spine in (self._movable if excess > 0 else self._movable & self._changed)
             for run in spine.settled_runs()
-            if run.bytes >= self._least and not run.named and id(run) not in under_way
+            if self._candidate(run) and id(run) not in under_way
         ]
+        self._changed.clear()
         for spine, run in sorted(candidates, key=lambda candidate: -candidate[1].bytes):
             if excess <= 0 and not run.stored_bytes:
                 continue
             self._writing.append(_Writing(spine, run, self._store.write(columns_of(run))))
             excess -= run.bytes - run.stored_bytes
+
+    def _candidate(self, run: _rows.Run) -> bool:
+        return run.bytes >= self._least and not run.named
 
     def _collect(self, wait: bool) -> None:
         """Put what was written in place of what is in memory."""
@@ -167,9 +250,10 @@ class MemoryLimit:
                 continue
             try:
                 stored = writing.written.result()
-            except OSError:  # the store says so; the answers do not need it
-                self._refused = self.memory_bytes
+            except OSError as error:
+                self._refused, self._trouble = self.memory_bytes, str(error)
                 continue
+            self._trouble = ""
             kept = stored.run
             moved = open_run(writing.spine.layout, kept)
             weakref.finalize(moved, stored.release)

@@ -267,7 +267,7 @@ class Spine:
     Invariant: the sum of the runs is the sum of all inserted deltas. Invariant: no run is empty.
     """
 
-    __slots__ = ("_debt", "_merging", "_runs", "_snapshot", "freed", "layout", "scratch")
+    __slots__ = ("_debt", "_merging", "_runs", "_snapshot", "freed", "layout", "lists", "scratch")
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -279,6 +279,8 @@ class Spine:
         """Bytes of memory of runs that others have taken the place of, ever."""
         self.scratch: Scratch | None = None
         """Where merges too large for memory are made."""
+        self.lists: tuple[set[Spine], ...] = ()
+        """Where it puts itself whenever its snapshot is another one: who keeps sums over many spines looks at those only."""
 
     @property
     def rows(self) -> int:
@@ -352,6 +354,8 @@ class Spine:
     def _set(self, runs: tuple[_rows.Run, ...]) -> None:
         self._runs = runs
         self._snapshot = Snapshot(self.layout, runs)
+        for changed in self.lists:
+            changed.add(self)
 
     def _finish(self, merging: _Merging) -> None:
         self._merging.remove(merging)

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 
 from dataflow import rows
 from dataflow.delta import Delta
-from dataflow.memory import Allocator, MemoryLimit, RunColumns
+from dataflow.memory import Allocator, Ledger, MemoryLimit, RunColumns
 from dataflow.nodes import Export, explain, upstream
 from dataflow.operators.base import NO_ERRORS, Arrangement, Operator, Stopwatch, Types, arrangement_of, combine
 from dataflow.operators.constant import Input
@@ -62,9 +63,10 @@ class View:
         self.key = export.key
         self.sources = sources
         """The numbers of all nodes upstream: their row errors are this view's."""
-        self.index = index
         self._rows: Arrangement = arrangement_of(index)
         self.failed = Spine(Layout((TEXT,), (0,)))
+        self.spines = (self._rows.spine, self.failed)
+        """What readers see of it."""
 
     def snapshot(self) -> Snapshot:
         """The rows as of the last step, indexed by `key`; stays valid, and may be read by any thread."""
@@ -95,6 +97,8 @@ class Dataflow:
             operator = node.spec.build(node.types, tuple(self._operators[source.number] for source in node.inputs))
             self._operators[node.number] = operator
         self._order = tuple(self._operators.items())
+        self._roots = tuple((number, operator) for number, operator in self._order if not operator.inputs)
+        self._numbers = {operator: number for number, operator in self._order}
         arrange_pieces(self._operators.values())
         found = {op.name: op for op in self._operators.values() if isinstance(op, Input)}
         self._inputs: dict[str, Input | None] = {name: found.get(name) for name in inputs}
@@ -106,6 +110,15 @@ class Dataflow:
             )
             for export in exports
         }
+        self._indexed: dict[int, list[str]] = {}
+        self._shown: dict[Spine, list[str]] = {}
+        for export in exports:
+            self._indexed.setdefault(export.node.number, []).append(export.name)
+            for spine in self._views[export.name].spines:
+                self._shown.setdefault(spine, []).append(export.name)
+        self._changed = set(self._shown)
+        for spine in self._shown:
+            spine.lists += (self._changed,)
         self._unchanged = {export.name: Delta.empty(export.node.types) for export in exports}
         self._no_errors = dict.fromkeys(self._views, NO_ERRORS)
         self._restless: dict[Spine, None] = {}
@@ -113,7 +126,8 @@ class Dataflow:
         self._spines = (*dict.fromkeys(spines), *(view.failed for view in self._views.values()))
         self.shape = shape_of(self._operators, ((export.name, export.node.number) for export in exports))
         """A hash of the graph as far as its state depends on it."""
-        self._allocator = Allocator()
+        self._ledger = Ledger(self._spines)
+        self._allocator = Allocator(self._ledger)
         self._limit: MemoryLimit | None = None
         self._broken: str | None = None
         self.steps = 0
@@ -129,12 +143,8 @@ class Dataflow:
         if self._broken is not None:
             raise RuntimeError(f"an earlier step failed ({self._broken}); build the dataflow anew and replay")
         self._put(inputs, errors or {})
-        ran: list[tuple[int, Operator]] = []
         try:
-            for number, operator in self._order:
-                if operator.due:
-                    operator.run(self._stopwatch)
-                    ran.append((number, operator))
+            ran = self._run()
             result = self._collect(ran)
         except BaseException as failure:
             self._broken = f"{type(failure).__name__}: {failure}"
@@ -149,6 +159,12 @@ class Dataflow:
         """The exported view; KeyError if there is none of this name."""
         return self._views[name]
 
+    def changed_views(self) -> set[str]:
+        """The views whose snapshots are others than at the last call, also by merging; at the first call all."""
+        changed = {name for spine in self._changed for name in self._shown[spine]}
+        self._changed.clear()
+        return changed
+
     def maintain(self, fuel_rows: int) -> bool:
         """Merge runs of the state that has changed, moving about `fuel_rows` rows in all; True while there is work left.
 
@@ -161,7 +177,7 @@ class Dataflow:
         if self._limit is not None:
             self._limit.settle()
         if not self._restless and (worked or self._limit is not None):
-            self._allocator.settle(self._spines)
+            self._allocator.settle()
         return bool(self._restless)
 
     def limit_memory(self, limit: MemoryLimit) -> None:
@@ -229,15 +245,31 @@ class Dataflow:
             if (source := self._inputs[name]) is not None and len(delta):
                 source.put_errors(delta)
 
+    def _run(self) -> list[tuple[int, Operator]]:
+        """Run what is due, in topological order. After the first step that is downstream of something without inputs."""
+        ran = []
+        agenda = [number for number, operator in (self._roots if self.steps else self._order) if operator.due]
+        known = set(agenda)
+        while agenda:
+            number = heappop(agenda)
+            operator = self._operators[number]
+            operator.run(self._stopwatch)
+            ran.append((number, operator))
+            for consumer in operator.consumers:
+                if consumer.due and (following := self._numbers[consumer]) not in known:
+                    known.add(following)
+                    heappush(agenda, following)
+        return ran
+
     def _collect(self, ran: Sequence[tuple[int, Operator]]) -> StepResult:
         changes = self._unchanged.copy()
         failures = self._no_errors.copy()
         if ran:
             reported = [(number, operator.errors) for number, operator in ran if len(operator.errors)]
-            for name, view in self._views.items():
-                if len(view.index.delta):
-                    changes[name] = view.index.consolidated()
-                if reported:
-                    failures[name] = view.fail(reported)
-                    self._restless[view.failed] = None
+            for number, operator in ran:
+                if number in self._indexed and len(operator.delta):
+                    changes.update(dict.fromkeys(self._indexed[number], operator.consolidated()))
+            for name, view in self._views.items() if reported else ():
+                failures[name] = view.fail(reported)
+                self._restless[view.failed] = None
         return StepResult(changes, failures)

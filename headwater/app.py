@@ -86,6 +86,7 @@ class Service:
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._runs: RunFiles | None = None
         self._checkpoints: Checkpoints | None = None
+        self._memory: MemoryLimit | None = None
 
     def start(self) -> None:
         """Build every room and start the tick loop. StartError when something of this machine is in the way."""
@@ -164,9 +165,10 @@ class Service:
             reason=str(self.failure) if self.failure is not None else waiting or self._waiting or self.phase,
             sources={name: source.status() for name, source in list(self.sources.items())},
             sinks={name: sink.status() for name, sink in list(self.sinks.items())},
-            operators=self._dataflow.statistics() if self._dataflow is not None else (),
+            operators=self._dataflow.statistics if self._dataflow is not None else list,
             last_tick_wall=loop.last_tick_wall if loop is not None else 0.0,
             ticks=loop.ticks if loop is not None else 0,
+            memory=self._memory.status if self._memory is not None else None,
         )
 
     def _run(self) -> None:
@@ -303,7 +305,8 @@ class Service:
         if limit is not None or folder.exists():
             self._runs = RunFiles(folder)
         if limit is not None and self._runs is not None:
-            dataflow.limit_memory(MemoryLimit(self._runs, limit))
+            self._memory = MemoryLimit(self._runs, limit)
+            dataflow.limit_memory(self._memory)
 
     def _plan(self, planned: PlannedViews, schemas: Mapping[str, Schema]) -> Dataflow:
         upserts = {

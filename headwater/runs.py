@@ -2,8 +2,9 @@
 
 One Arrow IPC file for each run under `state/runs`, mapped back into memory, where the system keeps of it what is read and what
 there is room for. Always true: a file never changes once it has its name; it is removed when its run is no longer part of the
-state, while readers that still map it go on; a full disk keeps the run in memory. The files are scratch: state is derived from the
-topics at every start, so all of them are swept then, and none is synced.
+state, while readers that still map it go on; a full disk keeps the run in memory. The files are scratch: all of them are swept at
+every start, and none is synced. A file counts only once it was read back and is what was written (size, checksum, rows); a
+damaged one is named and its run stays in memory. From then on the file system is trusted, as memory is.
 Deliberately unknown: what the columns mean, which runs are chosen and when (`dataflow.memory`).
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -62,7 +64,7 @@ class RunFiles:
             try:
                 os.posix_fallocate(file.fileno(), 0, nbytes)
             except OSError as error:
-                self._say(error)
+                self._refused(error, nbytes)
                 yield None
             else:
                 yield file.fileno()
@@ -75,21 +77,32 @@ class RunFiles:
 
     def _write(self, path: Path, run: RunColumns) -> StoredRun:
         try:
-            runfile.write(path, run, durable=False)
-            stored = runfile.read(path, len(run.columns))
-        except OSError as error:
+            written = runfile.write(path, run, durable=False)
+            stored = runfile.read(path, len(run.columns), written)
+        except (OSError, runfile.DamagedRunError) as error:
             path.unlink(missing_ok=True)
-            self._say(error)
-            raise
+            wanted = sum(column.nbytes for column in (*run.columns, run.hashes, run.seconds))
+            raise self._refused(error, wanted) from error
         self._full = False
         return RunFile(path, stored)
 
-    def _say(self, error: OSError) -> None:
-        """Once until a run can be written again."""
+    def _refused(self, error: Exception, wanted: int) -> OSError:
+        """The error with what was wanted and what there is; logged once until a run can be written again."""
+        reason = f"{self.folder} cannot take {_mebibytes(wanted)} ({_free(self.folder)}): {error}"
         if not self._full:
             self._full = True
             log.warning(
-                "state stays in memory above the limit: the folder of runs cannot be written; make room there",
-                folder=str(self.folder),
-                reason=str(error),
+                "state stays in memory above the limit; make room for its files or raise `memory`", reason=reason
             )
+        return OSError(reason)
+
+
+def _free(folder: Path) -> str:
+    try:
+        return f"{_mebibytes(shutil.disk_usage(folder).free)} free"
+    except OSError as error:
+        return f"free space unknown, {error.strerror}"
+
+
+def _mebibytes(nbytes: int) -> str:
+    return f"{nbytes / (1 << 20):.1f} MiB"

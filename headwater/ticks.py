@@ -17,6 +17,7 @@ from contextlib import suppress
 
 import structlog
 
+from dataflow.memory import NoRoomError
 from dataflow.spine import Snapshot
 from headwater.checkpoint import CheckpointError, Cut
 from headwater.errors import StateError
@@ -88,6 +89,7 @@ class TickLoop:
         self._ends = {name: dict(ends) for name, ends in self._bound.items()}
         self._saved_at = self._clock.monotonic()
         self._unmerged = True
+        self._shown: dict[str, PublishedView] = {}
         self.waiting: dict[str, str] = {}
         """Sources whose past is not in the views, with the reason, as of the last publication."""
         self.phase = "starting"
@@ -224,7 +226,7 @@ class TickLoop:
             if taken := source.take(MICROSTEP_ROWS, until):
                 self._collect(seen, {name: taken})
                 self._step({name: taken}, pending)
-                self._rooms.dataflow.maintain(LEAST_FUEL + FUEL_PER_ROW * taken.records)
+                self._maintain(LEAST_FUEL + FUEL_PER_ROW * taken.records)
             elif (status := source.status()).state == "halted":
                 self._unusable[name] = status.reason
                 return
@@ -252,7 +254,7 @@ class TickLoop:
             if taken:
                 self._collect(ranges, taken)
                 self._step(taken, pending)
-                self._rooms.dataflow.maintain(LEAST_FUEL + FUEL_PER_ROW * sum(t.records for t in taken.values()))
+                self._maintain(LEAST_FUEL + FUEL_PER_ROW * sum(t.records for t in taken.values()))
             elif open_sources:
                 self._pause(0.05)
             else:
@@ -281,7 +283,7 @@ class TickLoop:
         started = self._clock.monotonic()
         while not self._stop.is_set():
             while self._unmerged and not (self._wake.is_set() or self._stop.is_set()):
-                self._unmerged = self._rooms.dataflow.maintain(LEAST_FUEL)
+                self._unmerged = self._maintain(LEAST_FUEL)
             self._wake.wait(max(0.0, started + HEARTBEAT - self._clock.monotonic()))
             if self._stop.is_set():
                 break
@@ -303,7 +305,7 @@ class TickLoop:
         self._settle(self._rooms.sources.keys() - self._in_views - self._unusable.keys())
         self._complete(appended, pending)
         rows = sum(part.records for part in taken.values())
-        self._unmerged = self._rooms.dataflow.maintain(LEAST_FUEL + FUEL_PER_ROW * rows)
+        self._unmerged = self._maintain(LEAST_FUEL + FUEL_PER_ROW * rows)
         self._save()
         self._rooms.metrics.observe_tick(self._clock.monotonic() - started, rows)
 
@@ -384,21 +386,29 @@ class TickLoop:
         self.last_tick_wall = time.time()
 
     def _publish(self, time_: int) -> None:
-        blocked = self.waiting = self._blocked()
-        views = {}
-        for name, sources in self._rooms.dependencies.items():
-            view = self._rooms.dataflow.view(name)
-            reasons = [f"source {source}: {blocked[source]}" for source in sorted(sources & blocked.keys())]
-            views[name] = PublishedView(
-                name=name,
-                schema=view.schema,
-                key=view.key,
-                rows=view.snapshot(),
-                errors=view.errors(),
-                state="hydrating" if reasons else "ready",
-                reason="; ".join(reasons),
-            )
-        self._rooms.publication.publish(Published(time_, views))
+        """Make a time visible: the views that it changed are shown anew, all others as they are shown already."""
+        blocked = self._blocked()
+        changed = self._rooms.dataflow.changed_views()
+        if blocked != self.waiting or not self._shown:
+            changed = set(self._rooms.dependencies)
+        self.waiting = blocked
+        if changed:
+            self._shown = self._shown | {name: self._show(name, blocked) for name in changed}
+        self._rooms.publication.publish(Published(time_, self._shown))
+
+    def _show(self, name: str, blocked: Mapping[str, str]) -> PublishedView:
+        view = self._rooms.dataflow.view(name)
+        sources = self._rooms.dependencies[name]
+        reasons = [f"source {source}: {blocked[source]}" for source in sorted(sources & blocked.keys())]
+        return PublishedView(
+            name=name,
+            schema=view.schema,
+            key=view.key,
+            rows=view.snapshot(),
+            errors=view.errors(),
+            state="hydrating" if reasons else "ready",
+            reason="; ".join(reasons),
+        )
 
     def _blocked(self) -> dict[str, str]:
         """Sources whose past is not in the views, with the reason: unusable ones, and topics that do not exist yet."""
@@ -427,6 +437,13 @@ class TickLoop:
                 if sink.full:
                     self._behind[name] = self._rooms.dataflow.view(view).snapshot()
                     log.warning("sink is full: changes of its view are added up until it has room", sink=name)
+
+    def _maintain(self, fuel_rows: int) -> bool:
+        """Merge and keep to the memory limit; whether work is left. StateError when the state has room nowhere."""
+        try:
+            return self._rooms.dataflow.maintain(fuel_rows)
+        except NoRoomError as error:
+            raise StateError(f"{error}: make room there or raise `memory`, then start again") from error
 
     def _pause(self, seconds: float) -> None:
         self._wake.wait(seconds)

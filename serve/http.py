@@ -101,12 +101,19 @@ class _Rest:
     async def ready(self, _: Request) -> Response:
         """200 when every view answers; else 503 with the reason of each source and sink."""
         status = self._status()
-        body = {
+        body: dict[str, Any] = {
             "ready": status.ready,
             "reason": None if status.ready else status.reason or None,
             "sources": {n: {"state": s.state, "reason": s.reason or None} for n, s in status.sources.items()},
             "sinks": {n: {"state": s.state, "reason": s.reason or None} for n, s in status.sinks.items()},
         }
+        if (memory := status.memory) is not None:
+            body["memory"] = {
+                "state": "above the limit" if memory.trouble else "ok",
+                "reason": memory.trouble or None,
+                "limit_bytes": memory.limit,
+                "state_bytes": memory.state_bytes,
+            }
         return JSONResponse(body, 200 if status.ready else 503, {"cache-control": "no-store"})
 
     async def show_metrics(self, request: Request) -> Response:

@@ -32,6 +32,9 @@ GAUGES = {
     "view_hydrated": ("1 when the view holds the whole past of its sources", ("view",)),
     "view_errors": ("rows that could not be computed; see /views/{view}/errors", ("view",)),
     "view_freshness_seconds": ("time since the last complete tick", ("view",)),
+    "memory_limit_bytes": ("bytes of state that may be in memory, where `memory` limits it", ()),
+    "memory_state_bytes": ("bytes of state in memory, where `memory` limits it", ()),
+    "memory_trouble": ("1 while state above the limit cannot be moved to files; /readyz says why", ()),
     "operator_state_rows": ("rows that the operator holds", ("view", "operator", "node")),
     "operator_state_bytes": (
         "bytes of state that the operator holds, in memory and in files",
@@ -102,6 +105,10 @@ class Metrics(Collector):
             for name, (text, labels) in COUNTERS.items()
         }
         families["ready"].add_metric([], float(status.ready))
+        if status.memory is not None:
+            families["memory_limit_bytes"].add_metric([], status.memory.limit)
+            families["memory_state_bytes"].add_metric([], status.memory.state_bytes)
+            families["memory_trouble"].add_metric([], float(bool(status.memory.trouble)))
         self._sources(status, families)
         self._views(status, families)
         self._operators(status, families)
@@ -137,7 +144,7 @@ class Metrics(Collector):
 
     @staticmethod
     def _operators(status: ServiceStatus, families: dict[str, GaugeMetricFamily | CounterMetricFamily]) -> None:
-        for operator in status.operators:
+        for operator in status.operators():
             labels = [operator.view or "", operator.operator, str(operator.node)]
             families["operator_seconds"].add_metric(labels, operator.seconds)
             families["operator_rows_in"].add_metric(labels, operator.rows_in)

@@ -95,10 +95,22 @@ class OperatorStatus(Protocol):
     def state_file_bytes(self) -> int: ...
 
 
+class MemoryStatus(Protocol):
+    """How much of the state is in memory, and the limit, in bytes; `trouble` says why it cannot be moved to files."""
+
+    @property
+    def limit(self) -> int: ...
+    @property
+    def state_bytes(self) -> int: ...
+    @property
+    def trouble(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
     """The whole service. `ready`: every view answers; `reason`: why not, or what it is doing.
 
+    operators: gives those of now; a call looks at each of them. memory: None where there is no limit.
     last_tick_wall: wall clock of the last complete tick, in seconds since 1970; 0 before the first. ticks: how many so far.
     """
 
@@ -106,9 +118,10 @@ class ServiceStatus:
     reason: str
     sources: Mapping[str, SourceStatus]
     sinks: Mapping[str, SinkStatus]
-    operators: Sequence[OperatorStatus]
+    operators: Callable[[], Sequence[OperatorStatus]]
     last_tick_wall: float
     ticks: int
+    memory: MemoryStatus | None = None
 
 
 StatusSource = Callable[[], ServiceStatus]

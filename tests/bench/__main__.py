@@ -13,24 +13,25 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tests.bench import broker, decoders, end_to_end, report, restart, store
+from tests.bench import broker, decoders, end_to_end, idle, report, restart, store
 from tests.bench.pinned import pinned
 from tests.bench.profile import profile
 from tests.bench.workloads import WORKLOADS
 
 PARTS: dict[str, Callable[[], object]] = {
+    "idle": idle.main,
     "end_to_end": lambda: end_to_end.main(set()),
     "broker": broker.main,
     "decoders": decoders.main,
     "restart": restart.main,
 }
-"""What is measured besides the workloads, only when it is named."""
+"""What is measured besides the workloads: `idle` with all of them, the others only when they are named."""
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("tests.bench", description=__doc__)
     parser.add_argument(
-        "workloads", nargs="*", help=f"of {', '.join(WORKLOADS)}, {', '.join(PARTS)} (default: the workloads)"
+        "workloads", nargs="*", help=f"of {', '.join(WORKLOADS)}, {', '.join(PARTS)} (default: the workloads and idle)"
     )
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--tick", type=int, default=1_000, help="events per tick")
@@ -75,7 +76,7 @@ def main() -> None:
         peers = run_all(names, arguments.events, arguments.tick, arguments.runs)
     if names:
         report.write(measured, peers, arguments.publish)
-    for part in PARTS.keys() & set(arguments.workloads):
+    for part in [part for part in PARTS if part in (arguments.workloads or ("idle",))]:
         PARTS[part]()
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -21,9 +21,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dataflow.delta import Delta
-from dataflow.memory import MemoryLimit, RunColumns, StoredRun, columns_of, open_run
+from dataflow.memory import (
+    PATIENCE,
+    MemoryLimit,
+    MemoryStatus,
+    NoRoomError,
+    RunColumns,
+    StoredRun,
+    columns_of,
+    open_run,
+)
 from dataflow.spine import Layout, Spine
 from dataflow.types import BIGINT, TEXT
+from headwater import runfile
 from headwater.runs import RunFiles
 from tests.dataflow import twins
 from tests.dataflow.test_spine import histories
@@ -95,14 +105,12 @@ def test_the_largest_runs_move_until_the_rest_fits(files: RunFiles) -> None:
     sizes = sorted(run.nbytes for run in spine.snapshot().runs)
     limit = MemoryLimit(files, sizes[0] + sizes[1] + 30_000, least_bytes=1)
     limit.watch([spine])
-    limit.settle()
-    while limit.memory_bytes > limit.limit:
-        time.sleep(0.01)
-        limit.settle()
+    limit.settle(wait=True)
     assert len(names(files)) == 1
     assert spine.snapshot().file_bytes == pytest.approx(sizes[2], rel=0.05)
     assert limit.memory_bytes <= limit.limit
-    limit.settle()
+    assert limit.status == MemoryStatus(limit.limit, limit.memory_bytes)
+    limit.settle(wait=True)
     assert len(names(files)) == 1, "nothing more has to move"
 
 
@@ -172,22 +180,72 @@ def test_a_merge_larger_than_memory_is_made_in_a_file(files: RunFiles) -> None:
     watched.close()
 
 
-def test_a_store_that_fails_costs_memory_only(files: RunFiles, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_store_that_fails_costs_memory_and_says_so(files: RunFiles, capsys: pytest.CaptureFixture[str]) -> None:
     spine = Spine(Layout((BIGINT, TEXT), (0,)))
-    limit = MemoryLimit(files, 10_000, least_bytes=1)
+    spine.insert(text_rows(0, 20_000))
+    limit = MemoryLimit(files, spine.nbytes * 5 // 6, least_bytes=1)
     limit.watch([spine])
     shutil.rmtree(files.folder)
-    for begin in range(0, 40_000, 10_000):
-        spine.insert(text_rows(begin, begin + 10_000))
-        limit.settle()
+    for _ in range(3):
+        limit.settle(wait=True)
     assert spine.snapshot().file_bytes == 0
-    assert capsys.readouterr().out.count("cannot be written") == 1
+    assert re.search(
+        r"runs cannot take 0\.\d MiB \(free space unknown, No such file or directory\): ", limit.status.trouble
+    )
+    assert limit.status.state_bytes == spine.nbytes
+    assert capsys.readouterr().out.count("cannot take") == 1
     files.folder.mkdir()
-    spine.insert(text_rows(40_000, 60_000))
+    for _ in range(PATIENCE):
+        limit.settle()
+    limit.settle(wait=True)
+    assert spine.snapshot().file_bytes > 0, "it is tried again"
+    assert limit.status.trouble == ""
+    assert len(spine.snapshot().rows()) == 20_000
+
+
+def test_far_above_the_limit_a_store_that_fails_is_an_error(files: RunFiles) -> None:
+    spine = Spine(Layout((BIGINT, TEXT), (0,)))
+    limit = MemoryLimit(files, 2 << 20, least_bytes=1)
+    limit.watch([spine])
+    shutil.rmtree(files.folder)
+    wanted = (
+        r"state takes 3 MiB of memory where 2 MiB are allowed, and it cannot be moved to files: .*runs cannot take \d"
+    )
+    for begin in range(0, 60_000, 10_000):
+        spine.insert(text_rows(begin, begin + 10_000))
+        limit.settle(wait=True)
+    assert limit.status.trouble, "a little above it is none"
+    spine.insert(text_rows(60_000, 90_000))
+    with pytest.raises(NoRoomError, match=wanted):
+        limit.settle()
+    assert len(spine.snapshot().rows()) == 90_000, "and the state is whole"
+    files.folder.mkdir()
     limit.settle()
-    assert spine.snapshot().file_bytes > 0, "it is tried again when memory has grown"
-    merge_all(spine)
-    assert len(spine.snapshot().rows()) == 60_000
+    assert not limit.status.trouble
+    assert spine.snapshot().file_bytes > 0
+
+
+def test_a_damaged_file_is_named_and_never_read(files: RunFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = runfile.write
+
+    def damage(path: Path, run: RunColumns, durable: bool) -> runfile.Written:
+        written = write(path, run, durable)
+        with path.open("r+b") as file:
+            file.seek(written.bytes // 2)
+            byte = file.read(1)[0]
+            file.seek(written.bytes // 2)
+            file.write(bytes([byte ^ 0x10]))
+        return written
+
+    monkeypatch.setattr(runfile, "write", damage)
+    spine = Spine(Layout((BIGINT, TEXT), (0,)))
+    spine.insert(text_rows(0, 20_000))
+    limit = MemoryLimit(files, spine.nbytes - 1, least_bytes=1)
+    limit.watch([spine])
+    limit.settle(wait=True)
+    assert re.search(r"00000001\.arrow has the checksum \w{8}, and what was written has \w{8}", limit.status.trouble)
+    assert (spine.snapshot().file_bytes, names(files)) == (0, set())
+    assert len(spine.snapshot().rows()) == 20_000
 
 
 def test_a_run_that_is_gone_when_its_file_is_there_leaves_no_file(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from dataflow.memory import RunColumns
 from headwater import runfile
 from headwater.checkpoint import HEADER, Checkpoints
 from headwater.runfile import DamagedRunError
-from tests.headwater.test_ticks import House, running
+from tests.headwater.house import House, running
 
 
 def house(folder: Path, *views: str) -> House:

@@ -98,6 +98,13 @@ class Sink:
 
 
 @dataclass(frozen=True)
+class Memory:
+    limit: int = 1000
+    state_bytes: int = 900
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
 class Operator:
     node: int = 3
     operator: str = "join"
@@ -116,7 +123,9 @@ class House:
 
     publication: Publication = field(default_factory=Publication)
     status: ServiceStatus = field(
-        default_factory=lambda: ServiceStatus(True, "", {"orders": Source()}, {"out": Sink()}, [Operator()], 1e9, 42)
+        default_factory=lambda: ServiceStatus(
+            True, "", {"orders": Source()}, {"out": Sink()}, lambda: [Operator()], 1e9, 42, Memory()
+        )
     )
     app: App = field(init=False)
     metrics: Metrics = field(init=False)

@@ -34,7 +34,7 @@ from dataflow.types import (
 )
 from serve.answers import MAX_LIMIT
 from serve.status import ServiceStatus
-from tests.serve.published import TIME, Diff, House, Source, view
+from tests.serve.published import TIME, Diff, House, Memory, Source, view
 
 MONEY = ColumnType.parse("numeric(12,2)")
 REVENUE = view(
@@ -239,7 +239,7 @@ class TestStates:
 
     def test_nothing_published_yet(self) -> None:
         house = House()
-        house.status = ServiceStatus(False, "hydrating", {}, {}, [], 0.0, 0)
+        house.status = ServiceStatus(False, "hydrating", {}, {}, list, 0.0, 0)
         for path in ("/views", "/views/revenue", "/views/revenue/ada", "/views/revenue/errors"):
             refused = error(house, path, 503)
             assert (refused["code"], refused["detail"]) == ("57P03", "hydrating")
@@ -357,8 +357,23 @@ class TestHealth:
 
     def test_not_ready_says_why(self, house: House) -> None:
         waiting = {"orders": Source("waiting", "topic orders does not exist")}
-        house.status = ServiceStatus(False, "hydrating", waiting, {}, [], 0.0, 0)
+        house.status = ServiceStatus(False, "hydrating", waiting, {}, list, 0.0, 0)
         status, body = house.get("/readyz")
         assert status == 503
         assert body["reason"] == "hydrating"
         assert body["sources"] == {"orders": {"state": "waiting", "reason": "topic orders does not exist"}}
+
+    def test_memory_above_its_limit_is_ready_and_says_why(self, house: House) -> None:
+        within = {"state": "ok", "reason": None, "limit_bytes": 1000, "state_bytes": 900}
+        assert house.get("/readyz")[1]["memory"] == within
+        house.status = replace(house.status, memory=Memory(state_bytes=1100, trouble="state/runs cannot take 1.0 MiB"))
+        status, body = house.get("/readyz")
+        assert status == 200
+        assert body["memory"] == {
+            "state": "above the limit",
+            "reason": "state/runs cannot take 1.0 MiB",
+            "limit_bytes": 1000,
+            "state_bytes": 1100,
+        }
+        house.status = replace(house.status, memory=None)
+        assert "memory" not in house.get("/readyz")[1]

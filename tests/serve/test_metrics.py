@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from serve.metrics import COUNTERS, GAUGES
 from serve.status import ServiceStatus
-from tests.serve.published import House, Operator, Partition, Sink, Source
+from tests.serve.published import House, Memory, Operator, Partition, Sink, Source
 from tests.serve.test_http import REVENUE
 
 
@@ -28,7 +28,8 @@ def house() -> House:
     made.publish(REVENUE)
     made.status = ServiceStatus(
         True, "", {"orders": Source(partitions={0: Partition(90, 10, 100), 1: Partition(0, 40, 50), 2: Partition(-1, -1, -1)})},
-        {"out": Sink()}, [Operator(), Operator(node=4, view=None)], time.time() - 3, 42,
+        {"out": Sink()}, lambda: [Operator(), Operator(node=4, view=None)], time.time() - 3, 42,
+        Memory(state_bytes=1100, trouble="no space"),
     )  # fmt: skip
     return made
 
@@ -52,6 +53,9 @@ def test_values(house: House) -> None:
     assert found["headwater_operator_seconds_total", ("3", "join", "revenue")] == 0.5
     assert found["headwater_operator_state_bytes", ("", "4", "join")] == 400
     assert found["headwater_operator_state_file_bytes", ("", "4", "join")] == 300
+    assert found["headwater_memory_limit_bytes", ()] == 1000
+    assert found["headwater_memory_state_bytes", ()] == 1100
+    assert found["headwater_memory_trouble", ()] == 1
     assert found["headwater_sink_frontier_lag_seconds", ("out",)] == 1.5
     assert found["headwater_sink_state", ("out", "running")] == 1
     assert found["headwater_sink_aborted_total", ("out",)] == 1
@@ -70,7 +74,7 @@ def test_every_family_has_samples_and_help(house: House) -> None:
 
 def test_before_the_first_tick() -> None:
     house = House()
-    house.status = ServiceStatus(False, "hydrating", {}, {"out": Sink(frontier=None)}, [], 0.0, 0)
+    house.status = ServiceStatus(False, "hydrating", {}, {"out": Sink(frontier=None)}, list, 0.0, 0)
     found = samples(house)
     assert found["headwater_ready", ()] == 0
     assert not any(name.startswith(("headwater_view_", "headwater_sink_frontier")) for name, _ in found)

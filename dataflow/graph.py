@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from dataflow.delta import Delta, Diffs
-from dataflow.expression import Expression
+from dataflow.expression import Expression, TableExpression
 from dataflow.nodes import Export, Node
 from dataflow.operators.aggregates import EXTREMES, Aggregate, check_aggregate
 from dataflow.operators.append import AppendDistinctSpec, AppendTopKSpec
@@ -22,6 +22,7 @@ from dataflow.operators.arrange import ArrangeSpec
 from dataflow.operators.base import Spec, Stopwatch, Types, names
 from dataflow.operators.constant import ConstantSpec, InputSpec
 from dataflow.operators.distinct import DistinctSpec
+from dataflow.operators.flatmap import FlatMapSpec
 from dataflow.operators.join import JoinSpec
 from dataflow.operators.linear import LinearSpec
 from dataflow.operators.outer import Null
@@ -90,6 +91,21 @@ class GraphBuilder:
         if not predicates and tuple(outputs) == tuple(range(len(node.types))) and tuple(types) == node.types:
             return node
         return self._add(LinearSpec(tuple(predicates), tuple(outputs)), (node,), tuple(types))
+
+    def flat_map(
+        self,
+        node: Node,
+        functions: Sequence[TableExpression],
+        types: Sequence[ColumnType],
+        ordinality: bool = False,
+        keeps: bool = False,
+    ) -> Node:
+        """Each row beside the rows that table functions make of it, place by place; `types` are those of their columns.
+
+        ordinality: a last column, a bigint, has the place. keeps: a row of which none is made stays, with NULLs.
+        """
+        types = (*node.types, *types, *((BIGINT,) if ordinality else ()))
+        return self._add(FlatMapSpec(tuple(functions), ordinality, keeps), (node,), types)
 
     def join(
         self, left: Node, right: Node, left_key: Sequence[int], right_key: Sequence[int], nulls_match: bool = False

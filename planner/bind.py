@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from dataflow.types import BOOLEAN, TEXT, ColumnType
-from planner import bind_row, bind_subquery, functions
+from planner import bind_row, bind_subquery, bind_table, functions
 from planner.aggregates import Aggregates, aggregate_of, grouping_of
 from planner.bind_condition import between, connective, escape, in_list, is_test, like, negation
 from planner.functions import FunctionError
+from planner.functions.tables import TABLE_FUNCTIONS
 from planner.literals import Untyped, interval, number, string, typed_literal
 from planner.names import TRIMS, written_type
 from planner.parse import Text
@@ -246,6 +247,8 @@ def _anonymous(binder: Binder, node: exp.Expr) -> Bound:
         return aggregate_of(binder, node, name, None)
     if name == "grouping":
         return grouping_of(binder, node)
+    if name in TABLE_FUNCTIONS:
+        return bind_table.in_list(binder, node, name)
     return binder.call(node, name, [binder.bind(arg) for arg in node.expressions])
 
 

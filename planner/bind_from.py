@@ -10,14 +10,16 @@ from dataclasses import replace
 
 from sqlglot import exp
 
+from planner import bind_table
 from planner.bind_join import bind_join, join_kind
+from planner.bind_table import is_call
 from planner.catalog import CatalogError, spelling, suggest
 from planner.decorrelate import outer_columns
 from planner.errors import SqlError
 from planner.lateral import joined
 from planner.parse import Text, start
 from planner.plan import Constant, Get
-from planner.refusals import CLOCKS, hint_for, wording
+from planner.refusals import hint_for, wording
 from planner.relation import Columns, Environment, From, Relation
 from planner.scope import Scope, scope_of
 
@@ -82,6 +84,8 @@ def _table(node: exp.Expr, env: Environment) -> From:
             shown = scope_of(alias, "", _renamed(columns, node.args["alias"], alias, text))
             inner = replace(inner, scope=shown.at([f.index for f in fields]))
         return _nested(inner, node, env)
+    if is_call(node):
+        return _nested(_call(node, env), node, env)
     if isinstance(node, exp.Subquery | exp.Values | exp.Lateral):
         return _nested(_subquery(node, env), node, env)
     if not isinstance(node, exp.Table):
@@ -98,13 +102,22 @@ def _nested(bound: From, node: exp.Expr, env: Environment) -> From:
     return bound
 
 
+def _call(node: exp.Expr, env: Environment) -> From:
+    """Table functions, which may always refer to the items on their left."""
+    alias = node.args.get("alias")
+    name = _alias(alias, env.text)
+    relation, default = bind_table.in_from(node, name, env.lateral())
+    shown = name or default
+    scope = scope_of(shown, "", _renamed(relation.columns, alias, shown, env.text))
+    value = frozenset({shown} if len(relation.columns) == 1 else ())
+    return From((relation.plan,), (), replace(scope, values=value))
+
+
 def _subquery(node: exp.Expr, env: Environment) -> From:
     inside = env.alone()
     if isinstance(node, exp.Lateral):
         env.text.only(node, "this", "alias")
         inside = env.lateral()
-        if not isinstance(node.this, exp.Subquery):
-            raise env.text.unsupported(node)
         env.text.only(node.this, "this")
         query: exp.Expr = node.this.this
     elif isinstance(node, exp.Values):
@@ -125,8 +138,7 @@ def _subquery(node: exp.Expr, env: Environment) -> From:
 def _named(node: exp.Table, env: Environment) -> From:
     text = env.text
     if not isinstance(node.this, exp.Identifier):
-        name = node.this.name.lower() if isinstance(node.this, exp.Anonymous) else ""
-        raise text.unsupported(node, f"{name}() in FROM" if name else None, CLOCKS.get(name))
+        raise text.unsupported(node)
     name = spelling(node.this)
     alias = node.args.get("alias")
     shown = _alias(alias, text) or name

@@ -18,6 +18,7 @@ from planner.bind import Binder, Bound
 from planner.bind_from import bind_from, rename, unique_names
 from planner.bind_group import NO_GROUPS, Items, group_keys, grouped, nullable
 from planner.bind_order import CLAUSES, EVERYTHING, Cut, bind_cut, cut_rows
+from planner.bind_table import listed
 from planner.catalog import Catalog, spelling
 from planner.errors import PlanErrors, SqlError
 from planner.functions import FunctionError
@@ -75,8 +76,8 @@ class _Parts:
             self.binder.settle(output, node) if type_ is None else self.binder.cast(output, type_, node)
             for output, type_, node in zip(self.outputs, wanted, self.nodes, strict=True)
         )
-        below, listed = attached(self.input, scalars + self.cut.extras)
-        plan = cut_rows(Project(below, listed), len(scalars), self.cut, self.distinct, self.binder.text)
+        below, outputs = listed(*attached(self.input, scalars + self.cut.extras), self.binder)
+        plan = cut_rows(Project(below, outputs), len(scalars), self.cut, self.distinct, self.binder.text)
         types = (scalar.type for scalar in scalars)
         return Relation(plan, tuple(zip(self.names, types, self.nullable, strict=True)))
 

@@ -23,7 +23,19 @@ from planner.functions.conversion import cast_kernel
 from planner.functions.logic import first_errors
 from planner.functions.registry import Implementation, Kernel, Operand, Site
 from planner.functions.types import FunctionError, type_name
-from planner.scalar import Call, Case, Cast, ColumnRef, Grouping, Literal, OuterRef, RowNumber, Scalar, Subquery
+from planner.scalar import (
+    Call,
+    Case,
+    Cast,
+    ColumnRef,
+    Grouping,
+    Literal,
+    OuterRef,
+    RowNumber,
+    Scalar,
+    Subquery,
+    TableValue,
+)
 
 Columns = tuple[pa.Array, ...]
 Run = Callable[[Columns, int], tuple[Any, Any]]
@@ -92,7 +104,7 @@ def _compile(scalar: Scalar) -> _Node:
             return _call(scalar)
         case Case():
             return _case(scalar)
-        case RowNumber() | OuterRef() | Grouping() | Subquery():
+        case RowNumber() | OuterRef() | Grouping() | TableValue() | Subquery():
             raise ValueError(f"{scalar} reached compilation; this is a planner mistake")
 
 

@@ -19,6 +19,7 @@ from planner.plan import (
     Constant,
     Distinct,
     Filter,
+    FlatMap,
     Get,
     Join,
     Negate,
@@ -139,6 +140,9 @@ class Dependent:
                 group = (*range(self.width), *(column + self.width for column in plan.group))
                 order = tuple(replace(term, column=term.column + self.width) for term in plan.order)
                 return replace(plan, input=self.over(plan.input), group=group, order=order)
+            case FlatMap():
+                calls = tuple(replace(c, args=tuple(map(self._moved, c.args))) for c in plan.calls)
+                return replace(plan, input=self.over(plan.input), calls=calls)
             case Single():
                 return Single(self.over(plan.input), plan.keys + self.width)
             case Distinct() | Positive() | Negate() | Union():

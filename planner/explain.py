@@ -11,6 +11,7 @@ from planner.plan import (
     Constant,
     Distinct,
     Filter,
+    FlatMap,
     Get,
     Join,
     Negate,
@@ -61,6 +62,10 @@ def _line(plan: Plan) -> str:
             return f"Reduce {', '.join(map(str, plan.aggregates))}{keys}".replace("Reduce  by", "Reduce by")
         case TopK():
             return _top_k(plan)
+        case FlatMap():
+            calls = ", ".join(map(str, plan.calls))
+            more = (" with ordinality" if plan.ordinality else "") + (" or NULLs" if plan.keeps else "")
+            return f"FlatMap {calls}{more}"
         case Single():
             return "Single" + (f" by {', '.join(f'#{i}' for i in range(plan.keys))}" if plan.keys else "")
         case Distinct() | Positive() | Negate() | Union():

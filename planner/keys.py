@@ -13,6 +13,7 @@ from planner.plan import (
     Constant,
     Distinct,
     Filter,
+    FlatMap,
     Get,
     Join,
     Negate,
@@ -55,6 +56,9 @@ def keys_of(plan: Plan, known: Mapping[str, frozenset[Key]]) -> frozenset[Key]:
             return _outer_joined(plan, known)
         case SemiJoin():
             return keys_of(plan.left, known)
+        case FlatMap():
+            place = Key([len(plan.types) - 1])
+            return _least(key | place for key in keys_of(plan.input, known)) if plan.ordinality else frozenset()
         case TopK():
             return _first_rows(plan, keys_of(plan.input, known))
         case Single():

@@ -17,6 +17,7 @@ from dataflow.expression import Evaluated, Expression
 from dataflow.graph import Aggregate, GraphBuilder, Node
 from dataflow.types import BIGINT, ColumnType
 from planner.compile import compile_scalar
+from planner.compile_table import compile_call
 from planner.keys import Key, keys_of, partner_columns
 from planner.monotonic import append_only
 from planner.plan import (
@@ -24,6 +25,7 @@ from planner.plan import (
     Constant,
     Distinct,
     Filter,
+    FlatMap,
     Get,
     Join,
     Negate,
@@ -104,6 +106,10 @@ class Lowering:
                 return self._semi_join(plan)
             case Reduce():
                 return self._reduce(plan)
+            case FlatMap():
+                calls = [compile_call(call) for call in plan.calls]
+                types = [type_ for call in plan.calls for type_ in call.types]
+                return self._builder.flat_map(self.lower(plan.input), calls, types, plan.ordinality, plan.keeps)
             case TopK():
                 below = self.lower(plan.input)
                 grows = self._grows(plan.input)

@@ -10,7 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from planner.plan import Constant, Distinct, Filter, Get, Join, Plan, Positive, Project, Reduce, SemiJoin, Union
+from planner.plan import (
+    Constant,
+    Distinct,
+    Filter,
+    FlatMap,
+    Get,
+    Join,
+    Plan,
+    Positive,
+    Project,
+    Reduce,
+    SemiJoin,
+    Union,
+)
 from planner.plans import inputs
 
 
@@ -26,7 +39,7 @@ def append_only(plan: Plan, known: Collection[str]) -> bool:
         case Reduce():
             # With aggregates a group's row is replaced; without any it is the group's key, which stays.
             return bool(plan.keys) and not plan.aggregates and append_only(plan.input, known)
-        case Filter() | Project() | Join() | SemiJoin() | Distinct() | Positive() | Union():
+        case Filter() | Project() | FlatMap() | Join() | SemiJoin() | Distinct() | Positive() | Union():
             return all(append_only(below, known) for below in inputs(plan))
         case _:
             return False

@@ -218,6 +218,37 @@ class Reduce:
 
 
 @dataclass(frozen=True, slots=True)
+class TableCall:
+    """A call of a table function, which makes rows of `types` of one row."""
+
+    function: str
+    args: tuple[Scalar, ...]
+    types: Types
+
+    def __str__(self) -> str:
+        return f"{self.function}({', '.join(map(str, self.args))})"
+
+
+@dataclass(frozen=True, slots=True)
+class FlatMap:
+    """Each row beside the rows that the calls make of it, place by place, NULL where a call has ended before the longest.
+
+    ordinality: a last column has the place, from 1. keeps: a row of which no row is made stays once, with NULLs.
+    """
+
+    input: Plan
+    calls: tuple[TableCall, ...]
+    ordinality: bool = False
+    keeps: bool = False
+
+    @property
+    def types(self) -> Types:
+        """Types of the rows, of the calls' columns, then of the place."""
+        made = tuple(type_ for call in self.calls for type_ in call.types)
+        return (*self.input.types, *made, *((BIGINT,) if self.ordinality else ()))
+
+
+@dataclass(frozen=True, slots=True)
 class Distinct:
     """Each row whose count is above zero, once."""
 
@@ -263,6 +294,7 @@ Plan = (
     | SemiJoin
     | Reduce
     | TopK
+    | FlatMap
     | Distinct
     | Positive
     | Single

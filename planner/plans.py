@@ -12,6 +12,7 @@ from planner.plan import (
     Constant,
     Distinct,
     Filter,
+    FlatMap,
     Get,
     Join,
     Negate,
@@ -76,6 +77,8 @@ def rewrite_scalars(plan: Plan, change: Callable[[Scalar], Scalar]) -> Plan:
                 replace(a, argument=None if a.argument is None else change(a.argument)) for a in plan.aggregates
             )
             return Reduce(plan.input, tuple(map(change, plan.keys)), calls)
+        case FlatMap():
+            return replace(plan, calls=tuple(replace(c, args=tuple(map(change, c.args))) for c in plan.calls))
         case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union():
             return plan
 
@@ -97,6 +100,8 @@ def own_scalars(plan: Plan) -> tuple[Scalar, ...]:
             return tuple(side for pair in plan.equal for side in pair) + plan.on
         case Reduce():
             return plan.keys + tuple(a.argument for a in plan.aggregates if a.argument is not None)
+        case FlatMap():
+            return tuple(arg for call in plan.calls for arg in call.args)
         case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union():
             return ()
 

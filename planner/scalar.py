@@ -134,6 +134,21 @@ class Grouping:
 
 
 @dataclass(frozen=True, slots=True)
+class TableValue:
+    """A table function in a select list: the row stands there once for each value.
+
+    Stands in bound expressions only, like RowNumber: it becomes a column of a FlatMap.
+    """
+
+    function: str
+    args: tuple[Scalar, ...]
+    type: ColumnType
+
+    def __str__(self) -> str:
+        return f"{self.function}({', '.join(map(str, self.args))})"
+
+
+@dataclass(frozen=True, slots=True)
 class Subquery:
     """A subquery as a value: whether it has rows (`exists`), its one value (`scalar`), or whether
     `values` compares with some row of it (`any`): `values operator row`, where several values compare as rows do.
@@ -153,4 +168,4 @@ class Subquery:
         return f"{self.kind} subquery"
 
 
-Scalar = ColumnRef | Literal | Call | Cast | Case | RowNumber | OuterRef | Grouping | Subquery
+Scalar = ColumnRef | Literal | Call | Cast | Case | RowNumber | OuterRef | Grouping | TableValue | Subquery

@@ -9,7 +9,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from dataflow.types import ColumnType, Kind
-from planner.scalar import Call, Case, Cast, ColumnRef, Grouping, Literal, OuterRef, RowNumber, Scalar, Subquery
+from planner.scalar import (
+    Call,
+    Case,
+    Cast,
+    ColumnRef,
+    Grouping,
+    Literal,
+    OuterRef,
+    RowNumber,
+    Scalar,
+    Subquery,
+    TableValue,
+)
 
 _INTEGERS = (Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT)
 _SAFE = frozenset(
@@ -53,7 +65,7 @@ def arguments(scalar: Scalar) -> tuple[Scalar, ...]:
             return scalar.partition + tuple(term for term, _, _ in scalar.order)
         case Subquery():
             return scalar.values
-        case Grouping():
+        case Grouping() | TableValue():
             return scalar.args
         case ColumnRef() | Literal() | OuterRef():
             return ()
@@ -79,6 +91,8 @@ def with_arguments(scalar: Scalar, new: tuple[Scalar, ...]) -> Scalar:
             return replace(scalar, values=new)
         case Grouping():
             return Grouping(new, scalar.type)
+        case TableValue():
+            return TableValue(scalar.function, new, scalar.type)
         case ColumnRef() | Literal() | OuterRef():
             return scalar
 
@@ -126,7 +140,7 @@ def conjuncts(scalar: Scalar) -> tuple[Scalar, ...]:
 def can_fail(scalar: Scalar) -> bool:
     """Whether some row might make the scalar an error: False only where that is certain."""
     match scalar:
-        case ColumnRef() | Literal() | OuterRef() | RowNumber() | Grouping() | Subquery():
+        case ColumnRef() | Literal() | OuterRef() | RowNumber() | Grouping() | TableValue() | Subquery():
             own = False
         case Call():
             own = scalar.function not in _SAFE and not _is_plain_match(scalar)

@@ -34,12 +34,16 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The fields of a FROM clause. `originals` maps a relation's own name to the alias that hides it."""
+    """The fields of a FROM clause. `originals` maps a relation's own name to the alias that hides it.
+
+    values: the tables that are functions of one column; their name alone, where no column has it, means that column.
+    """
 
     visible: tuple[Field, ...] = ()
     tables: dict[str, tuple[Field, ...]] = field(default_factory=dict)
     originals: dict[str, str] = field(default_factory=dict)
     outside: frozenset[str] = frozenset()
+    values: frozenset[str] = frozenset()
 
     def at(self, places: Sequence[int]) -> Scope:
         """The same scope of one table, its fields at these positions."""
@@ -53,6 +57,7 @@ class Scope:
             tuple(replace(f, index=f.index + by) for f in self.visible),
             {name: tuple(moved[f.index] for f in fields) for name, fields in self.tables.items()},
             self.originals,
+            values=self.values,
         )
 
     def joined(self, other: Scope, text: Text, node: exp.Expr) -> Scope:
@@ -62,7 +67,10 @@ class Scope:
                 hint = f"give one of them another name: ... AS {name}_2"
                 raise text.error(node, f'table name "{name}" specified more than once', hint)
         return Scope(
-            self.visible + other.visible, {**self.tables, **other.tables}, {**self.originals, **other.originals}
+            self.visible + other.visible,
+            {**self.tables, **other.tables},
+            {**self.originals, **other.originals},
+            values=self.values | other.values,
         )
 
     def with_outside(self, names: frozenset[str]) -> Scope:
@@ -87,7 +95,8 @@ class Scope:
         """Whether there is a table or, without a table's name, a column of the name, so that no SELECT further out is meant."""
         if node.args.get("table") is not None:
             return spelling(node.args["table"]) in self.tables
-        return any(f.name == spelling(node.this) for f in self.visible)
+        name = spelling(node.this)
+        return name in self.values or any(f.name == name for f in self.visible)
 
     def column(self, node: exp.Column, text: Text) -> Field:
         """The field that a column reference means. Raises SqlError with PostgreSQL's text."""
@@ -110,6 +119,8 @@ class Scope:
             tables = sorted({f.table for f in found})
             hint = f"write {' or '.join(f'{table}.{name}' for table in tables)}" if len(tables) > 1 else None
             raise text.error(node, f'column reference "{name}" is ambiguous', hint)
+        if not found and name in self.values:
+            return self.tables[name][0]
         if not found:
             hint = f"write {name}.* for all its columns" if name in self.tables else None
             names = [f.name for f in self.visible]

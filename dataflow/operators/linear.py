@@ -109,6 +109,11 @@ def first_error(errors: pa.Array | None, more: pa.Array | None) -> pa.Array | No
     return pc.coalesce(errors, more)
 
 
+def messages(failed: Mask, message: str) -> pa.Array:
+    """The message where a row failed, else NULL."""
+    return pc.if_else(pa.array(failed), pa.scalar(message, pa.large_string()), pa.scalar(None, pa.large_string()))
+
+
 def present(values: pa.Array) -> Mask:
     """Where the value is not NULL."""
     mask: Mask = values.is_valid().to_numpy(zero_copy_only=False)

@@ -301,6 +301,18 @@ _FORMATS = {
 }
 
 
+def json_expand(
+    values: pa.Array, rows: int, name: str, *, is_object: bool, as_text: bool
+) -> tuple[pa.Array, pa.Array, pa.Array, pa.Array | None]:
+    """The elements of arrays, or with `is_object` the members of objects: (counts, keys, values, errors).
+
+    counts: int64, one for each row, 0 where it is NULL or failed. keys (text; empty for arrays) and values (jsonb, or text as
+    of ->>): those of all rows one after another. name: of the function, for messages.
+    """
+    counts, keys, members, errors = _scalars.json_expand(values, rows, is_object, as_text, name)
+    return _column(counts), _column(keys), _column(members), None if errors is None else _column(errors)
+
+
 def json_typeof(values: pa.Array, rows: int) -> pa.Array:
     """object, array, string, number, boolean or null."""
     return _column(_scalars.json_typeof(values, rows))

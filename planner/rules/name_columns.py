@@ -9,6 +9,7 @@ from planner.plan import (
     Constant,
     Distinct,
     Filter,
+    FlatMap,
     Get,
     Join,
     Negate,
@@ -62,6 +63,9 @@ def _names(plan: Plan) -> list[str]:
             return _names(plan.input)
         case TopK():
             return _names(plan.input) + (["row_number"] if plan.numbered else [])
+        case FlatMap():
+            made = [name for c in plan.calls for name in (c.function,) * len(c.types)]
+            return _apart(_names(plan.input) + made + (["ordinality"] if plan.ordinality else []))
         case SemiJoin():
             return _names(plan.left)
         case Project():

@@ -14,6 +14,7 @@ from planner.plan import (
     Constant,
     Distinct,
     Filter,
+    FlatMap,
     Get,
     Join,
     Negate,
@@ -62,6 +63,8 @@ def _keep(plan: Plan, wanted: tuple[int, ...]) -> Plan:
             return _two_sided(plan, wanted)
         case Reduce():
             return _reduce(plan, wanted)
+        case FlatMap():
+            return _flat_map(plan, wanted)
         case TopK():
             return _top_k(plan, wanted)
         case Union():
@@ -111,6 +114,16 @@ def _top_k(plan: TopK, wanted: tuple[int, ...]) -> Plan:
         numbered,
     )
     return _select(kept, tuple(len(needed) if i == width else needed.index(i) for i in wanted))
+
+
+def _flat_map(plan: FlatMap, wanted: tuple[int, ...]) -> Plan:
+    """How many rows there are is the calls' doing, whether or not their columns are needed."""
+    width = len(plan.input.types)
+    read = {i for call in plan.calls for arg in call.args for i in columns(arg)}
+    needed = _union((i for i in wanted if i < width), read)
+    calls = tuple(replace(c, args=tuple(_moved(arg, needed) for arg in c.args)) for c in plan.calls)
+    kept = replace(plan, input=_keep(plan.input, needed), calls=calls)
+    return _select(kept, tuple(needed.index(i) if i < width else i - width + len(needed) for i in wanted))
 
 
 def _reduce(plan: Reduce, wanted: tuple[int, ...]) -> Plan:

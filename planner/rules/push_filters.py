@@ -15,6 +15,7 @@ from planner.plan import (
     Constant,
     Distinct,
     Filter,
+    FlatMap,
     Get,
     Join,
     Negate,
@@ -72,6 +73,8 @@ def _push(plan: Plan, predicates: tuple[Scalar, ...]) -> Plan:
             return _through_outer_join(plan, predicates)
         case SemiJoin():
             return _below(plan, predicates, range(len(plan.left.types)))
+        case FlatMap():
+            return _below(plan, predicates, range(len(plan.input.types)))
         case TopK():
             return _through_top_k(plan, predicates)
         case Single():
@@ -177,7 +180,9 @@ def _bound(predicate: Scalar, place: int) -> int | None:
     return max(0, value.value - (function == "<"))
 
 
-def _below(plan: OuterJoin | SemiJoin | TopK | Single, predicates: tuple[Scalar, ...], free: Iterable[int]) -> Plan:
+def _below(
+    plan: OuterJoin | SemiJoin | TopK | Single | FlatMap, predicates: tuple[Scalar, ...], free: Iterable[int]
+) -> Plan:
     """The predicates about columns that the first input has at the same places, below; the others above."""
     allowed = set(free)
     down = tuple(p for p in predicates if columns(p) and columns(p) <= allowed and not can_fail(p))

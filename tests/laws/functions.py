@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from dataflow.expression import Evaluated
+from dataflow.expression import Evaluated, Produced
 from dataflow.types import BIGINT, BOOLEAN, ColumnType
 from tests.laws.zsets import Row, RowError
 
@@ -85,3 +86,58 @@ def refuse(column: int, value: int) -> Function:
         return True
 
     return Function(f"refuse(#{column}, {value})", function, BOOLEAN)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table function: a function from a row to a list of rows of these types, that may fail with a RowError."""
+
+    name: str
+    function: Callable[[Row], list[Row]]
+    types: tuple[ColumnType, ...]
+
+    def __call__(self, row: Row) -> list[Row]:
+        return self.function(row)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def evaluate(self, columns: tuple[pa.Array, ...], rows: int) -> Produced:
+        made: list[list[Row]] = []
+        errors: list[str | None] = [None] * rows
+        for i, row in enumerate(zip(*(column.to_pylist() for column in columns), strict=True)):
+            try:
+                made.append(self.function(row))
+            except RowError as error:
+                made.append([])
+                errors[i] = str(error)
+        return Made(self.types, made, pa.array(errors, pa.large_string()) if any(errors) else None)
+
+
+@dataclass(frozen=True)
+class Made:
+    """The rows that `Rows` made."""
+
+    types: tuple[ColumnType, ...]
+    rows: list[list[Row]]
+    errors: pa.Array | None
+
+    @property
+    def counts(self) -> Any:
+        return np.array([len(made) for made in self.rows], np.int64)
+
+    def take(self, of: Any, place: Any, there: Any) -> tuple[pa.Array, ...]:
+        nothing = (None,) * len(self.types)
+        found = [self.rows[i][j] if yes else nothing for i, j, yes in zip(of, place, there, strict=True)]
+        return tuple(pa.array([row[k] for row in found], t.arrow) for k, t in enumerate(self.types))
+
+
+def repeat(column: int, most: int) -> Rows:
+    """(i, #column) for each i below #column modulo `most`; an error where #column is -1, nothing where it is NULL."""
+
+    def function(row: Row) -> list[Row]:
+        if row[column] == -1:
+            raise RowError("-1 is refused")
+        return [] if row[column] is None else [(i, row[column]) for i in range(row[column] % most)]
+
+    return Rows(f"repeat(#{column}, {most})", function, (BIGINT, BIGINT))

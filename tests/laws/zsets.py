@@ -77,6 +77,24 @@ def linear(z: ZSet, predicates: Sequence[Callable[[Row], Any]], outputs: Sequenc
     return rows, errors
 
 
+def flat_map(z: ZSet, functions: Sequence[Callable[[Row], Any]], widths: int, ordinality: bool, keeps: bool) -> Answer:
+    """widths: how many columns each function makes."""
+    rows: ZSet = {}
+    errors: ZSet = {}
+    for row, diff in z.items():
+        made = [_attempt(function, row) for function in functions]
+        failed = [str(value) for value in made if isinstance(value, RowError)]
+        if failed:
+            add(errors, [((failed[0],), diff)])
+            continue
+        most = max(map(len, made))
+        for place in range(max(most, 1) if keeps else most):
+            parts = [part[place] if place < len(part) else (None,) * widths for part in made]
+            last = ((place + 1 if place < most else None),) if ordinality else ()
+            add(rows, [(row + tuple(value for part in parts for value in part) + last, diff)])
+    return rows, errors
+
+
 def _attempt(function: Callable[[Row], Any], row: Row) -> Any:
     try:
         return function(row)

@@ -758,3 +758,85 @@ SELECT o.id, x.q FROM orders o, LATERAL (SELECT 10 / nullif(o.qty, 3) AS q FROM 
 SELECT o.id, c.name FROM orders o, customers c WHERE (o.customer = c.id AND o.qty = 2) OR (o.customer = c.id AND c.region = 'red' AND o.qty > 2)
 
 SELECT o.id, c.name FROM orders o, customers c WHERE (o.qty = 2 AND c.name = 'red' AND o.id < c.id) OR (o.qty = 3 AND c.name = 'blue')
+
+SELECT * FROM generate_series(1, 5)
+
+SELECT g FROM generate_series(1, 5) AS g
+
+SELECT g.i, g.n FROM generate_series(5, 1, -2) WITH ORDINALITY AS g (i, n)
+
+SELECT o.id, i FROM orders o, generate_series(1, o.qty) AS i
+
+SELECT o.id, g.i, g.n FROM orders o CROSS JOIN generate_series(o.customer, o.customer + o.qty, 2) WITH ORDINALITY AS g (i, n)
+
+SELECT o.id, i FROM orders o LEFT JOIN generate_series(3, o.qty) AS i ON true
+
+SELECT o.id, i FROM orders o LEFT JOIN LATERAL generate_series(1, o.qty) AS i ON i <> o.customer
+
+-- postgres: DuckDB does not read it
+SELECT o.id, j.key, j.value FROM orders o, jsonb_each(o.doc) j
+
+-- postgres: DuckDB does not read it
+SELECT o.id, k, v FROM orders o, jsonb_each_text(o.doc) AS j (k, v)
+
+-- postgres: DuckDB does not read it
+SELECT o.id, k FROM orders o, jsonb_object_keys(o.doc) AS k
+
+-- postgres: DuckDB does not read it
+SELECT o.id, e.value FROM orders o, jsonb_array_elements(o.doc -> 'list') e
+
+-- postgres: DuckDB does not read it
+SELECT o.id, v, n FROM orders o LEFT JOIN jsonb_array_elements_text(o.doc -> 'list') WITH ORDINALITY AS e (v, n) ON true
+
+-- postgres: DuckDB makes lists there
+SELECT id, generate_series(1, qty) AS s FROM orders
+
+-- postgres: DuckDB does not read it
+SELECT id, generate_series(1, qty) + 1 AS s, jsonb_object_keys(doc) AS k FROM orders
+
+-- postgres: DuckDB makes lists there
+SELECT DISTINCT generate_series(1, qty) AS s FROM orders ORDER BY s LIMIT 3
+
+-- postgres: DuckDB makes lists there
+SELECT customer, generate_series(1, count(*)) AS s, max(qty) AS m FROM orders GROUP BY customer
+
+-- postgres: DuckDB does not read it
+SELECT * FROM ROWS FROM (generate_series(1, 3), generate_series(1, 5), jsonb_each_text('{"a": 1}')) WITH ORDINALITY AS x (a, b, c, d, n)
+
+-- postgres: DuckDB does not read it
+SELECT o.id, x.a, x.b FROM orders o, ROWS FROM (generate_series(1, o.qty), generate_series(o.customer, 3)) AS x (a, b)
+
+SELECT i, (SELECT count(*) FROM orders o WHERE o.qty = i) AS n FROM generate_series(1, 5) AS i
+
+SELECT i, count(o.id) AS n FROM generate_series(0, 6) AS i LEFT JOIN orders o ON o.qty = i GROUP BY i
+
+SELECT i FROM generate_series(1, (SELECT max(qty) FROM orders)) AS i
+
+SELECT c.id, i FROM customers c, generate_series((SELECT min(v) FROM events e WHERE e.id = c.id), 4) AS i
+
+-- postgres: DuckDB does not read it
+SELECT id FROM orders WHERE qty IN (SELECT generate_series(1, 3))
+
+-- postgres: DuckDB does not read it
+SELECT id FROM orders o WHERE EXISTS (SELECT 1 FROM jsonb_object_keys(o.doc) k WHERE k = 'list')
+
+-- postgres: DuckDB does not read it
+SELECT o.id, (SELECT sum(v::int) FROM jsonb_array_elements_text(o.doc -> 'list') AS v) AS s FROM orders o
+
+-- postgres: DuckDB does not read it
+SELECT o.id, x.k, y.i FROM orders o, jsonb_object_keys(o.doc) AS x (k), generate_series(1, length(x.k)) AS y (i)
+
+-- postgres: DuckDB makes lists there
+SELECT generate_series(1, 2) AS a, generate_series(1, 3) AS b
+
+SELECT x.i FROM events e JOIN generate_series(1, 3) AS x (i) ON e.v = x.i
+
+-- postgres: DuckDB does not read it
+SELECT o.id, i FROM orders o LEFT JOIN generate_series(1, o.qty) AS i ON EXISTS (SELECT 1 FROM events e WHERE e.v = i)
+
+SELECT i FROM generate_series(9223372036854775800, 9223372036854775807, 3) AS i
+
+-- postgres: DuckDB makes lists there
+SELECT generate_series(1, 3) AS g FROM orders ORDER BY 1 LIMIT 2
+
+SELECT o.id, x.l FROM orders o, LATERAL (SELECT count(*) AS l FROM generate_series(1, o.qty) AS i WHERE i % 2 = 1) x

@@ -258,9 +258,58 @@ nb::tuple cast(nb::handle values, int64_t rows, const std::string& format, int p
                                }));
 }
 
+// What jsonb_array_elements and jsonb_each make of each row: how many members, then the members of all rows one after another,
+// keys as plain text (only of objects). A NULL has none, a value of another kind is an error. Linear in the bytes of the text.
+nb::tuple expand(nb::handle values, int64_t rows, bool object, bool text_result, const std::string& name) {
+  const Arg a = read_arg(values, rows, -1);
+  Output<int64_t> counts(rows);
+  Builder keys("U"), members("U");
+  Errors errors;
+  {
+    Unlocked unlocked(rows);
+    std::string made;
+    for (int64_t i = 0; i < rows; ++i) {
+      if (!a.valid(i)) continue;
+      const Text json = a.bytes(i);
+      if (!json.starts_with(object ? '{' : '[')) {
+        const bool scalar = !json.starts_with('{') && !json.starts_with('[');
+        if (object)
+          errors.add(i, name == "jsonb_object_keys"
+                            ? "cannot call jsonb_object_keys on " + std::string(scalar ? "a scalar" : "an array")
+                            : "cannot call " + name + " on a non-object");
+        else
+          errors.add(i, scalar ? "cannot extract elements from a scalar" : "cannot extract elements from an object");
+        continue;
+      }
+      int64_t count = 0;
+      each(json, [&](Text key, Text value) {
+        if (object) {
+          made.clear();
+          as_text(key, made);
+          keys.append_bytes(made);
+        }
+        made.clear();
+        if (!text_result)
+          members.append_bytes(value);
+        else if (as_text(value, made))
+          members.append_bytes(made);
+        else
+          members.append_null();
+        return ++count, true;
+      });
+      counts.set(i, count);
+    }
+  }
+  const std::optional<Column> failed = errors.finish(rows);
+  return nb::make_tuple(arrow::write_column(counts.finish("l")), arrow::write_column(keys.finish()),
+                        arrow::write_column(members.finish()),
+                        failed ? nb::object(arrow::write_column(*failed)) : nb::none());
+}
+
 }  // namespace
 
 void add_json(nb::module_& m) {
+  m.def("json_expand", &expand);
   m.def("json_get", [](nb::handle values, nb::handle keys, int64_t rows, bool text_result) {
     const bool by_index = arrow::read_column(keys).format.layout == arrow::Layout::fixed;
     return arrow::write_column(get(read_arg(values, rows, -1), read_arg(keys, rows, by_index ? 4 : -1), rows, text_result));

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from dataflow import scalars
 from dataflow.scalars import TextFunction
-from dataflow.types import BIGINT, DATE, DOUBLE, JSONB, REAL, TIMESTAMP, ColumnType, Kind
+from dataflow.types import BIGINT, DATE, DOUBLE, JSONB, REAL, TEXT, TIMESTAMP, ColumnType, Kind
 
 EXACT = Context(prec=200, rounding=ROUND_HALF_UP)
 text = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=12)
@@ -142,12 +142,33 @@ def test_jsonb(document: Any) -> None:
             as_text = scalars.json_get(column(shown), column(key), 1, True)[0].as_py()
             inner = document.get(key)
             assert as_text == (inner if isinstance(inner, str) else None if inner is None else canonical(inner))
+    check_expanded(document, shown)
     if isinstance(document, list):
         assert scalars.json_array_length(column(shown), 1)[0][0].as_py() == len(document)
         for index in range(-len(document) - 1, len(document) + 1):
             got = scalars.json_get(column(shown), pa.array([index], pa.int32()), 1, False)[0].as_py()
             inside = -len(document) <= index < len(document)
             assert got == (canonical(document[index]) if inside else None)
+
+
+def check_expanded(document: Any, shown: str) -> None:
+    """The members of a document among NULLs, as jsonb and as text."""
+    for is_object, as_text in ((False, False), (False, True), (True, False), (True, True)):
+        counts, keys, values, errors = scalars.json_expand(
+            pa.array([None, shown, shown, None], TEXT.arrow), 4, "jsonb_each", is_object=is_object, as_text=as_text
+        )
+        if not isinstance(document, dict if is_object else list):
+            assert counts.to_pylist() == [0] * 4
+            assert errors is not None
+            assert errors.is_valid().to_pylist() == [False, True, True, False]
+            continue
+        assert errors is None
+        assert counts.to_pylist() == [0, len(document), len(document), 0]
+        order = sorted(document, key=lambda k: (len(k.encode()), k.encode())) if is_object else range(len(document))
+        inner = [document[place] for place in order]
+        texts = [value if isinstance(value, str) else None if value is None else canonical(value) for value in inner]
+        assert values.to_pylist() == 2 * (texts if as_text else [canonical(value) for value in inner])
+        assert keys.to_pylist() == (2 * list(order) if is_object else [])
 
 
 def run(function: TextFunction, *args: str | int) -> str:

@@ -1,0 +1,158 @@
+"""Table functions: those that make rows of one row: generate_series, the jsonb expansions, regexp_split_to_table.
+
+Always true: a NULL argument makes no rows; the rows have an order, that of WITH ORDINALITY. Every function is computed column
+by column. Deliberately unknown here: where a call stands (planner.bind_table), and the operator (dataflow.operators.flatmap).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dataflow import scalars
+from dataflow.expression import Produced
+from dataflow.operators.linear import messages
+from dataflow.types import BIGINT, INTEGER, JSONB, TEXT, ColumnType, Kind
+from planner.functions.registry import Function, choose
+from planner.functions.types import FunctionError
+
+Int64s = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+Arrays = Sequence[pa.Array]
+"""Arguments, each of n rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Rows that lie one after another in columns, as many for each input row as `counts` says."""
+
+    counts: Int64s
+    columns: tuple[pa.Array, ...]
+    errors: pa.Array | None = None
+
+    def take(self, of: Int64s, place: Int64s, there: Mask) -> tuple[pa.Array, ...]:
+        """See `Produced`."""
+        starts = np.cumsum(self.counts) - self.counts
+        indices = pa.array(starts[of] + place, mask=None if there.all() else ~there)
+        return tuple(pc.take(column, indices) for column in self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """`start + place * step`, computed when a place is asked for; `type` is that of the values."""
+
+    counts: Int64s
+    start: Int64s
+    step: Int64s
+    type: pa.DataType
+    errors: pa.Array | None = None
+
+    def take(self, of: Int64s, place: Int64s, there: Mask) -> tuple[pa.Array, ...]:
+        """See `Produced`."""
+        values = pa.array(self.start[of] + place * self.step[of], mask=None if there.all() else ~there)
+        return (values.cast(self.type),)
+
+
+@dataclass(frozen=True, slots=True)
+class TableFunction:
+    """One overload: its typing as of any function, the names and types of its columns, and how it is computed.
+
+    names: of its columns, where PostgreSQL gives them names of their own; None where the call's alias is the name.
+    """
+
+    typing: Function
+    columns: tuple[ColumnType, ...]
+    expand: Callable[[Arrays, int], Produced]
+    names: tuple[str, ...] | None = None
+
+
+_STEP_ZERO = "step size cannot equal zero"
+
+
+def _known(args: Arrays) -> Mask:
+    """The rows without a NULL among the arguments."""
+    known = np.ones(len(args[0]), np.bool_)
+    for arg in args:
+        if arg.null_count:
+            known &= arg.is_valid().to_numpy(zero_copy_only=False)
+    return known
+
+
+def _integers(args: Arrays, rows: int) -> Produced:
+    known = _known(args)
+    start, stop = (_int64(arg) for arg in args[:2])
+    step = _int64(args[2]) if len(args) > 2 else np.ones(rows, np.int64)
+    return _series(start, stop, step, known, args[0].type)
+
+
+def _int64(values: pa.Array) -> Int64s:
+    filled = values.cast(pa.int64()).fill_null(0) if values.null_count else values.cast(pa.int64())
+    numbers: Int64s = filled.to_numpy()
+    return numbers
+
+
+def _series(start: Int64s, stop: Int64s, step: Int64s, known: Mask, type_: pa.DataType) -> Produced:
+    zero = known & (step == 0)
+    up = known & (step > 0) & (start <= stop)
+    down = known & (step < 0) & (start >= stop)
+    # The distance of two bigints needs 64 bits without a sign.
+    distance = np.where(up, stop.view(np.uint64) - start.view(np.uint64), start.view(np.uint64) - stop.view(np.uint64))
+    size = np.where(step > 0, step.view(np.uint64), np.uint64(0) - step.view(np.uint64))
+    steps = np.minimum(distance // np.maximum(size, np.uint64(1)), np.uint64((1 << 62) - 1)).astype(np.int64)
+    errors = messages(zero, _STEP_ZERO) if zero.any() else None
+    return Series(np.where(up | down, steps + 1, 0), start, step, type_, errors)
+
+
+def _members(name: str, shown: str, is_object: bool, as_text: bool) -> TableFunction:
+    """A jsonb expansion that shows `keys`, `values` or `both`."""
+
+    def expand(args: Arrays, rows: int) -> Produced:
+        counts, keys, values, errors = scalars.json_expand(args[0], rows, name, is_object=is_object, as_text=as_text)
+        columns = {"keys": (keys,), "values": (values,), "both": (keys, values)}[shown]
+        return Listed(counts.to_numpy(), columns, errors)
+
+    value = TEXT if as_text else JSONB
+    columns, names = {
+        "keys": ((TEXT,), None),
+        "values": ((value,), ("value",)),
+        "both": ((TEXT, value), ("key", "value")),
+    }[shown]
+    return TableFunction(Function(name, (Kind.JSONB,), columns[0]), columns, expand, names)
+
+
+def _series_of(kind: Kind, type_: ColumnType) -> TableFunction:
+    return TableFunction(Function("generate_series", (kind, kind, kind), type_, optional=1), (type_,), _integers)
+
+
+FUNCTIONS: tuple[TableFunction, ...] = (
+    _series_of(Kind.INTEGER, INTEGER),
+    _series_of(Kind.BIGINT, BIGINT),
+    _members("jsonb_array_elements", "values", is_object=False, as_text=False),
+    _members("jsonb_array_elements_text", "values", is_object=False, as_text=True),
+    _members("jsonb_each", "both", is_object=True, as_text=False),
+    _members("jsonb_each_text", "both", is_object=True, as_text=True),
+    _members("jsonb_object_keys", "keys", is_object=True, as_text=True),
+)
+
+_TYPING: dict[str, list[Function]] = {}
+for _function in FUNCTIONS:
+    _TYPING.setdefault(_function.typing.name, []).append(_function.typing)
+
+TABLE_FUNCTIONS = frozenset(_TYPING)
+"""Their names; none is a scalar function too."""
+
+
+def resolve_table(
+    name: str, args: Sequence[ColumnType | None], literals: Sequence[object] = ()
+) -> tuple[TableFunction, tuple[ColumnType, ...]]:
+    """The overload for arguments of these types, and the types to cast them to. FunctionError as for `resolve`."""
+    if name not in _TYPING:
+        names = ", ".join(sorted(_TYPING))
+        raise FunctionError(f"{name} is not a table function", f"the table functions are {names}")
+    resolved = choose(_TYPING, name, args, literals)
+    return next(f for f in FUNCTIONS if f.typing is resolved.function), resolved.arguments

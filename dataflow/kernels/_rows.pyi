@@ -1,4 +1,8 @@
-"""The row kernels: hash, gather, group, sum, sort into runs, merge runs, probe runs. Wrapped by rows.py and spine.py."""
+"""The row kernels: hash, gather, group, sum, sort into runs, merge runs, probe runs. Wrapped by rows.py and spine.py.
+
+Each says its cost: rows are those of its arguments, k is a number of runs, and a row is compared or copied in time of its bytes.
+Loops run without the interpreter lock. ValueError means arguments that do not fit each other.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,32 +14,63 @@ _Capsules = tuple[Any, Any]
 _Int64 = npt.NDArray[np.int64]
 _UInt64 = npt.NDArray[np.uint64]
 
-def hash_rows(columns: Sequence[Any], rows: int) -> _UInt64: ...
-def take(columns: Sequence[Any], indices: _Int64) -> list[_Capsules]: ...
-def group(columns: Sequence[Any], rows: int) -> tuple[_Int64, _Int64]: ...
-def consolidate(columns: Sequence[Any], diffs: _Int64) -> tuple[list[_Capsules], _Int64]: ...
-def sum_diffs(ids: _Int64, groups: int, diffs: _Int64) -> _Int64: ...
-def sum_values(
-    ids: _Int64, groups: int, values: Any, diffs: _Int64
-) -> tuple[_Capsules, npt.NDArray[np.uint8] | None]: ...
+def hash_rows(columns: Sequence[Any], rows: int) -> _UInt64:
+    """The hash of each row. O(bytes of the columns)."""
+
+def take(columns: Sequence[Any], indices: _Int64) -> list[_Capsules]:
+    """The rows at these indices. O(bytes taken); each row is one random read a column."""
+
+def group(columns: Sequence[Any], rows: int) -> tuple[_Int64, _Int64]:
+    """The group of each row, numbered as first seen, and the first row of each group.
+
+    O(bytes of the columns): a table of hashes, then one pass a column to verify; twice that where hashes collide.
+    """
+
+def consolidate(columns: Sequence[Any], diffs: _Int64) -> tuple[list[_Capsules], _Int64]:
+    """Equal rows added up, zeros dropped, in the order first seen. O(bytes of the columns), as `group`."""
+
+def sum_diffs(ids: _Int64, groups: int, diffs: _Int64) -> _Int64:
+    """The sum of the diffs of each group, modulo 2^64. O(rows + groups)."""
+
+def sum_values(ids: _Int64, groups: int, values: Any, diffs: _Int64) -> tuple[_Capsules, npt.NDArray[np.uint8] | None]:
+    """The sum of value times diff of each group, exact in 192 bits, and which do not fit a decimal. O(rows + groups)."""
+
 def overtaken(
     ids: _Int64, groups: int, values: Any, diffs: _Int64, current: Any, descending: bool
-) -> npt.NDArray[np.uint8]: ...
-def float_sums(ids: _Int64, groups: int, values: Any, diffs: _Int64) -> _Capsules: ...
-def float_add(a: Any, b: Any) -> _Capsules: ...
-def float_round(sums: Any) -> _Capsules: ...
-def float_pack(sums: Any) -> _Capsules: ...
-def float_unpack(packed: Any) -> _Capsules: ...
-def trim() -> bool: ...
-def set_hash_mask(mask: int) -> None: ...
+) -> npt.NDArray[np.uint8]:
+    """Which groups' first value may be another one after these changes. O(rows + groups)."""
+
+def float_sums(ids: _Int64, groups: int, values: Any, diffs: _Int64) -> _Capsules:
+    """Exact sums of doubles as accumulators of 296 bytes. O(rows + groups), some 10 words of arithmetic a row."""
+
+def float_add(a: Any, b: Any) -> _Capsules:
+    """Accumulators added pairwise. O(rows), 37 words each."""
+
+def float_round(sums: Any) -> _Capsules:
+    """The double nearest to each accumulator. O(rows), 34 words each."""
+
+def float_pack(sums: Any) -> _Capsules:
+    """Accumulators as few bytes as they need. O(rows), 34 words each."""
+
+def float_unpack(packed: Any) -> _Capsules:
+    """The accumulators again; ValueError for bytes that are none. O(rows), 37 words each."""
+
+def trim() -> bool:
+    """Give unused memory of malloc back to the system; whether there was some. O(arenas' free pages): milliseconds."""
+
+def set_hash_mask(mask: int) -> None:
+    """For tests: keep only these bits of every hash from now on. O(1)."""
 
 class Shape:
     @staticmethod
-    def make(empty_columns: Sequence[Any], key: Sequence[int], order: Sequence[tuple[int, bool, bool]]) -> Shape: ...
+    def make(empty_columns: Sequence[Any], key: Sequence[int], order: Sequence[tuple[int, bool, bool]]) -> Shape:
+        """Types, key, and order as (column, descending, nulls first). O(columns)."""
 
 class Run:
     @staticmethod
-    def make(shape: Shape, columns: Sequence[Any], diffs: _Int64) -> Run: ...
+    def make(shape: Shape, columns: Sequence[Any], diffs: _Int64) -> Run:
+        """Sort and consolidate rows. O(rows log rows) on 128 bits each, then one copy; equal prefixes are compared in full."""
+
     @property
     def rows(self) -> int: ...
     @property
@@ -48,26 +83,59 @@ class Run:
     def stored_bytes(self) -> int: ...
     @property
     def named(self) -> bool: ...
-    def ones(self) -> bool: ...
+    def ones(self) -> bool:
+        """Whether all diffs are 1. O(1)."""
+
     @staticmethod
-    def open(shape: Shape, columns: Sequence[Any], hashes: Any, seconds: Any, diffs: Any | None) -> Run: ...
-    def columns(self) -> list[_Capsules]: ...
-    def diffs(self) -> _Int64: ...
-    def hashes(self) -> _UInt64: ...
-    def seconds(self) -> _UInt64: ...
+    def open(shape: Shape, columns: Sequence[Any], hashes: Any, seconds: Any, diffs: Any | None) -> Run:
+        """A run where it lies, in a file for instance. O(rows): one pass over hashes and diffs, none over the columns."""
+
+    def columns(self) -> list[_Capsules]:
+        """The columns, sharing memory. O(columns)."""
+
+    def diffs(self) -> _Int64:
+        """A copy of the diffs. O(rows)."""
+
+    def hashes(self) -> _UInt64:
+        """The key hashes, sharing memory. O(1)."""
+
+    def seconds(self) -> _UInt64:
+        """The second sort keys, sharing memory. O(1)."""
 
 class Merge:
-    def __init__(self, runs: Sequence[Run], scratch: tuple[int, int] | None = None) -> None: ...
+    def __init__(self, runs: Sequence[Run], scratch: tuple[int, int] | None = None) -> None:
+        """Begin to merge k runs of one shape; scratch: a file and its size for the result. O(k columns), and address space."""
+
     @staticmethod
-    def most_bytes(runs: Sequence[Run]) -> int: ...
-    def step(self, fuel: int) -> int: ...
-    def finish(self) -> Run: ...
+    def most_bytes(runs: Sequence[Run]) -> int:
+        """Bytes of scratch that suffice. O(k columns)."""
+
+    def step(self, fuel: int) -> int:
+        """Consume about `fuel` input rows; the rows that are left. O(fuel k): k comparisons a row, one where a run is ahead of the
+        others for a while, and each row is copied once.
+        """
+
+    def finish(self) -> Run:
+        """The merged run. O(columns), and a move of what was reserved too generously."""
 
 class Matches:
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """How many matches. O(1)."""
+
     def take(
         self, shape: Shape, columns: Sequence[int], begin: int, end: int
-    ) -> tuple[_Int64, list[_Capsules], _Int64]: ...
+    ) -> tuple[_Int64, list[_Capsules], _Int64]:
+        """Probe rows, columns and diffs of matches [begin, end). O(bytes taken)."""
 
-def probe(shape: Shape, runs: Sequence[Run], keys: Sequence[Any], rows: int, nulls_match: bool) -> Matches: ...
-def first(shape: Shape, runs: Sequence[Run], keys: Sequence[Any], rows: int, limit: int) -> Matches: ...
+def probe(shape: Shape, runs: Sequence[Run], keys: Sequence[Any], rows: int, nulls_match: bool) -> Matches:
+    """Every row of every run with one of these keys, compared in full.
+
+    O(rows log rows + k rows + matches) for k runs: sorted keys, one directory lookup (small runs: an interpolation) for each key
+    and run, and a comparison for each candidate.
+    """
+
+def first(shape: Shape, runs: Sequence[Run], keys: Sequence[Any], rows: int, limit: int) -> Matches:
+    """The first `limit` live rows of each key in the runs' order.
+
+    O(rows log rows + k rows + k (limit rows + what was passed over)): dead rows, and others of the same hash, are walked over.
+    """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -19,3 +20,14 @@ def test_the_row_kernels_include_nothing_else_of_ours() -> None:
     for path in SOURCES:
         included = re.findall(r'^#include "(.+)"', path.read_text(), re.MULTILINE)
         assert [name for name in included if not name.startswith("dataflow/kernels/")] == [], path.name
+
+
+def test_every_row_kernel_says_its_cost() -> None:
+    functions = [
+        node
+        for node in ast.walk(ast.parse((KERNELS / "_rows.pyi").read_text()))
+        if isinstance(node, ast.FunctionDef)
+        and not any(isinstance(name, ast.Name) and name.id == "property" for name in node.decorator_list)
+    ]
+    assert len(functions) > 20
+    assert [node.name for node in functions if "O(" not in (ast.get_docstring(node) or "")] == []

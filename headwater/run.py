@@ -12,7 +12,15 @@ from typing import TextIO, cast
 
 import structlog
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from headwater.app import Service
 from headwater.check import Checked
@@ -120,6 +128,7 @@ def _draw(service: Service, stop: threading.Event, console: Console) -> None:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
+        TaskProgressColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[state]}"),
@@ -130,8 +139,8 @@ def _draw(service: Service, stop: threading.Event, console: Console) -> None:
             for name, source in service.sources.items():
                 if name not in bars:
                     bars[name] = progress.add_task(name, total=None, state="")
-                done, target = source.progress
                 status = source.status()
+                done, target = status.hydration
                 progress.update(
                     bars[name], completed=done, total=target or None, state=f"{status.state} {status.reason}".strip()
                 )
@@ -145,6 +154,14 @@ def _tell(service: Service, stop: threading.Event) -> None:
         if time.monotonic() - said >= PROGRESS_SECONDS:
             said = time.monotonic()
             for name, source in service.sources.items():
-                done, target = source.progress
                 status = source.status()
-                log.info(service.phase, source=name, state=status.state, reason=status.reason, records=done, of=target)
+                done, total = status.hydration
+                log.info(
+                    service.phase,
+                    source=name,
+                    state=status.state,
+                    reason=status.reason,
+                    offsets=done,
+                    of=total,
+                    percent=round(100 * done / max(total, 1), 1),
+                )

@@ -43,6 +43,7 @@ class PartitionStatus:
 class SourceStatus:
     """How a source is doing; counts are since the start: messages read, their bytes, and those that could not be decoded.
 
+    hydration: offsets taken and offsets to take until hydrated; (0, 0) before the broker answered.
     latest_errors: of the last bad messages that were taken, oldest first: topic, partition, offset and why.
     """
 
@@ -53,6 +54,7 @@ class SourceStatus:
     bytes: int
     errors: int
     latest_errors: tuple[str, ...] = ()
+    hydration: tuple[int, int] = (0, 0)
 
 
 class Source:
@@ -158,11 +160,15 @@ class Source:
         """How it is doing; never waits."""
         reader = self._reader
         state, reason = reader.state, reader.reason
+        done, total = self.progress
         shown: State
         if state == "reading":
             shown = "running" if self.hydrated else "hydrating"
-            done, total = self.progress
-            reason = "" if shown == "running" else f"{done} of {total} offsets of {self.settings.topic}"
+            reason = (
+                ""
+                if shown == "running"
+                else f"{done} of {total} offsets of {self.settings.topic} ({_percent(done, total)} %)"
+            )
         else:
             shown = state
         reached = self._ahead.reached
@@ -170,7 +176,14 @@ class Source:
         for partition, (low, high) in sorted(reader.watermarks.copy().items()):
             offset = reached.get(partition, low)
             partitions[partition] = PartitionStatus(offset, low, max(high, offset))
-        return SourceStatus(shown, reason, partitions, reader.records, reader.bytes, reader.errors, self._latest_errors)
+        return SourceStatus(
+            shown, reason, partitions, reader.records, reader.bytes, reader.errors, self._latest_errors, (done, total)
+        )
+
+
+def _percent(done: int, total: int) -> int:
+    """Whole percent, rounded down: 100 only when nothing is left."""
+    return 100 * done // total if total else 0
 
 
 def verify(source: Source, expected: Mapping[int, Range], actual: Mapping[int, Range]) -> None:

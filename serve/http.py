@@ -28,7 +28,7 @@ from serve.errors import NOT_SUPPORTED, UNDEFINED_PATH, error_body
 from serve.metrics import Metrics
 from serve.reads import Publication
 from serve.sources import Sources
-from serve.status import StatusSource
+from serve.status import SourceStatus, StatusSource
 from serve.views import Views
 
 log = structlog.get_logger(__name__)
@@ -104,7 +104,7 @@ class _Rest:
         body: dict[str, Any] = {
             "ready": status.ready,
             "reason": None if status.ready else status.reason or None,
-            "sources": {n: {"state": s.state, "reason": s.reason or None} for n, s in status.sources.items()},
+            "sources": {name: _source(source) for name, source in status.sources.items()},
             "sinks": {n: {"state": s.state, "reason": s.reason or None} for n, s in status.sinks.items()},
         }
         if (memory := status.memory) is not None:
@@ -120,6 +120,14 @@ class _Rest:
         """The exposition, in the form that the scraper accepts."""
         body, content_type = await run_in_threadpool(self._metrics.exposition, request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})
+
+
+def _source(source: SourceStatus) -> dict[str, Any]:
+    shown: dict[str, Any] = {"state": source.state, "reason": source.reason or None}
+    if source.state == "hydrating":
+        done, total = source.hydration
+        shown["hydration"] = {"offsets": done, "of": total, "percent": round(100 * done / max(total, 1), 1)}
+    return shown
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

@@ -26,6 +26,8 @@ GAUGES = {
     "source_offset": ("next offset to read", ("source", "partition")),
     "source_high_offset": ("end of the partition in the broker", ("source", "partition")),
     "source_lag_records": ("offsets between the next one to read and the partition's end", ("source", "partition")),
+    "source_hydration_offsets": ("offsets of the topic's past that are taken", ("source",)),
+    "source_hydration_target_offsets": ("offsets that the topic's past has", ("source",)),
     "view_rows": ("rows of the view, each copy counted", ("view",)),
     "view_state_bytes": ("bytes of the view's index, in memory and in files", ("view",)),
     "view_state_file_bytes": ("of these, bytes that lie in files", ("view",)),
@@ -123,6 +125,9 @@ class Metrics(Collector):
             families["source_records"].add_metric([name], source.records)
             families["source_bytes"].add_metric([name], source.bytes)
             families["source_errors"].add_metric([name], source.errors)
+            done, total = source.hydration
+            families["source_hydration_offsets"].add_metric([name], done)
+            families["source_hydration_target_offsets"].add_metric([name], total)
             for partition, at in source.partitions.items():
                 labels = [name, str(partition)]
                 if at.offset >= 0:

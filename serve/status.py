@@ -32,7 +32,8 @@ def lag(partition: PartitionStatus) -> int | None:
 class SourceStatus(Protocol):
     """A source: state is connecting, waiting, hydrating, running, halted or stopped; the counts are since the start.
 
-    latest_errors: of the newest bad messages, oldest first, where each is and why it is no row.
+    latest_errors: of the newest bad messages, oldest first, where each is and why it is no row. hydration: offsets taken, and
+    offsets that the topic's past has; (0, 0) until that is known.
     """
 
     @property
@@ -49,6 +50,8 @@ class SourceStatus(Protocol):
     def errors(self) -> int: ...
     @property
     def latest_errors(self) -> Sequence[str]: ...
+    @property
+    def hydration(self) -> tuple[int, int]: ...
 
 
 class SinkStatus(Protocol):

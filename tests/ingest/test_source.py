@@ -33,7 +33,7 @@ def test_hydrates_then_runs(kafka: KafkaServer, topic_name: str) -> None:
         read.until(lambda: read.source.hydrated, limit=17)
         assert sorted(read.ids) == list(range(1000))
         assert read.source.target == {0: 334, 1: 333, 2: 333}
-        assert read.source.progress == (1000, 1000)
+        assert read.source.status().hydration == (1000, 1000)
         status = read.source.status()
         assert (status.state, status.reason, status.records, status.errors) == ("running", "", 1000, 0)
         assert {p: (s.offset, s.low, s.high) for p, s in status.partitions.items()} == {

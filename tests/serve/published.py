@@ -83,6 +83,7 @@ class Source:
     bytes: int = 8000
     errors: int = 2
     latest_errors: Sequence[str] = ("orders[0]@11: older", "orders[0]@88: newer")
+    hydration: tuple[int, int] = (80, 80)
 
 
 @dataclass(frozen=True)

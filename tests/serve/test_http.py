@@ -363,6 +363,17 @@ class TestHealth:
         assert body["reason"] == "hydrating"
         assert body["sources"] == {"orders": {"state": "waiting", "reason": "topic orders does not exist"}}
 
+    def test_hydration_shows_how_far_it_is(self, house: House) -> None:
+        sources = {"orders": Source("hydrating", "1 of 3 offsets of orders (33 %)", hydration=(1, 3))}
+        house.status = ServiceStatus(False, "hydrating", sources, {}, list, 0.0, 0)
+        assert house.get("/readyz")[1]["sources"] == {
+            "orders": {
+                "state": "hydrating",
+                "reason": "1 of 3 offsets of orders (33 %)",
+                "hydration": {"offsets": 1, "of": 3, "percent": 33.3},
+            }
+        }
+
     def test_memory_above_its_limit_is_ready_and_says_why(self, house: House) -> None:
         within = {"state": "ok", "reason": None, "limit_bytes": 1000, "state_bytes": 900}
         assert house.get("/readyz")[1]["memory"] == within

@@ -39,6 +39,8 @@ def test_values(house: House) -> None:
     found = samples(house)
     assert found["headwater_ready", ()] == 1
     assert found["headwater_source_records_total", ("orders",)] == 80
+    assert found["headwater_source_hydration_offsets", ("orders",)] == 80
+    assert found["headwater_source_hydration_target_offsets", ("orders",)] == 80
     assert found["headwater_source_errors_total", ("orders",)] == 2
     assert found["headwater_source_offset", ("0", "orders")] == 90
     assert found["headwater_source_high_offset", ("0", "orders")] == 100

@@ -7,6 +7,7 @@ Heavy imports stand inside the commands, so that `--help` answers at once. In an
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,10 +53,14 @@ def check(file: Path) -> None:
 @click.option("--log-format", type=click.Choice(["auto", "text", "json"]), default="auto", show_default=True)
 def run(file: Path, log_level: str, log_format: str) -> None:
     """Run the service that FILE describes until SIGTERM or Ctrl-C."""
+    # From here on a signal means to stop, and that is no failure: the imports alone take a second.
+    asked: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _: asked.append(received))
     from headwater.run import run_service
 
     checked = _checked(file)
-    sys.exit(run_service(checked, log_level, log_format))
+    sys.exit(run_service(checked, log_level, log_format, lambda: bool(asked)))
 
 
 @main.command()

@@ -64,6 +64,7 @@ class Generator(threading.Thread):
             self._producer.poll(0)
             self.stopped.wait(1 / TICKS_PER_SECOND)
         self._producer.flush(SETTLE_SECONDS)
+        del self._producer  # before the broker goes, which it would complain about
 
     def _act(self) -> None:
         roll = self._chance.random()
@@ -134,6 +135,7 @@ def run_demo(seconds: int | None, rate: int) -> None:
     finally:
         if generator is not None:
             generator.stopped.set()
+            generator.join(SETTLE_SECONDS)
         service.stop()
 
 

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import TextIO, cast
 
 import structlog
@@ -66,13 +67,16 @@ def set_up_logging(level: str, form: str) -> None:
     )
 
 
-def run_service(checked: Checked, level: str, form: str) -> int:
-    """Run until a signal or a failure; the process's exit status."""
+def run_service(checked: Checked, level: str, form: str, asked: Callable[[], bool] = lambda: False) -> int:
+    """Run until a signal or a failure; the process's exit status. asked: whether a signal came before this was called."""
     set_up_logging(level, form)
     stop = threading.Event()
     service = Service(checked)
     stop_on_signals(stop, service)
     status = 0
+    if asked():
+        log.info("stopped before the start", status=status)
+        return status
     try:
         service.start()
         follow(service, stop)

@@ -2,8 +2,10 @@
 
 from hypothesis import settings
 
+from tests.examples import examples
+
 pytest_plugins = ["tests.servers.fixtures", "tests.servers.postgres"]
 
 # A deadline for each example would make tests fail on a busy machine.
-settings.register_profile("headwater", deadline=None)
+settings.register_profile("headwater", deadline=None, max_examples=examples(100))
 settings.load_profile("headwater")

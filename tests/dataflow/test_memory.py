@@ -37,8 +37,9 @@ from headwater import runfile
 from headwater.runs import RunFiles
 from tests.dataflow import twins
 from tests.dataflow.test_spine import histories
+from tests.examples import examples
 
-weak = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+weak = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=examples(40))
 
 CHILD = Path(__file__).with_name("memory_child.py")
 
@@ -304,6 +305,7 @@ def test_a_negative_limit_is_refused(files: RunFiles) -> None:
         MemoryLimit(files, -1)
 
 
+@pytest.mark.skipif("SANITIZED" in os.environ, reason="sanitizers take memory of their own")
 @pytest.mark.parametrize("share", ["unlimited", "half"])
 def test_memory_is_what_is_accounted_and_comes_back(share: str, tmp_path: Path) -> None:
     """In a process of its own, so that nothing else moves the resident size."""

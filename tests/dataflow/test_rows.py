@@ -15,9 +15,10 @@ from dataflow import rows
 from dataflow.delta import Delta
 from dataflow.types import BIGINT, DOUBLE, TEXT
 from tests.dataflow import twins
+from tests.examples import examples
 
-weak = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
-some = settings(deadline=None, max_examples=80)
+weak = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=examples(25))
+some = settings(deadline=None, max_examples=examples(80))
 
 
 def two(values: list[object], kind: object = None) -> tuple[pa.Array, np.ndarray]:
@@ -167,7 +168,7 @@ any_float = st.one_of(
 float_diff = st.sampled_from([1, 1, -1, 2, -3, 2**40, -(2**60)])
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(st.lists(st.tuples(any_float, float_diff), max_size=8))
 @example([(1e308, 1), (1e308, 1), (-1e308, 1)])
 @example([(2.0**53, 1), (1.0, 1), (2.0**-1074, 1)])

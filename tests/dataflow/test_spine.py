@@ -17,8 +17,9 @@ from dataflow.kernels import _rows
 from dataflow.spine import LOOSE_RUNS, Layout, Order, Spine
 from dataflow.types import BIGINT, DOUBLE, TEXT, ColumnType
 from tests.dataflow import twins
+from tests.examples import examples
 
-weak = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+weak = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=examples(25))
 
 
 @st.composite

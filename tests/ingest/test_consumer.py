@@ -12,6 +12,7 @@ import pytest
 from confluent_kafka import Consumer as PythonConsumer
 from confluent_kafka import Producer, TopicPartition
 
+from ingest.embedded import EmbeddedBroker
 from ingest.kernels._consumer import Consumer
 from ingest.librdkafka import consumer_properties, library_path
 from tests.ingest.digest import digest
@@ -20,8 +21,8 @@ from tests.servers.kafka import KafkaServer
 BEGINNING = -2
 
 
-def _open(server: KafkaServer, topic: str) -> Consumer:
-    return Consumer(library_path(), consumer_properties(server.config, "group"), topic)
+def _open(connection: dict[str, str], topic: str) -> Consumer:
+    return Consumer(library_path(), consumer_properties(connection, "group"), topic)
 
 
 def _read(consumer: Consumer, ends: dict[int, int], limit: int = 1000, size: int = 1 << 20) -> list[tuple[Any, ...]]:
@@ -59,16 +60,28 @@ def _fields(random: Random) -> bytes | None:
 
 @pytest.mark.kafka
 def test_equals_the_python_client_whatever_the_batches(kafka: KafkaServer, topic_name: str) -> None:
+    _compare(kafka.config, kafka.create_topic(topic_name, 3))
+
+
+def test_equals_the_python_client_on_the_embedded_broker() -> None:
+    """The same where there is no other broker: under sanitizers."""
+    broker = EmbeddedBroker()
+    try:
+        _compare({"bootstrap.servers": broker.start()}, "numbers")
+    finally:
+        broker.stop()
+
+
+def _compare(connection: dict[str, str], topic: str) -> None:
     random = Random(7)
     messages = [(random.randrange(3), _fields(random), _fields(random)) for _ in range(2000)]
-    topic = kafka.create_topic(topic_name, 3)
-    producer = Producer({**kafka.config, "log_level": 0})
+    producer = Producer({**connection, "log_level": 0})
     for partition, key, value in messages:
         producer.produce(topic, value, key, partition=partition)
     assert producer.flush(60) == 0
     counts = {p: sum(1 for partition, _, _ in messages if partition == p) for p in range(3)}
 
-    reference = PythonConsumer({**kafka.config, "group.id": "r", "log_level": 0})
+    reference = PythonConsumer({**connection, "group.id": "r", "log_level": 0})
     reference.assign([TopicPartition(topic, p, 0) for p in range(3)])
     expected: list[tuple[Any, ...]] = []
     while len(expected) < len(messages):
@@ -78,7 +91,7 @@ def test_equals_the_python_client_whatever_the_batches(kafka: KafkaServer, topic
     reference.close()
 
     for limit, size in [(5000, 1 << 20), (7, 1 << 20), (5000, 1)]:
-        consumer = _open(kafka, topic)
+        consumer = _open(connection, topic)
         consumer.assign({0: BEGINNING, 1: 0})
         consumer.assign({2: BEGINNING})  # besides the others, which stay where they are
         rows = _read(consumer, counts, limit, size)
@@ -91,7 +104,7 @@ def test_equals_the_python_client_whatever_the_batches(kafka: KafkaServer, topic
 
 @pytest.mark.kafka
 def test_metadata_and_watermarks(kafka: KafkaServer, topic_name: str) -> None:
-    consumer = _open(kafka, topic_name)
+    consumer = _open(kafka.config, topic_name)
     code, reason, partitions = consumer.describe(5000)
     assert (code, partitions) == (3, [])
     assert "Unknown topic" in reason

@@ -58,7 +58,11 @@ class PostgresServer:
             "--locale=C",
             "-N",
         ]
-        done = subprocess.run(self._unprivileged(initdb), cwd=self.folder, capture_output=True, text=True, check=False)
+        # What sanitizers of the tests' own process load is not the server's.
+        environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+        done = subprocess.run(
+            self._unprivileged(initdb), cwd=self.folder, capture_output=True, text=True, check=False, env=environment
+        )
         if done.returncode:
             raise RuntimeError(f"initdb failed: {done.stdout}{done.stderr}")
         options = ("listen_addresses=", f"unix_socket_directories={self.folder}", "fsync=off", "timezone=UTC")
@@ -69,7 +73,9 @@ class PostgresServer:
             *(word for option in options for word in ("-c", option)),
         ]
         with (self.folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(self._unprivileged(command), cwd=self.folder, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                self._unprivileged(command), cwd=self.folder, stdout=log, stderr=log, env=environment
+            )
         deadline = time.monotonic() + _START_SECONDS
         while True:
             try:

@@ -34,6 +34,7 @@ from dataflow.types import (
 from ingest.decode.avro import AvroFields, avro_columns
 from ingest.decode.decoded import Fields
 from ingest.registry import Registry, RegistryUnavailable, UnknownSchemaError
+from tests.examples import examples
 from tests.ingest.decode.strategies import corrupt
 from tests.servers.registry import TestRegistry, running_registry
 
@@ -320,7 +321,7 @@ values = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(values, max_size=5), st.randoms(use_true_random=False))
 def test_round_trip_and_corruption(
     server: TestRegistry, registry: Registry, rows: list[dict[str, Any]], choose: random.Random

@@ -35,6 +35,7 @@ from dataflow.types import (
 )
 from ingest.decode.avro import AvroFields
 from ingest.registry import Registry
+from tests.examples import examples
 from tests.ingest.decode.avro_twin import decode_avro, without_logical
 from tests.ingest.decode.strategies import corrupt
 from tests.ingest.decode.test_json import check_equals
@@ -153,7 +154,7 @@ def registry(server: TestRegistry) -> Iterator[Registry]:
 subjects = count()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(cases(), st.randoms(use_true_random=False))
 def test_equals_twin(
     server: TestRegistry, registry: Registry, case: tuple[Schema, Any, list[bytes]], choose: random.Random

@@ -31,6 +31,7 @@ from dataflow.types import (
 )
 from ingest.decode.decoded import Fields
 from ingest.decode.json import MAXIMUM_DEPTH, JsonFields
+from tests.examples import examples
 from tests.ingest.decode import twin
 from tests.ingest.decode.strategies import columns, corrupt, literals, messages, schemas
 
@@ -73,7 +74,7 @@ def check_equals(fields: Fields, expected: dict[int, list[Any]], schema: Schema,
         assert all(map(same, got, wanted)), (column, got, wanted)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(st.data(), schemas, st.booleans())
 def test_equals_twin(data: st.DataObject, schema: Schema, nulls: bool) -> None:
     entries = data.draw(
@@ -83,7 +84,7 @@ def test_equals_twin(data: st.DataObject, schema: Schema, nulls: bool) -> None:
     check_equals(fields, twin.decode_json(schema, entries, nulls, False), schema, len(entries))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(st.data(), columns)
 def test_bare_values_equal_twin(data: st.DataObject, column: Column) -> None:
     one = st.one_of(literals().map(lambda text: text.encode("utf-8", "surrogatepass")), messages((column,)))
@@ -92,14 +93,14 @@ def test_bare_values_equal_twin(data: st.DataObject, column: Column) -> None:
     check_equals(fields, twin.decode_json((column,), entries, False, True), (column,), len(entries))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(schemas, st.lists(st.binary(max_size=40), max_size=6))
 def test_any_bytes_equal_twin(schema: Schema, entries: list[bytes]) -> None:
     fields = JsonFields(schema, "null").decode(binary(entries))
     check_equals(fields, twin.decode_json(schema, entries, False, False), schema, len(entries))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_flipped_bits_and_truncation_equal_twin(choose: Any) -> None:
     schema = (

@@ -16,6 +16,7 @@ from ingest.decode import Decoded, make_decoder
 from ingest.decode.keys import TextFields, make_key_fields
 from ingest.envelope import error_delta, input_delta
 from ingest.messages import Messages
+from tests.examples import examples
 from tests.ingest.decode import twin
 from tests.ingest.decode.strategies import columns, literals, texts
 from tests.ingest.decode.test_json import check_equals, plain_values
@@ -49,7 +50,7 @@ def rows(decoded: Decoded) -> list[tuple[Any, ...]]:
     return list(zip(*(array.to_pylist() for array in decoded.columns), decoded.diffs.tolist(), strict=True))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.data(), columns)
 def test_text_equals_twin(data: st.DataObject, column: Column) -> None:
     one = st.one_of(st.none(), texts.map(str.encode), st.binary(max_size=8), literals(False).map(str.encode))

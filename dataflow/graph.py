@@ -8,7 +8,7 @@ Deliberately unknown here: SQL, names of columns (but for exports), and how anyt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from dataflow.operators.append import AppendDistinctSpec, AppendTopKSpec
 from dataflow.operators.arrange import ArrangeSpec
 from dataflow.operators.base import Spec, Stopwatch, Types, names
 from dataflow.operators.constant import ConstantSpec, InputSpec
+from dataflow.operators.delta_join import DeltaJoinSpec, Keyed, Link, paths_of
 from dataflow.operators.distinct import DistinctSpec
 from dataflow.operators.flatmap import FlatMapSpec
 from dataflow.operators.join import JoinSpec
@@ -36,7 +37,7 @@ from dataflow.spine import Order
 from dataflow.step import Dataflow
 from dataflow.types import BIGINT, ColumnType, Schema
 
-__all__ = ["Aggregate", "Export", "GraphBuilder", "Node"]
+__all__ = ["Aggregate", "Export", "GraphBuilder", "Keyed", "Link", "Node"]
 
 
 class GraphBuilder:
@@ -117,6 +118,21 @@ class GraphBuilder:
         _check_keys(left, right, left_key, right_key)
         inputs = (self.arrange(left, left_key), self.arrange(right, right_key))
         return self._add(JoinSpec(tuple(left_key), tuple(right_key), nulls_match), inputs, left.types + right.types)
+
+    def delta_join(self, inputs: Sequence[Node], links: Sequence[Link], unique: Collection[Keyed] = ()) -> Node:
+        """The combinations of one row of each input for which all linked columns are equal, the inputs' columns in order.
+
+        NULL equals nothing. Nothing is arranged but the inputs, each by its side of every link; the links make a tree.
+        unique: inputs' keys of which no two rows are alike.
+        """
+        for link in links:
+            (left, left_key), (right, right_key) = link.left, link.right
+            if not left_key or not (0 <= left < len(inputs) and 0 <= right < len(inputs)):
+                raise ValueError(f"{link} has no columns, or links what is not one of the {len(inputs)} inputs")
+            _check_keys(inputs[left], inputs[right], left_key, right_key)
+        spec = DeltaJoinSpec(paths_of(links, len(inputs), unique))
+        arranged = tuple(self.arrange(inputs[of], key) for of, key in spec.arranged)
+        return self._add(spec, arranged, tuple(kind for node in inputs for kind in node.types))
 
     def semi_join(
         self,
@@ -270,11 +286,12 @@ class GraphBuilder:
         """The collection indexed by `key`: one node, and one state, however many ask for it."""
         _check(node, key, "arrangement key")
         node = _bare(node)
-        if isinstance(node.spec, UpsertSpec) and node.spec.key == tuple(key):
-            return node
-        if isinstance(node.spec, AppendDistinctSpec) and tuple(key) == tuple(range(len(node.types))):
-            return node
-        return self._add(ArrangeSpec(tuple(key)), (node,), node.types)
+        return node if _is_by(node, key) else self._add(ArrangeSpec(tuple(key)), (node,), node.types)
+
+    def is_arranged(self, node: Node, key: Sequence[int]) -> bool:
+        """Whether somebody has asked for the collection indexed by `key` already."""
+        node = _bare(node)
+        return _is_by(node, key) or (ArrangeSpec(tuple(key)), (node.number,), node.types) in self._nodes
 
     def export(self, name: str, node: Node, schema: Schema, key: Sequence[int]) -> None:
         """Make the node a view of this name, indexed by `key`."""
@@ -301,6 +318,13 @@ class GraphBuilder:
 def _bare(node: Node) -> Node:
     """The collection that a node arranges, or the node itself."""
     return node.inputs[0] if isinstance(node.spec, ArrangeSpec) else node
+
+
+def _is_by(node: Node, key: Sequence[int]) -> bool:
+    """Whether what makes the collection keeps it by this key itself."""
+    if isinstance(node.spec, UpsertSpec):
+        return node.spec.key == tuple(key)
+    return isinstance(node.spec, AppendDistinctSpec) and tuple(key) == tuple(range(len(node.types)))
 
 
 def _check(node: Node, columns: Sequence[int], what: str) -> None:

@@ -18,7 +18,9 @@ from dataflow.graph import Aggregate, GraphBuilder, Node
 from dataflow.types import BIGINT, ColumnType
 from planner.compile import compile_scalar
 from planner.compile_table import compile_call
+from planner.flat_joins import in_order
 from planner.keys import Key, keys_of, partner_columns
+from planner.lower_delta import delta_join
 from planner.monotonic import append_only
 from planner.plan import (
     AggregateCall,
@@ -67,22 +69,22 @@ class Lowering:
     """Turns plans into nodes of one builder.
 
     relations: each source and each view lowered so far, with its node. keys: what is known to be unique in them.
-    append_only: those whose rows only ever come.
+    append_only: those whose rows only ever come. nodes: every plan lowered so far.
     """
 
     def __init__(self, builder: GraphBuilder) -> None:
-        self._builder = builder
+        self.builder = builder
         self.keys: dict[str, frozenset[Key]] = {}
-        self._nodes: dict[Plan, Node] = {}
+        self.nodes: dict[Plan, Node] = {}
         self._expressions: dict[Scalar, Expression] = {}
         self.relations: dict[str, Node] = {}
         self.append_only: set[str] = set()
 
     def lower(self, plan: Plan) -> Node:
         """The node whose collection is the plan's."""
-        node = self._nodes.get(plan)
+        node = self.nodes.get(plan)
         if node is None:
-            node = self._nodes[plan] = self._make(plan)
+            node = self.nodes[plan] = self._make(plan)
         return node
 
     def _make(self, plan: Plan) -> Node:
@@ -109,21 +111,21 @@ class Lowering:
             case FlatMap():
                 calls = [compile_call(call) for call in plan.calls]
                 types = [type_ for call in plan.calls for type_ in call.types]
-                return self._builder.flat_map(self.lower(plan.input), calls, types, plan.ordinality, plan.keeps)
+                return self.builder.flat_map(self.lower(plan.input), calls, types, plan.ordinality, plan.keeps)
             case TopK():
                 below = self.lower(plan.input)
                 grows = self._grows(plan.input)
-                return self._builder.top_k(below, plan.group, plan.order, plan.limit, plan.offset, plan.numbered, grows)
+                return self.builder.top_k(below, plan.group, plan.order, plan.limit, plan.offset, plan.numbered, grows)
             case Positive():
-                return self._builder.positive(self.lower(plan.input))
+                return self.builder.positive(self.lower(plan.input))
             case Single():
                 return self._single(plan)
             case Distinct():
-                return self._builder.distinct(self.lower(plan.input), self._grows(plan.input))
+                return self.builder.distinct(self.lower(plan.input), self._grows(plan.input))
             case Negate():
-                return self._builder.negate(self.lower(plan.input))
+                return self.builder.negate(self.lower(plan.input))
             case Union():
-                return self._builder.union([self.lower(below) for below in plan.inputs])
+                return self.builder.union([self.lower(below) for below in plan.inputs])
 
     def _grows(self, plan: Plan) -> bool:
         return append_only(plan, self.append_only)
@@ -135,13 +137,14 @@ class Lowering:
         outputs: Sequence[int | Expression],
         types: Sequence[ColumnType],
     ) -> Node:
-        compiled = [self._compile(predicate) for predicate in predicates]
-        return self._builder.linear(self.lower(below), compiled, list(outputs), types)
+        compiled = [self.compile(predicate) for predicate in predicates]
+        return self.builder.linear(self.lower(below), compiled, list(outputs), types)
 
     def _output(self, scalar: Scalar) -> int | Expression:
-        return scalar.index if isinstance(scalar, ColumnRef) else self._compile(scalar)
+        return scalar.index if isinstance(scalar, ColumnRef) else self.compile(scalar)
 
-    def _compile(self, scalar: Scalar) -> Expression:
+    def compile(self, scalar: Scalar) -> Expression:
+        """The scalar as an expression; equal ones are one object."""
         expression = self._expressions.get(scalar)
         if expression is None:
             expression = self._expressions[scalar] = compile_scalar(scalar)
@@ -149,11 +152,11 @@ class Lowering:
 
     def _constant(self, plan: Constant) -> Node:
         cells = [self._cells([row[i] for row in plan.rows], type_) for i, type_ in enumerate(plan.types)]
-        return self._builder.constant(cells, np.ones(len(plan.rows), np.int64), plan.types)
+        return self.builder.constant(cells, np.ones(len(plan.rows), np.int64), plan.types)
 
     def _cells(self, values: Sequence[object], type_: ColumnType) -> pa.Array:
         """Literal values as a column, read as any literal is."""
-        cells = [self._compile(Literal(value, type_)).evaluate((), 1).values for value in values]  # type: ignore[arg-type]
+        cells = [self.compile(Literal(value, type_)).evaluate((), 1).values for value in values]  # type: ignore[arg-type]
         return pa.concat_arrays(cells) if cells else pa.array([], type_.arrow)
 
     def _join(self, plan: Join) -> Node:
@@ -161,40 +164,39 @@ class Lowering:
             return self.lower(plan.inputs[0])
         if len(plan.inputs) > 2:
             raise ValueError("a join of more than two inputs reached lowering; this is a planner mistake")
+        by_lookups = delta_join(self, plan)
+        if by_lookups is not None:
+            return by_lookups
         width = len(plan.inputs[0].types)
         left, left_key, right, right_key = self._sides(plan.inputs[0], plan.inputs[1], plan.equal)
-        joined = self._builder.join(left, right, left_key, right_key, plan.null_safe)
+        joined = self.builder.join(left, right, left_key, right_key, plan.null_safe)
         return self._without_keys(joined, width, len(left.types), plan.types)
 
     def _sides(self, left: Plan, right: Plan, equal: Pairs) -> tuple[Node, list[int], Node, list[int]]:
         """Both sides of a join and the positions of their keys."""
         width = len(left.types)
-        # One order of the key columns for all joins on them, so that they share an arrangement.
-        pairs = sorted(
-            (p if max(columns(p[0])) < width else (p[1], p[0]) for p in equal),
-            key=lambda p: (str(p[1]), str(p[0])),
-        )
-        return *self._keyed(left, [a for a, _ in pairs], 0), *self._keyed(right, [b for _, b in pairs], width)
+        pairs = in_order(p if max(columns(p[0])) < width else (p[1], p[0]) for p in equal)
+        return *self.keyed(left, [a for a, _ in pairs], 0), *self.keyed(right, [b for _, b in pairs], width)
 
     def _without_keys(self, joined: Node, width: int, first: int, types: Sequence[ColumnType]) -> Node:
         """Joined rows without the computed keys behind each side's own columns; `first` is where the right side begins."""
         if len(joined.types) == len(types):
             return joined
         kept = [*range(width), *range(first, first + len(types) - width)]
-        return self._builder.linear(joined, (), kept, types)
+        return self.builder.linear(joined, (), kept, types)
 
     def _outer_join(self, plan: OuterJoin) -> Node:
         width = len(plan.left.types)
         left, left_key, right, right_key = self._sides(plan.left, plan.right, plan.equal)
         residual = self._residual(plan, width, len(left.types))
         once = self._one_partner(plan)
-        joined = self._builder.outer_join(
+        joined = self.builder.outer_join(
             left, right, left_key, right_key, residual, plan.full, plan.null_safe, unique=once
         )
         return self._without_keys(joined, width, len(left.types), plan.types)
 
     def _semi_join(self, plan: SemiJoin) -> Node:
-        builder, width = self._builder, len(plan.left.types)
+        builder, width = self.builder, len(plan.left.types)
         left, left_key, right, right_key = self._sides(plan.left, plan.right, plan.equal)
         if plan.on:
             # Left rows are told by their values: equal rows have the same partners.
@@ -210,7 +212,7 @@ class Lowering:
     def _residual(self, plan: OuterJoin | SemiJoin, width: int, first: int) -> list[Expression]:
         """The conditions over the columns of the joined rows, where the right side begins at `first`."""
         moved = (move(p, lambda index: index if index < width else index - width + first) for p in plan.on)
-        return [self._compile(predicate) for predicate in moved]
+        return [self.compile(predicate) for predicate in moved]
 
     def _one_partner(self, plan: OuterJoin | SemiJoin) -> bool:
         """Whether no two right rows have the same key."""
@@ -223,10 +225,10 @@ class Lowering:
         value = plan.types[plan.keys]
         aggregates = [Aggregate("count_star", None, BIGINT), Aggregate("min", plan.keys, value)]
         grows = self._grows(plan.input)
-        groups = self._builder.reduce(self.lower(plan.input), keys, aggregates, default_row=False, append_only=grows)
-        return self._builder.linear(groups, [AtMostOne(plan.keys)], [*keys, plan.keys + 1], plan.types)
+        groups = self.builder.reduce(self.lower(plan.input), keys, aggregates, default_row=False, append_only=grows)
+        return self.builder.linear(groups, [AtMostOne(plan.keys)], [*keys, plan.keys + 1], plan.types)
 
-    def _keyed(self, below: Plan, keys: Sequence[Scalar], offset: int) -> tuple[Node, list[int]]:
+    def keyed(self, below: Plan, keys: Sequence[Scalar], offset: int) -> tuple[Node, list[int]]:
         """An input with its join keys as columns: those that are computed stand behind its own."""
         node = self.lower(below)
         own = [move(key, lambda index: index - offset) for key in keys]
@@ -234,8 +236,8 @@ class Lowering:
         width = len(node.types)
         position = {key: width + i for i, key in enumerate(computed)}
         if computed:
-            outputs: list[int | Expression] = [*range(width), *map(self._compile, computed)]
-            node = self._builder.linear(node, (), outputs, (*node.types, *(key.type for key in computed)))
+            outputs: list[int | Expression] = [*range(width), *map(self.compile, computed)]
+            node = self.builder.linear(node, (), outputs, (*node.types, *(key.type for key in computed)))
         return node, [key.index if isinstance(key, ColumnRef) else position[key] for key in own]
 
     def _reduce(self, plan: Reduce) -> Node:
@@ -250,13 +252,13 @@ class Lowering:
         for calls in groups[1:]:
             other = self._aggregated(plan, calls)
             # Every group is in both, for each has rows.
-            joined = self._builder.join(node, other, range(width), range(width), nulls_match=True)
+            joined = self.builder.join(node, other, range(width), range(width), nulls_match=True)
             begin = len(node.types)
             kept = [*range(begin), *range(begin + width, len(joined.types))]
-            node = self._builder.linear(joined, (), kept, [joined.types[i] for i in kept])
+            node = self.builder.linear(joined, (), kept, [joined.types[i] for i in kept])
         made = [call for calls in groups for call in calls]
         order = [*range(width), *(width + made.index(call) for call in plan.aggregates)]
-        return self._builder.linear(node, (), order, plan.types)
+        return self.builder.linear(node, (), order, plan.types)
 
     def _aggregated(self, plan: Reduce, calls: Sequence[AggregateCall]) -> Node:
         """The keys and some of the aggregates, which all take all rows, or all the distinct values of one column."""
@@ -265,7 +267,7 @@ class Lowering:
         place = {scalar: i for i, scalar in enumerate(scalars)}
         below = self.lower(Project(plan.input, tuple(scalars)))
         if any(call.distinct for call in calls):
-            below = self._builder.distinct(below, self._grows(plan.input))
+            below = self.builder.distinct(below, self._grows(plan.input))
         aggregates = [Aggregate(a.function, None if a.argument is None else place[a.argument], a.type) for a in calls]
         keys, grows = [place[key] for key in plan.keys], self._grows(plan.input)
-        return self._builder.reduce(below, keys, aggregates, default_row=not plan.keys, append_only=grows)
+        return self.builder.reduce(below, keys, aggregates, default_row=not plan.keys, append_only=grows)

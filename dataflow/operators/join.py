@@ -9,7 +9,7 @@ the two shared arrangements of the inputs; the join itself keeps none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -72,22 +72,27 @@ class Join(Operator):
         """The pairs, some `STREAM_ROWS` at a time."""
         left, right = (source.delta for source in self.inputs)
         self.rows_in += len(left) + len(right)
-        waiting: list[Delta] = []
-        for part in self._pairs(left, right):
-            waiting.append(part)
-            if sum(map(len, waiting)) >= STREAM_ROWS:
-                yield combine(waiting, self.types)
-                waiting = []
-        yield combine(waiting, self.types)
+        return in_pieces(self._pairs(left, right), self.types)
 
     def _pairs(self, left: Delta, right: Delta) -> Iterator[Delta]:
-        for mine, theirs, diffs in _matches(left, self._left_key, self._right.before, self._nulls_match):
+        for mine, theirs, diffs in matches(left, self._left_key, self._right.before, self._nulls_match):
             yield Delta(mine + theirs, diffs)
-        for mine, theirs, diffs in _matches(right, self._right_key, self._left.after, self._nulls_match):
+        for mine, theirs, diffs in matches(right, self._right_key, self._left.after, self._nulls_match):
             yield Delta(theirs + mine, diffs)
 
 
-def _matches(
+def in_pieces(parts: Iterable[Delta], types: Types) -> Iterator[Delta]:
+    """The sum of the parts in pieces of some `STREAM_ROWS`."""
+    waiting: list[Delta] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(map(len, waiting)) >= STREAM_ROWS:
+            yield combine(waiting, types)
+            waiting = []
+    yield combine(waiting, types)
+
+
+def matches(
     delta: Delta, key: tuple[int, ...], trace: Snapshot, nulls_match: bool
 ) -> Iterator[tuple[Columns, Columns, Diffs]]:
     """The pairs of a changed row and a row of the trace with an equal key, in pieces: (changed, traced, products of diffs)."""
@@ -110,10 +115,10 @@ def _parts(delta: Delta, key: tuple[int, ...], trace: Snapshot, nulls_match: boo
         yield delta
         return
     ids, first = rows.group(keys, len(delta))
-    matches = np.zeros(len(first), np.int64)
+    found = np.zeros(len(first), np.int64)
     for probe in trace.probe_pieces(rows.take(keys, first), nulls_match=nulls_match, limit=PIECE_ROWS, rows=len(first)):
-        matches += np.bincount(probe.probe_rows, minlength=len(first))
-    place = np.cumsum(matches[ids]) // MOST_MATCHES
+        found += np.bincount(probe.probe_rows, minlength=len(first))
+    place = np.cumsum(found[ids]) // MOST_MATCHES
     cuts = np.flatnonzero(np.diff(place)) + 1
     for begin, end in pairwise([0, *cuts.tolist(), len(delta)]):
         yield Delta(tuple(column.slice(begin, end - begin) for column in delta.columns), delta.diffs[begin:end])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataflow.graph import Aggregate, GraphBuilder
+from dataflow.graph import Aggregate, GraphBuilder, Link
 from dataflow.operators import join
 from dataflow.spine import Order
 from dataflow.types import BIGINT, TEXT, Column, ColumnType, Kind
@@ -49,6 +49,19 @@ def test_through_a_map_and_a_union(steps, default: bool, chance: random.Random) 
         other = zsets.zset(((row[0], row[1], row[1]), d) for row, d in a.items())
         rows, more = zsets.reduce(zsets.union(zsets.negate(mapped), other), key, TOTALS, default)
         return rows, zsets.union(errors, more)
+
+    check(INPUTS, build, query, steps, chance)
+
+
+@given(histories(INPUTS, signed=True), CHANCES)
+def test_of_a_delta_join(steps, chance: random.Random) -> None:
+    links = [Link((0, (2,)), (1, (0,))), Link((2, (0,)), (1, (0,)))]
+
+    def build(g, n):
+        return g.reduce(g.delta_join([n["a"], n["b"], n["b"]], links), (2,), TOTALS, False)
+
+    def query(a, b):
+        return zsets.reduce(zsets.join(zsets.join(a, b, (2,), (0,)), b, (3,), (0,)), (2,), TOTALS)
 
     check(INPUTS, build, query, steps, chance)
 
@@ -112,7 +125,7 @@ import resource
 import numpy as np
 import pyarrow as pa
 from dataflow.delta import Delta
-from dataflow.graph import Aggregate, GraphBuilder
+from dataflow.graph import Aggregate, GraphBuilder, Link
 from dataflow.types import BIGINT, Column, ColumnType, Kind
 
 rows = 6000

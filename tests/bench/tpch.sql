@@ -6,7 +6,7 @@ SELECT l_returnflag, l_linestatus, sum(l_quantity) AS sum_qty, sum(l_extendedpri
   sum(l_extendedprice * (1 - l_discount) * (1 + l_tax)) AS sum_charge,
   avg(l_quantity) AS avg_qty, avg(l_extendedprice) AS avg_price, avg(l_discount) AS avg_disc, count(*) AS count_order
 FROM lineitem
-WHERE l_shipdate <= date '1998-09-02'
+WHERE l_shipdate <= date '1998-12-01' - interval '90' day
 GROUP BY l_returnflag, l_linestatus
 ORDER BY l_returnflag, l_linestatus
 
@@ -36,7 +36,7 @@ LIMIT 10
 -- Q4
 SELECT o_orderpriority, count(*) AS order_count
 FROM orders
-WHERE o_orderdate >= date '1993-07-01' AND o_orderdate < date '1993-10-01'
+WHERE o_orderdate >= date '1993-07-01' AND o_orderdate < date '1993-07-01' + interval '3' month
   AND EXISTS (SELECT * FROM lineitem WHERE l_orderkey = o_orderkey AND l_commitdate < l_receiptdate)
 GROUP BY o_orderpriority
 ORDER BY o_orderpriority
@@ -46,14 +46,14 @@ SELECT n_name, sum(l_extendedprice * (1 - l_discount)) AS revenue
 FROM customer, orders, lineitem, supplier, nation, region
 WHERE c_custkey = o_custkey AND l_orderkey = o_orderkey AND l_suppkey = s_suppkey AND c_nationkey = s_nationkey
   AND s_nationkey = n_nationkey AND n_regionkey = r_regionkey AND r_name = 'ASIA'
-  AND o_orderdate >= date '1994-01-01' AND o_orderdate < date '1995-01-01'
+  AND o_orderdate >= date '1994-01-01' AND o_orderdate < date '1994-01-01' + interval '1' year
 GROUP BY n_name
 ORDER BY revenue DESC
 
 -- Q6
 SELECT sum(l_extendedprice * l_discount) AS revenue
 FROM lineitem
-WHERE l_shipdate >= date '1994-01-01' AND l_shipdate < date '1995-01-01'
+WHERE l_shipdate >= date '1994-01-01' AND l_shipdate < date '1994-01-01' + interval '1' year
   AND l_discount BETWEEN 0.06 - 0.01 AND 0.06 + 0.01 AND l_quantity < 24
 
 -- Q7
@@ -100,7 +100,7 @@ SELECT c_custkey, c_name, sum(l_extendedprice * (1 - l_discount)) AS revenue, c_
   c_comment
 FROM customer, orders, lineitem, nation
 WHERE c_custkey = o_custkey AND l_orderkey = o_orderkey AND o_orderdate >= date '1993-10-01'
-  AND o_orderdate < date '1994-01-01' AND l_returnflag = 'R' AND c_nationkey = n_nationkey
+  AND o_orderdate < date '1993-10-01' + interval '3' month AND l_returnflag = 'R' AND c_nationkey = n_nationkey
 GROUP BY c_custkey, c_name, c_acctbal, c_phone, n_name, c_address, c_comment
 ORDER BY revenue DESC, c_custkey
 LIMIT 20
@@ -124,7 +124,7 @@ SELECT l_shipmode,
 FROM orders, lineitem
 WHERE o_orderkey = l_orderkey AND l_shipmode IN ('MAIL', 'SHIP') AND l_commitdate < l_receiptdate
   AND l_shipdate < l_commitdate AND l_receiptdate >= date '1994-01-01'
-  AND l_receiptdate < date '1995-01-01'
+  AND l_receiptdate < date '1994-01-01' + interval '1' year
 GROUP BY l_shipmode
 ORDER BY l_shipmode
 
@@ -143,13 +143,13 @@ SELECT 100.00 * sum(CASE WHEN p_type LIKE 'PROMO%' THEN l_extendedprice * (1 - l
   / sum(l_extendedprice * (1 - l_discount)) AS promo_revenue
 FROM lineitem, part
 WHERE l_partkey = p_partkey AND l_shipdate >= date '1995-09-01'
-  AND l_shipdate < date '1995-10-01'
+  AND l_shipdate < date '1995-09-01' + interval '1' month
 
 -- Q15
 WITH revenue (supplier_no, total_revenue) AS (
   SELECT l_suppkey, sum(l_extendedprice * (1 - l_discount))
   FROM lineitem
-  WHERE l_shipdate >= date '1996-01-01' AND l_shipdate < date '1996-04-01'
+  WHERE l_shipdate >= date '1996-01-01' AND l_shipdate < date '1996-01-01' + interval '3' month
   GROUP BY l_suppkey
 )
 SELECT s_suppkey, s_name, s_address, s_phone, total_revenue
@@ -209,7 +209,7 @@ WHERE s_suppkey IN (
         SELECT 0.5 * sum(l_quantity)
         FROM lineitem
         WHERE l_partkey = ps_partkey AND l_suppkey = ps_suppkey AND l_shipdate >= date '1994-01-01'
-          AND l_shipdate < date '1995-01-01'
+          AND l_shipdate < date '1994-01-01' + interval '1' year
       )
   ) AND s_nationkey = n_nationkey AND n_name = 'CANADA'
 ORDER BY s_name

@@ -43,6 +43,15 @@ def parse_memory(text: str) -> int | None:
     return int(found["count"]) << 10 * (1 + "KMGT".index(found["unit"])) if found["unit"] else None
 
 
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+
+
+def _topic(text: str) -> str:
+    if not _TOPIC.fullmatch(text) or text in (".", ".."):
+        raise ValueError("allowed: up to 249 letters, digits, '.', '_' and '-'; Kafka knows no other topic names")
+    return text
+
+
 def _memory(text: str) -> str:
     parse_memory(text)
     return text
@@ -75,7 +84,9 @@ class Source(Strict):
     """A topic read into a relation."""
 
     kafka: Name = Field(description="name of a connection under `kafka`")
-    topic: str = Field(min_length=1, max_length=249, description="name of the topic to read")
+    topic: Annotated[str, AfterValidator(_topic)] = Field(
+        min_length=1, max_length=249, description="name of the topic to read"
+    )
     format: Literal["json", "avro"] = Field(description="how a message's value is encoded")
     envelope: Literal["none", "upsert"] = Field("none", description="how a record encodes a change")
     key: tuple[Name, ...] = Field((), description="with envelope upsert: the columns that the message key holds")
@@ -100,7 +111,9 @@ class Sink(Strict):
 
     view: Name = Field(description="name of the view to write")
     kafka: Name = Field(description="name of a connection under `kafka`")
-    topic: str = Field(min_length=1, max_length=249, description="name of the topic to write")
+    topic: Annotated[str, AfterValidator(_topic)] = Field(
+        min_length=1, max_length=249, description="name of the topic to write"
+    )
     format: Literal["json"] = Field("json", description="how a message's key and value are encoded")
     envelope: Literal["upsert"] = Field("upsert", description="how a record encodes a change")
     key: tuple[Name, ...] = Field(min_length=1, description="columns that make the message key; unique in the view")

@@ -23,6 +23,7 @@ from config.mistakes import ConfigErrors, Mistake, did_you_mean, shown, where
 from config.references import entries, names
 from config.settings import Settings
 from dataflow.types import Column, ColumnType, Kind, Schema
+from ingest.librdkafka import property_mistake
 from planner import PlanErrors, PlannedViews, SqlError, plan_views, unique_keys
 from planner.catalog import spelling
 
@@ -52,6 +53,7 @@ def check(path: str | PathLike[str], environ: Mapping[str, str]) -> Checked:
     """Check the file at `path` with the variables of `environ`. CheckErrors holds every mistake."""
     draft = read(path, environ)
     checker = _Checker(draft)
+    checker.check_connections()
     checker.check_sources()
     checker.check_views()
     checker.check_sinks()
@@ -79,6 +81,17 @@ class _Checker:
         self.planned = plan_views({}, {})
         self._unknown: set[str] = set()
         """Relations whose columns are not known, so that views over them cannot be checked."""
+
+    def check_connections(self) -> None:
+        """The properties of each connection have to be librdkafka's own, with values that it takes."""
+        for name, entry in entries(self.tree, "kafka"):
+            for key, value in entry.items():
+                if isinstance(value, str) and (said := property_mistake(key, value)):
+                    path: Path = ("kafka", name, key)
+                    text = self.marks.texts.get(path)
+                    for secret in text.secrets if text is not None else ():
+                        said = _hidden(said, secret)
+                    self._mistake(path, f"librdkafka refuses it: {said[:1].lower()}{said[1:]}")
 
     def check_sources(self) -> None:
         """Read the column types; `schemas` gets the sources whose columns are all right."""

@@ -6,8 +6,10 @@ properties; everything else can. Deliberately unknown: topics and messages.
 
 from __future__ import annotations
 
+import ctypes
 import ctypes.util
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import confluent_kafka
@@ -43,6 +45,37 @@ def library_path() -> str:
     raise OSError(
         f"no librdkafka: neither {folder}/librdkafka*.so nor a system library rdkafka; install confluent-kafka's wheel"
     )
+
+
+def property_mistake(name: str, value: str) -> str:
+    """Why librdkafka would refuse a property of a connection, in its words; empty when it takes it. Connects to nothing."""
+    if name.startswith(_REGISTRY_PREFIX):
+        return ""
+    library = _library()
+    reason = ctypes.create_string_buffer(512)
+    conf = library.rd_kafka_conf_new()
+    try:
+        refused = library.rd_kafka_conf_set(conf, name.encode(), value.encode(), reason, ctypes.sizeof(reason))
+    finally:
+        library.rd_kafka_conf_destroy(conf)
+    return reason.value.decode("utf-8", "replace") if refused else ""
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    library = ctypes.CDLL(library_path())
+    library.rd_kafka_conf_new.argtypes = []
+    library.rd_kafka_conf_new.restype = ctypes.c_void_p
+    library.rd_kafka_conf_set.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_char_p,
+        ctypes.c_char_p,
+        ctypes.c_char_p,
+        ctypes.c_size_t,
+    ]
+    library.rd_kafka_conf_destroy.argtypes = [ctypes.c_void_p]
+    library.rd_kafka_conf_destroy.restype = None
+    return library
 
 
 def consumer_properties(connection: Mapping[str, str], group: str) -> dict[str, str]:

@@ -30,6 +30,7 @@ sinks:
 serve: {http: 127.0.0.1:0}
 """
 
+MAIN = 'main: {bootstrap.servers: "localhost:9092"}'
 
 OUT = """\
   out:
@@ -196,8 +197,8 @@ def test_two_sinks_need_two_topics(tmp_path: Path) -> None:
 
 class TestVariables:
     def test_value_default_and_escape(self, tmp_path: Path) -> None:
-        text = GOOD.replace("topic: orders", "topic: ${A}-${B:-b}-$${C}-${D:-}x")
-        assert settings(tmp_path, text, A="a").sources["orders"].topic == "a-b-${C}-x"
+        text = GOOD.replace(MAIN, "main:\n    bootstrap.servers: b\n    client.id: ${A}-${B:-b}-$${C}-${D:-}x")
+        assert settings(tmp_path, text, A="a").kafka["main"]["client.id"] == "a-b-${C}-x"
 
     def test_an_empty_variable_takes_the_default(self, tmp_path: Path) -> None:
         assert settings(tmp_path, GOOD.replace("topic: orders", "topic: ${A:-b}"), A="").sources["orders"].topic == "b"
@@ -221,8 +222,8 @@ class TestVariables:
         assert "allowed: a whole number" in only(tmp_path, quoted, N="7")
 
     def test_a_value_brings_in_no_yaml(self, tmp_path: Path) -> None:
-        text = GOOD.replace("topic: orders", "topic: ${A}")
-        assert settings(tmp_path, text, A="a: {b\n- c").sources["orders"].topic == "a: {b\n- c"
+        text = GOOD.replace(MAIN, "main:\n    bootstrap.servers: b\n    client.id: ${A}")
+        assert settings(tmp_path, text, A="a: {b\n- c").kafka["main"]["client.id"] == "a: {b\n- c"
 
     def test_properties_of_connections_are_taken_as_written(self, tmp_path: Path) -> None:
         more = "{bootstrap.servers: b, socket.timeout.ms: 6_000, enable.x: false, sasl.password: '${PW}', empty: ''}"

@@ -52,6 +52,31 @@ def test_the_deployed_file_is_correct(tmp_path: Path) -> None:
     checked(tmp_path, manifest("ConfigMap")["data"]["headwater.yaml"], KAFKA="kafka:9092")
 
 
+class TestConnections:
+    def test_a_property_that_librdkafka_does_not_know(self, tmp_path: Path) -> None:
+        text = GOOD.replace('"localhost:9092"}', '"localhost:9092", securty.protocol: ssl}')
+        assert only(tmp_path, text) == (
+            "3:65: kafka.main.securty.protocol: librdkafka refuses it: "
+            'no such configuration property: "securty.protocol"'
+        )
+
+    def test_a_value_that_it_does_not_take(self, tmp_path: Path) -> None:
+        text = GOOD.replace('"localhost:9092"}', '"localhost:9092", security.protocol: "${PROTOCOL}"}')
+        assert checked(tmp_path, text, PROTOCOL="sasl_ssl").settings.kafka["main"]["security.protocol"] == "sasl_ssl"
+        message = only(tmp_path, text, PROTOCOL="hunter2")
+        assert 'invalid value "${...}" for configuration property "security.protocol"' in message
+        assert "hunter2" not in message
+
+    def test_what_is_the_registrys_is_not_librdkafkas(self, tmp_path: Path) -> None:
+        checked(tmp_path, GOOD.replace('"localhost:9092"}', '"localhost:9092", schema.registry.url: "http://r"}'))
+
+    @pytest.mark.parametrize("topic", ["new orders", "orders/new", "..", "bestellungen_für"])
+    def test_topics_have_names_that_kafka_takes(self, tmp_path: Path, topic: str) -> None:
+        message = only(tmp_path, GOOD.replace("topic: orders", f"topic: '{topic}'"))
+        assert message.startswith("7:12: sources.orders.topic: ")
+        assert "Kafka knows no other topic names" in message
+
+
 class TestColumns:
     @pytest.mark.parametrize("text", ["bigint not null", "  BIGINT \n NOT   NULL ", "int8 not null"])
     def test_not_null(self, text: str) -> None:

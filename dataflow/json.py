@@ -2,8 +2,9 @@
 
 Always true: each output is one valid JSON object with the columns' names in schema order, and reads back to the same values:
 integers are numbers, numerics strings with their scale, floats the shortest text that reads back (NaN and infinities as
-strings), timestamps and dates ISO 8601 strings (years outside 0000 to 9999 in the expanded form, `-000043` for 44 BC), intervals
-PostgreSQL's text, jsonb inlined as stored, bytea a base64 string, NULL null. Equal values print alike, except 0.0 and -0.0.
+strings), timestamps and dates ISO 8601 strings (years outside 0000 to 9999 in the expanded form, `-000043` for 44 BC), intervals,
+times and UUIDs PostgreSQL's text, char(n) with its blanks, jsonb inlined as stored, bytea a base64 string, NULL null.
+Equal values print alike, except 0.0 and -0.0, and intervals of one length.
 Deliberately unknown here: keys, envelopes, who reads it.
 """
 
@@ -14,9 +15,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dataflow.scalars.kernels import _json
-from dataflow.types import Kind, Schema
+from dataflow.types import STRINGS, Kind, Schema
 
 # The order is the contract with Form in scalars/kernels/json_rows.cpp.
 _FORMS = (
@@ -31,11 +33,13 @@ _FORMS = (
     Kind.TIMESTAMP,
     Kind.TIMESTAMPTZ,
     Kind.INTERVAL,
+    Kind.TIME,
+    Kind.UUID,
     Kind.TEXT,
     Kind.JSONB,
     Kind.BYTEA,
 )
-_FORM = {kind: number for number, kind in enumerate(_FORMS)}
+_FORM = {kind: number for number, kind in enumerate(_FORMS)} | {kind: _FORMS.index(Kind.TEXT) for kind in STRINGS}
 
 
 def encode_rows(columns: Sequence[pa.Array], schema: Schema) -> pa.LargeBinaryArray:
@@ -49,7 +53,13 @@ def encode_rows(columns: Sequence[pa.Array], schema: Schema) -> pa.LargeBinaryAr
     for array, type_, column in zip(columns, types, schema, strict=True):
         if array.type != type_:
             raise ValueError(f"column {column.name} holds {array.type}, but its type {column.type} is {type_}")
-    offsets, data = _json.encode_rows(list(columns), specs)
+    shown = [
+        pc.utf8_rpad(array, column.type.length)
+        if column.type.kind is Kind.CHAR and column.type.length is not None
+        else array
+        for array, column in zip(columns, schema, strict=True)
+    ]
+    offsets, data = _json.encode_rows(shown, specs)
     return pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), len(columns[0]), [None, pa.py_buffer(offsets), pa.py_buffer(data)], null_count=0
     )

@@ -37,6 +37,10 @@ class Kind(Enum):
     JSONB = "jsonb"
     BYTEA = "bytea"
     INTERVAL = "interval"
+    TIME = "time"
+    UUID = "uuid"
+    CHAR = "character"
+    VARCHAR = "character varying"
 
 
 _ARROW: dict[Kind, pa.DataType] = {
@@ -53,6 +57,10 @@ _ARROW: dict[Kind, pa.DataType] = {
     Kind.JSONB: pa.large_string(),
     Kind.BYTEA: pa.large_binary(),
     Kind.INTERVAL: pa.month_day_nano_interval(),
+    Kind.TIME: pa.duration("us"),
+    Kind.UUID: pa.binary(16),
+    Kind.CHAR: pa.large_string(),
+    Kind.VARCHAR: pa.large_string(),
 }
 
 _ALIASES = {
@@ -66,18 +74,23 @@ _ALIASES = {
     "float8": "double precision",
     "double": "double precision",
     "float": "double precision",
-    "varchar": "text",
+    "varchar": "character varying",
+    "bpchar": "character",
     "string": "text",
+    "time without time zone": "time",
     "timestamp without time zone": "timestamp",
     "timestamp with time zone": "timestamptz",
 }
 
 _NUMERIC = re.compile(r"(?:numeric|decimal)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
+_LIMITED = re.compile(r"(char|character|varchar|character varying|bpchar)\s*\(\s*(\d+)\s*\)")
+MAXIMUM_LENGTH = 10_485_760
+"""Characters that a char or varchar may be declared with, as in PostgreSQL."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnType:
-    """One SQL type. `precision` and `scale` are numeric's own.
+    """One SQL type. `precision` and `scale` are numeric's own, `length` is that of a char(n) or varchar(n) in characters.
 
     Invariant: both are None unless kind is NUMERIC. A NUMERIC with scale and no precision is a derived one, as of
     sum(numeric(12,2)): exact to `scale` digits, up to 38 digits in all. With neither it is unconstrained: it keeps
@@ -85,11 +98,14 @@ class ColumnType:
     JSONB values are canonical JSON text: keys sorted by length, then bytes, and unique; `{"a": 1, "b": [1, 2]}` spacing.
     INTERVAL values are Arrow's month_day_nano_interval with microseconds in the third field (nanoseconds would end at 292
     years). Two that compare equal (`1 mon`, `30 days`) are one value to every operator: which of them is shown is not said.
+    TIME is a duration since midnight, 24:00 included, which Arrow's time64 has not. CHAR values are kept without the blanks at
+    their end, which count for nothing in comparisons: they are put back where a value is shown.
     """
 
     kind: Kind
     precision: int | None = None
     scale: int | None = None
+    length: int | None = None
 
     @property
     def arrow(self) -> pa.DataType:
@@ -111,7 +127,11 @@ class ColumnType:
     def __str__(self) -> str:
         if self.precision is not None:
             return f"numeric({self.precision},{self.scale})"
-        return self.kind.value
+        if self.length is not None:
+            return f"{self.kind.value}({self.length})"
+        if self.kind is Kind.CHAR:
+            return "bpchar"  # `character` alone is character(1)
+        return str(self.kind.value)
 
     @classmethod
     def parse(cls, text: str) -> ColumnType:
@@ -124,11 +144,20 @@ class ColumnType:
                     f"numeric({precision},{scale}): precision is 1 to {NUMERIC_PRECISION}, scale 0 to precision"
                 )
             return cls(Kind.NUMERIC, precision, scale)
+        if found := _LIMITED.fullmatch(name):
+            kind, length = Kind(_ALIASES.get(found[1], "character" if found[1] == "char" else found[1])), int(found[2])
+            if not 1 <= length <= MAXIMUM_LENGTH:
+                raise ValueError(f"{name}: the length is 1 to {MAXIMUM_LENGTH}")
+            return cls(kind, length=length)
+        if name in ("char", "character"):
+            return cls(Kind.CHAR, length=1)
         try:
             return cls(Kind(_ALIASES.get(name, name)))
         except ValueError:
             names = ", ".join(kind.value for kind in Kind)
-            raise ValueError(f"unknown type {text!r}; the types are {names} and numeric(p,s)") from None
+            raise ValueError(
+                f"unknown type {text!r}; the types are {names}, numeric(p,s), char(n) and varchar(n)"
+            ) from None
 
 
 BOOLEAN = ColumnType(Kind.BOOLEAN)
@@ -145,6 +174,12 @@ TIMESTAMPTZ = ColumnType(Kind.TIMESTAMPTZ)
 JSONB = ColumnType(Kind.JSONB)
 BYTEA = ColumnType(Kind.BYTEA)
 INTERVAL = ColumnType(Kind.INTERVAL)
+TIME = ColumnType(Kind.TIME)
+UUID = ColumnType(Kind.UUID)
+CHAR = ColumnType(Kind.CHAR)
+VARCHAR = ColumnType(Kind.VARCHAR)
+STRINGS = (Kind.CHAR, Kind.VARCHAR, Kind.TEXT)
+"""The kinds whose values are texts, each implicitly cast to those behind it."""
 
 
 @dataclass(frozen=True, slots=True)

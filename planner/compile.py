@@ -43,7 +43,7 @@ Run = Callable[[Columns, int], tuple[Any, Any]]
 
 _FALSE = pa.scalar(False)
 _NO_MESSAGE = pa.scalar(None, pa.large_string())
-_PARSED = (Kind.NUMERIC, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.JSONB, Kind.INTERVAL)
+_PARSED = (Kind.NUMERIC, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.JSONB, Kind.INTERVAL, Kind.TIME, Kind.UUID)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from dataflow.types import BIGINT, INTEGER, INTERVAL, TEXT, ColumnType, Kind
+from dataflow.types import BIGINT, INTEGER, INTERVAL, STRINGS, TEXT, ColumnType, Kind
 from planner.compile import compile_scalar
 from planner.parse import INTERVAL_FIELDS, Text
 from planner.scalar import Call, Cast, Literal, Scalar, Value
 
 _NUMBER = re.compile(r"(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d+))?|\.(\d+)(?:[eE]([+-]?\d+))?")
 _MAX_DIGITS = 38
-_PLAIN = frozenset({Kind.BOOLEAN, Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT, Kind.TEXT, Kind.BYTEA})
+_PLAIN = frozenset({Kind.BOOLEAN, Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT, Kind.BYTEA, *STRINGS})
 
 
 @dataclass(frozen=True, slots=True)

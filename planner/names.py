@@ -17,7 +17,11 @@ _TYPES: dict[exp.DType, Kind] = {
     exp.DType.FLOAT: Kind.REAL,
     exp.DType.DOUBLE: Kind.DOUBLE,
     exp.DType.TEXT: Kind.TEXT,
-    exp.DType.VARCHAR: Kind.TEXT,
+    exp.DType.VARCHAR: Kind.VARCHAR,
+    exp.DType.CHAR: Kind.CHAR,
+    exp.DType.BPCHAR: Kind.CHAR,
+    exp.DType.TIME: Kind.TIME,
+    exp.DType.UUID: Kind.UUID,
     exp.DType.DATE: Kind.DATE,
     exp.DType.TIMESTAMP: Kind.TIMESTAMP,
     exp.DType.TIMESTAMPTZ: Kind.TIMESTAMPTZ,
@@ -33,13 +37,13 @@ _INTERNAL: dict[Kind, str] = {
     Kind.BIGINT: "int8",
     Kind.REAL: "float4",
     Kind.DOUBLE: "float8",
+    Kind.CHAR: "bpchar",
+    Kind.VARCHAR: "varchar",
 }
 
 _INSTEAD: dict[exp.DType, str] = {
     exp.DType.JSON: "use jsonb",
-    exp.DType.CHAR: "use text",
-    exp.DType.UUID: "use text",
-    exp.DType.TIME: "use text or timestamp",
+    exp.DType.TIMETZ: "use time, or timestamptz",
     exp.DType.TINYINT: "use smallint",
 }
 _PRECISE = "cast to interval, and cut it with date_trunc"
@@ -64,13 +68,13 @@ def written_type(node: exp.Expr, text: Text) -> ColumnType:
         raise text.error(node, f'type "{written}" is not supported', hint)
     text.only(node, "this", "expressions", "nested", "kind")
     if not parameters:
-        return ColumnType(kind)
-    if kind is not Kind.NUMERIC:
+        return ColumnType(kind, length=1) if node.this == exp.DType.CHAR else ColumnType(kind)
+    if kind not in (Kind.NUMERIC, Kind.CHAR, Kind.VARCHAR):
         raise text.error(
             node, f"{kind.value}({', '.join(parameters)}) is not supported", f"write {kind.value} without a length"
         )
     try:
-        return ColumnType.parse(f"numeric({','.join(parameters)})")
+        return ColumnType.parse(f"{kind.value}({','.join(parameters)})")
     except ValueError as error:
         raise text.error(node, str(error)) from None
 

@@ -94,6 +94,8 @@ def _bytea(text: str, type_: ColumnType) -> pa.Array:
 _READERS: dict[Kind, Callable[[str, ColumnType], pa.Array | None]] = {
     Kind.NUMERIC: _numeric,
     Kind.TEXT: _text,
+    Kind.VARCHAR: _text,
+    Kind.CHAR: lambda text, type_: _text(text.rstrip(" "), type_),
     Kind.DATE: _time,
     Kind.TIMESTAMP: _time,
     Kind.TIMESTAMPTZ: _time,

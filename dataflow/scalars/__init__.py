@@ -38,6 +38,10 @@ _KINDS = (
     Kind.JSONB,
     Kind.BYTEA,
     Kind.INTERVAL,
+    Kind.TIME,
+    Kind.UUID,
+    Kind.CHAR,
+    Kind.VARCHAR,
 )
 KIND_CODE = {kind: code for code, kind in enumerate(_KINDS)}
 
@@ -202,18 +206,18 @@ def cast_number(values: pa.Array, rows: int, target: ColumnType) -> Result:
 
 
 def cast_time(values: pa.Array, rows: int, target: Kind) -> Result:
-    """date -> timestamp or timestamptz (midnight), and back (the day)."""
+    """date -> timestamp or timestamptz (midnight), and back (the day); timestamps or intervals -> time; time -> interval."""
     return _result(_scalars.cast_time(values, rows, KIND_CODE[target]))
 
 
 def parse(values: pa.Array, rows: int, target: ColumnType) -> Result:
-    """Text as any other type, with PostgreSQL's messages."""
+    """Text as any other type but texts, with PostgreSQL's messages."""
     precision, scale = (precision_of(target), target.decimal_scale) if target.kind is Kind.NUMERIC else (0, 0)
     return _result(_scalars.parse(values, rows, KIND_CODE[target.kind], precision, scale))
 
 
 def format(values: pa.Array, rows: int, source: ColumnType, short_boolean: bool = False) -> pa.Array:
-    """Any type but text and jsonb as text; `short_boolean` writes t and f, as concat does."""
+    """Any type but texts and jsonb as text; `short_boolean` writes t and f, as concat does."""
     return _column(_scalars.format(values, rows, KIND_CODE[source.kind], source.trims, short_boolean))
 
 
@@ -376,6 +380,21 @@ def timestamp_difference(a: pa.Array, b: pa.Array, rows: int) -> Result:
 def age(a: pa.Array, b: pa.Array, rows: int) -> Result:
     """a - b as an interval of years, months, days and time by the calendar."""
     return _result(_scalars.age(a, b, rows))
+
+
+def time_shift(times: pa.Array, intervals: pa.Array, sign: int, rows: int) -> Result:
+    """Times of day plus or minus the time of intervals, around midnight; months and days do not count."""
+    return _result(_scalars.time_shift(times, intervals, sign, rows))
+
+
+def time_difference(a: pa.Array, b: pa.Array, rows: int) -> Result:
+    """a - b of times of day, as an interval."""
+    return _result(_scalars.time_difference(a, b, rows))
+
+
+def date_time(dates: pa.Array, times: pa.Array, rows: int) -> Result:
+    """The timestamp of a date and a time of day."""
+    return _result(_scalars.date_time(dates, times, rows))
 
 
 def date_bin(strides: pa.Array, values: pa.Array, origins: pa.Array, rows: int) -> Result:

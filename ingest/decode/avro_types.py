@@ -1,7 +1,7 @@
 """Avro types: which SQL type each one is by itself, which declared types take it, and its form for the kernel.
 
-Always true: what a column takes is decided once for a writer's schema, never guessed from a value. Logical types that SQL has no
-type for (time-millis, duration) count as the type beneath, as the Avro specification says of unknown ones.
+Always true: what a column takes is decided once for a writer's schema, never guessed from a value. Unknown logical types,
+and a duration or uuid of a wrong size, count as the type beneath, as the Avro specification says.
 Deliberately unknown here: the wire format, the registry, and the bytes of values (the kernel reads them).
 """
 
@@ -18,12 +18,15 @@ from dataflow.types import (
     DATE,
     DOUBLE,
     INTEGER,
+    INTERVAL,
     JSONB,
     NUMERIC_PRECISION,
     REAL,
     TEXT,
+    TIME,
     TIMESTAMP,
     TIMESTAMPTZ,
+    UUID,
     ColumnType,
     Kind,
 )
@@ -59,8 +62,23 @@ _LOGICALS = (
     "timestamp-micros",
     "local-timestamp-millis",
     "local-timestamp-micros",
+    "time-millis",
+    "time-micros",
+    "duration",
+    "uuid",
 )
-_BENEATH = {"decimal": ("bytes", "fixed"), "date": ("int",), **dict.fromkeys(_LOGICALS[3:], ("long",))}
+_TIMESTAMPS = _LOGICALS[3:7]
+_BENEATH: dict[str, tuple[str, ...]] = {
+    "decimal": ("bytes", "fixed"),
+    "date": ("int",),
+    **dict.fromkeys(_TIMESTAMPS, ("long",)),
+    "time-millis": ("int",),
+    "time-micros": ("long",),
+    "duration": ("fixed",),
+    "uuid": ("string", "fixed"),
+}
+_SIZES = {"duration": 12, "uuid": 16}
+"""Bytes of the fixed types beneath: with any other size the logical type counts for nothing."""
 _PLAIN: dict[str, ColumnType] = {
     "boolean": BOOLEAN,
     "int": INTEGER,
@@ -76,21 +94,29 @@ _PLAIN: dict[str, ColumnType] = {
     "timestamp-micros": TIMESTAMPTZ,
     "local-timestamp-millis": TIMESTAMP,
     "local-timestamp-micros": TIMESTAMP,
+    "time-millis": TIME,
+    "time-micros": TIME,
+    "duration": INTERVAL,
+    "uuid": UUID,
 }
 _TAKES: dict[Kind, frozenset[str]] = {
     Kind.BOOLEAN: frozenset({"boolean"}),
     Kind.SMALLINT: frozenset({"int", "long"}),
-    Kind.INTEGER: frozenset({"int", "long"}),
-    Kind.BIGINT: frozenset({"int", "long"}),
+    Kind.INTEGER: frozenset({"int", "long", "time-millis"}),
+    Kind.BIGINT: frozenset({"int", "long", "time-millis", "time-micros"}),
     Kind.NUMERIC: frozenset({"decimal", "int", "long"}),
     Kind.REAL: frozenset({"float"}),
     Kind.DOUBLE: frozenset({"float", "double", "int"}),
-    Kind.TEXT: frozenset({"string", "enum"}),
+    Kind.TEXT: frozenset({"string", "enum", "uuid"}),
+    Kind.CHAR: frozenset({"string", "enum"}),
+    Kind.VARCHAR: frozenset({"string", "enum", "uuid"}),
     Kind.DATE: frozenset({"date"}),
-    Kind.TIMESTAMP: frozenset(_LOGICALS[3:]),
+    Kind.TIMESTAMP: frozenset(_TIMESTAMPS),
     Kind.TIMESTAMPTZ: frozenset({"timestamp-millis", "timestamp-micros"}),
     Kind.BYTEA: frozenset({"bytes", "fixed"}),
-    Kind.INTERVAL: frozenset({"string"}),
+    Kind.INTERVAL: frozenset({"string", "duration"}),
+    Kind.TIME: frozenset({"string", "time-millis", "time-micros"}),
+    Kind.UUID: frozenset({"string", "uuid"}),
 }
 
 
@@ -134,7 +160,8 @@ def _definition(schema: Any, named: Named) -> Any:
 
 def _name(definition: Mapping[str, Any]) -> str:
     base, logical = str(definition["type"]), definition.get("logicalType", "")
-    if base in _BENEATH.get(logical, ()):
+    sized = base != "fixed" or definition["size"] == _SIZES.get(logical, definition["size"])
+    if base in _BENEATH.get(logical, ()) and sized:
         return str(logical)
     return "record" if base == "error" else base
 

@@ -37,12 +37,12 @@ class JsonFields:
 
 
 def kernel_columns(schema: Schema) -> list[tuple[str, int, int, int, bool, str]]:
-    """The schema as the kernel takes it: name, number of the kind, precision (0: not limited), scale, nullable, SQL type."""
+    """The schema as the kernel takes it: name, kind, digits or characters (0: not limited), scale, nullable, type."""
     return [
         (
             column.name,
             _KINDS[column.type.kind],
-            column.type.precision or 0,
+            column.type.precision or column.type.length or 0,
             column.type.decimal_scale if column.type.kind is Kind.NUMERIC else 0,
             column.nullable,
             str(column.type),

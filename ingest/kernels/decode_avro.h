@@ -106,13 +106,13 @@ class AvroDecoder {
             case AvroType::STRING: {
                 std::string_view value;
                 if (!in.read_string(value)) return CORRUPT;
-                if (field.kind != Kind::TEXT && field.kind != Kind::INTERVAL) return "a string";
+                if (!is_textual(field.kind)) return "a string";
                 return put_text(column, field, row, value, scratch_);
             }
             case AvroType::ENUM: {
                 size_t symbol;
                 if (!in.read_index(node->names.size(), symbol)) return CORRUPT;
-                if (field.kind != Kind::TEXT) return "an enum";
+                if (field.kind != Kind::TEXT && field.kind != Kind::CHAR && field.kind != Kind::VARCHAR) return "an enum";
                 return put_text(column, field, row, node->names[symbol], scratch_);
             }
             default: return "a value of several parts";
@@ -120,6 +120,8 @@ class AvroDecoder {
     }
 
   private:
+    static constexpr int64_t DAY_MICROS = text::kMicrosPerDay;
+
     // Runs `item` for every item of an array or map, until it gives a fault.
     template <class Item>
     static Fault blocks(AvroReader& in, Item item) {
@@ -166,8 +168,24 @@ class AvroDecoder {
                 return nullptr;
             case Kind::TIMESTAMP: case Kind::TIMESTAMPTZ:
                 return put_micros(column, row, value, logical == Logical::MILLIS || logical == Logical::LOCAL_MILLIS);
+            case Kind::TIME:
+                if (value < 0 || value > DAY_MICROS / (logical == Logical::TIME_MILLIS ? 1000 : 1)) return OUT_OF_RANGE;
+                column.put(row, logical == Logical::TIME_MILLIS ? value * 1000 : value);
+                return nullptr;
             default: return "a number";
         }
+    }
+
+    // Three little-endian numbers: months, days, milliseconds.
+    static bool duration(std::string_view value, Interval& out) {
+        uint32_t parts[3];
+        for (size_t i = 0; i < 12; ++i) {
+            if (i % 4 == 0) parts[i / 4] = 0;
+            parts[i / 4] |= static_cast<uint32_t>(static_cast<uint8_t>(value[i])) << (8 * (i % 4));
+        }
+        if (parts[0] > INT32_MAX || parts[1] > INT32_MAX) return false;
+        out = {static_cast<int32_t>(parts[0]), static_cast<int32_t>(parts[1]), int64_t{parts[2]} * 1000};
+        return true;
     }
 
     static Fault put_bytes(ColumnWriter& column, const Field& field, int64_t row, std::string_view value, const AvroNode& node) {
@@ -175,8 +193,29 @@ class AvroDecoder {
             column.put_bytes(row, value);
             return nullptr;
         }
+        if (field.kind == Kind::INTERVAL && node.logical == Logical::DURATION) {
+            Interval interval;
+            if (!duration(value, interval)) return OUT_OF_RANGE;
+            column.put(row, interval);
+            return nullptr;
+        }
+        if (field.kind == Kind::UUID && value.size() == sizeof(text::Uuid)) {
+            text::Uuid uuid;
+            std::memcpy(uuid.data(), value.data(), uuid.size());
+            column.put(row, uuid);
+            return nullptr;
+        }
+        if ((field.kind == Kind::TEXT || field.kind == Kind::VARCHAR) && node.logical == Logical::UUID) {
+            text::Uuid uuid;
+            char shown[text::kUuidChars];
+            if (value.size() != uuid.size()) return "bytes";
+            std::memcpy(uuid.data(), value.data(), uuid.size());
+            text::format_uuid(uuid, shown);
+            return field.kind == Kind::TEXT ? (column.put_bytes(row, {shown, sizeof(shown)}), nullptr)
+                                            : put_limited(column, field, row, {shown, sizeof(shown)});
+        }
         text::Decimal number = 0;
-        if (field.kind != Kind::NUMERIC) return "bytes";
+        if (field.kind != Kind::NUMERIC || node.logical != Logical::DECIMAL) return "bytes";
         if (!big_endian(value, number)) return OUT_OF_RANGE;
         return put_scaled(column, field, row, number, node.scale);
     }
@@ -269,6 +308,13 @@ class AvroDecoder {
             json_.append(digits, text::format_integer(value, digits));
             return nullptr;
         }
+        if (logical == Logical::TIME_MILLIS || logical == Logical::TIME_MICROS) {
+            if (value < 0 || value > DAY_MICROS / (logical == Logical::TIME_MILLIS ? 1000 : 1)) return OUT_OF_RANGE;
+            json_ += '"';
+            json_.append(digits, text::format_time(logical == Logical::TIME_MILLIS ? value * 1000 : value, digits));
+            json_ += '"';
+            return nullptr;
+        }
         const int64_t unit = logical == Logical::DATE ? 86'400'000 : 1;
         const int64_t low = millis || unit > 1 ? FIRST_MILLISECOND / unit : FIRST_MILLISECOND * 1000;
         const int64_t high = millis || unit > 1 ? LAST_MILLISECOND / unit : LAST_MILLISECOND * 1000 + 999;
@@ -300,6 +346,23 @@ class AvroDecoder {
             if (!big_endian(bytes, value)) return OUT_OF_RANGE;
             char digits[text::kDecimalChars];
             json_.append(digits, text::format_decimal(value, node.scale, false, digits));
+            return nullptr;
+        }
+        char shown[text::kIntervalChars];
+        if (node.logical == Logical::DURATION) {
+            Interval interval;
+            if (!duration(bytes, interval)) return OUT_OF_RANGE;
+            json_ += '"';
+            json_.append(shown, text::format_interval(interval, shown));
+            json_ += '"';
+            return nullptr;
+        }
+        if (node.logical == Logical::UUID && bytes.size() == sizeof(text::Uuid)) {
+            text::Uuid uuid;
+            std::memcpy(uuid.data(), bytes.data(), uuid.size());
+            json_ += '"';
+            json_.append(shown, text::format_uuid(uuid, shown));
+            json_ += '"';
             return nullptr;
         }
         constexpr char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

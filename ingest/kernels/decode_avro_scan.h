@@ -19,8 +19,8 @@ enum class AvroType : int {
 };
 inline constexpr int AVRO_TYPES = 14;
 
-enum class Logical : int { NONE, DECIMAL, DATE, MILLIS, MICROS, LOCAL_MILLIS, LOCAL_MICROS };
-inline constexpr int LOGICALS = 7;
+enum class Logical : int { NONE, DECIMAL, DATE, MILLIS, MICROS, LOCAL_MILLIS, LOCAL_MICROS, TIME_MILLIS, TIME_MICROS, DURATION, UUID };
+inline constexpr int LOGICALS = 11;
 
 // One type of a schema. Invariant: children have smaller indices than their parent.
 struct AvroNode {

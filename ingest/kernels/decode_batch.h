@@ -293,7 +293,8 @@ class Batch {
         Fault fault = nullptr;
         switch (field.kind) {
             case Kind::BYTEA: column.put_bytes(row_, bytes); return true;
-            case Kind::TEXT: case Kind::DATE: case Kind::TIMESTAMP: case Kind::TIMESTAMPTZ: case Kind::INTERVAL:
+            case Kind::TEXT: case Kind::DATE: case Kind::TIMESTAMP: case Kind::TIMESTAMPTZ: case Kind::INTERVAL: case Kind::TIME:
+            case Kind::UUID: case Kind::CHAR: case Kind::VARCHAR:
                 if (!text::valid_utf8(bytes)) return fail(name(field) + ": invalid UTF-8");
                 fault = put_text(column, field, row_, bytes, scratch_);
                 return fault == nullptr || mismatch(field, fault);

@@ -16,15 +16,15 @@ namespace headwater::decode {
 // In the order of dataflow.types.Kind.
 enum class Kind : int {
     BOOLEAN, SMALLINT, INTEGER, BIGINT, NUMERIC, REAL, DOUBLE, TEXT, DATE, TIMESTAMP, TIMESTAMPTZ, JSONB, BYTEA,
-    INTERVAL
+    INTERVAL, TIME, UUID, CHAR, VARCHAR
 };
-inline constexpr int KINDS = 14;
+inline constexpr int KINDS = 18;
 
 // A column as declared.
 struct Field {
     std::string name;
     Kind kind;
-    int precision;  // digits of a numeric, 0: as many as fit
+    int precision;  // digits of a numeric or characters of a char or varchar, 0: as many as fit
     int scale;
     bool nullable;
     std::string type;  // for messages
@@ -39,12 +39,14 @@ inline std::string arrow_format(const Field& field) {
         case Kind::NUMERIC: return "d:38," + std::to_string(field.scale);
         case Kind::REAL: return "f";
         case Kind::DOUBLE: return "g";
-        case Kind::TEXT: case Kind::JSONB: return "U";
+        case Kind::TEXT: case Kind::JSONB: case Kind::CHAR: case Kind::VARCHAR: return "U";
         case Kind::DATE: return "tdD";
         case Kind::TIMESTAMP: return "tsu:";
         case Kind::TIMESTAMPTZ: return "tsu:UTC";
         case Kind::BYTEA: return "Z";
         case Kind::INTERVAL: return "tin";
+        case Kind::TIME: return "tDu";
+        case Kind::UUID: return "w:16";
     }
     throw std::invalid_argument("no such kind of column");
 }
@@ -249,6 +251,45 @@ inline Fault put_interval(ColumnWriter& column, int64_t row, std::string_view va
     return nullptr;
 }
 
+inline Fault put_time(ColumnWriter& column, int64_t row, std::string_view value) {
+    int64_t micros = 0;
+    const text::Status status = text::parse_time(value, micros);
+    if (status == text::Status::range) return OUT_OF_RANGE;
+    if (status != text::Status::ok) return OTHER_FORM;
+    column.put(row, micros);
+    return nullptr;
+}
+
+inline Fault put_uuid(ColumnWriter& column, int64_t row, std::string_view value) {
+    text::Uuid uuid;
+    if (text::parse_uuid(value, uuid) != text::Status::ok) return OTHER_FORM;
+    column.put(row, uuid);
+    return nullptr;
+}
+
+// At most `precision` characters; blanks beyond that are dropped, and those at the end of a char always.
+inline Fault put_limited(ColumnWriter& column, const Field& field, int64_t row, std::string_view value) {
+    if (value.find('\0') != value.npos) return "text with a zero character";
+    if (field.precision != 0) {
+        size_t end = 0;
+        for (int count = 0; end < value.size() && count < field.precision; ++count) {
+            ++end;
+            while (end < value.size() && (value[end] & 0xC0) == 0x80) ++end;
+        }
+        if (value.find_first_not_of(' ', end) != value.npos) return "a text that is too long";
+        value = value.substr(0, end);
+    }
+    if (field.kind == Kind::CHAR) value = value.substr(0, value.find_last_not_of(' ') + 1);
+    column.put_bytes(row, value);
+    return nullptr;
+}
+
+// Whether values of the kind are written as text in every format.
+inline bool is_textual(Kind kind) {
+    return kind == Kind::TEXT || kind == Kind::CHAR || kind == Kind::VARCHAR || kind == Kind::INTERVAL || kind == Kind::TIME ||
+           kind == Kind::UUID;
+}
+
 // The sextet of a base64 character, or -1.
 inline int sextet(char c) {
     if (c >= 'A' && c <= 'Z') return c - 'A';
@@ -287,6 +328,9 @@ inline Fault put_text(ColumnWriter& column, const Field& field, int64_t row, std
         case Kind::NUMERIC: return put_decimal(column, field, row, value);
         case Kind::DATE: return put_date(column, row, value);
         case Kind::TIMESTAMP: case Kind::TIMESTAMPTZ: return put_timestamp(column, field, row, value);
+        case Kind::TIME: return put_time(column, row, value);
+        case Kind::UUID: return put_uuid(column, row, value);
+        case Kind::CHAR: case Kind::VARCHAR: return put_limited(column, field, row, value);
         case Kind::INTERVAL: return put_interval(column, row, value);
         case Kind::BYTEA: return put_base64(column, row, value, scratch);
         default: return "a string";

@@ -13,25 +13,45 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataflow import scalars
-from dataflow.scalars import precision_of
-from dataflow.types import ColumnType, Kind
+from dataflow.scalars import TextFunction, precision_of
+from dataflow.types import STRINGS, ColumnType, Kind
 from planner.functions.types import NUMBERS, TIMES, FunctionError, can_cast, type_name
 
 CastKernel = Callable[[Any, int], tuple[Any, Any]]
 """(values, rows) -> (values, errors)."""
 
-_WITHOUT_KERNEL = {(Kind.JSONB, Kind.TEXT)}
 _ZERO = pa.scalar(0, pa.int32())
+_BLANK = pa.array([" "], pa.large_string())
 
 
 def _same_memory(source: ColumnType, target: ColumnType) -> bool:
-    if (source.kind, target.kind) in _WITHOUT_KERNEL:
-        return True
+    if target.kind in STRINGS and source.kind in (*STRINGS, Kind.JSONB):
+        if target.length is not None and (source.length is None or source.length > target.length):
+            return False
+        return target.kind is not Kind.CHAR or source.kind is Kind.CHAR
     if source.kind is not target.kind:
         return False
     return source.kind is not Kind.NUMERIC or (
         source.decimal_scale == target.decimal_scale and precision_of(source) <= precision_of(target)
     )
+
+
+def _to_string(source: ColumnType, target: ColumnType) -> CastKernel:
+    """The value's text, cut to the length; a char without the blanks at its end."""
+    shown = None if source.kind in (*STRINGS, Kind.JSONB) else source
+    length = None if target.length is None else pa.array([target.length], pa.int32())
+    trims = target.kind is Kind.CHAR
+
+    def kernel(values: Any, rows: int) -> tuple[Any, Any]:
+        if shown is not None:
+            values = scalars.format(values, rows, shown)
+        if length is not None:
+            values, _ = scalars.text(TextFunction.LEFT, [values, length], rows)
+        if trims:
+            values, _ = scalars.text(TextFunction.RTRIM, [values, _BLANK], rows)
+        return values, None
+
+    return kernel
 
 
 def cast_kernel(source: ColumnType, target: ColumnType) -> CastKernel | None:
@@ -40,14 +60,16 @@ def cast_kernel(source: ColumnType, target: ColumnType) -> CastKernel | None:
         raise FunctionError(f"cannot cast type {type_name(source)} to {type_name(target)}")
     if _same_memory(source, target):
         return None
-    if target.kind is Kind.TEXT:
-        return lambda values, rows: (scalars.format(values, rows, source), None)
-    if source.kind is Kind.TEXT:
+    if target.kind in STRINGS:
+        return _to_string(source, target)
+    if source.kind in STRINGS:
         return lambda values, rows: scalars.parse(values, rows, target)
     if source.kind is Kind.JSONB:
         return lambda values, rows: scalars.json_cast(values, rows, target)
     if target.kind is Kind.BOOLEAN:
         return lambda values, _rows: (pc.not_equal(values, _ZERO), None)
+    if Kind.TIME in (source.kind, target.kind):
+        return lambda values, rows: scalars.cast_time(values, rows, target.kind)
     if source.kind in TIMES and target.kind in TIMES:
         if Kind.DATE in (source.kind, target.kind):
             return lambda values, rows: scalars.cast_time(values, rows, target.kind)

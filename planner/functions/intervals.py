@@ -1,4 +1,4 @@
-"""Intervals: arithmetic with each other, with numbers and with dates and timestamps; fields, units, justification, `date_bin`.
+"""Intervals and times of day: arithmetic with each other, with numbers, dates and timestamps; fields, units, `date_bin`.
 
 Always true: months, days and time are kept apart, so that `date + interval '1 month'` is the same day of the next month (or
 its last); fractions of a month become days (30 to a month), of a day time. A date beside an interval counts as the timestamp of
@@ -14,25 +14,26 @@ import pyarrow as pa
 
 from dataflow import scalars
 from dataflow.scalars import FIELD_CODE
-from dataflow.types import DOUBLE, INTERVAL, NUMERIC, TIMESTAMP, ColumnType, Kind
+from dataflow.types import DOUBLE, INTERVAL, NUMERIC, TIME, TIMESTAMP, ColumnType, Kind
 from planner.functions.constants import specialised
 from planner.functions.logic import first_errors
-from planner.functions.registry import Function, Implementation, Operands, Site, fixed
+from planner.functions.registry import Function, Implementation, Operands, ResultRule, Site, fixed
 from planner.functions.time import FIELDS, UNITS, field_error, field_name
 from planner.functions.types import FunctionError, derived_numeric
 
 INTERVAL_FIELDS = tuple(field for field in FIELDS if field not in ("week", "isoyear", "dow", "isodow", "doy"))
+CLOCK_FIELDS = ("microseconds", "milliseconds", "second", "minute", "hour", "epoch")
 INTERVAL_UNITS = tuple(unit for unit in UNITS if unit != "week")
 
 _NOTHING = pa.array([(0, 0, 0)], INTERVAL.arrow)
 
 
-def _checked(known: tuple[str, ...], text: object) -> str | None:
+def _checked(known: tuple[str, ...], text: object, type_: ColumnType = INTERVAL) -> str | None:
     """The folded name of a field that is known; None when it varies by row."""
     if not isinstance(text, str):
         return None
     if field_name(text) not in known:
-        raise FunctionError(field_error(text, INTERVAL), f"intervals have {', '.join(known)}")
+        raise FunctionError(field_error(text, type_), f"{type_} has {', '.join(known)}")
     return field_name(text)
 
 
@@ -104,7 +105,42 @@ def _make(args: Operands, rows: int) -> tuple[Any, Any]:
     return scalars.make_interval([*args, *[none, none, none, none, none, none, zero][len(args) :]], rows)
 
 
-_V, _T, _D, _S, _Z, _F, _I = (
+def _clock(time: int, interval: int, sign: int) -> Implementation:
+    return fixed(lambda args, rows: scalars.time_shift(args[time], args[interval], sign, rows))
+
+
+def _date_time(date: int, time: int) -> Implementation:
+    return fixed(lambda args, rows: scalars.date_time(args[date], args[time], rows))
+
+
+def _clock_field(exact: bool) -> ResultRule:
+    def rule(_arguments: tuple[ColumnType, ...], literals: tuple[object, ...]) -> ColumnType:
+        name = _checked(CLOCK_FIELDS, literals[0], TIME)
+        return DOUBLE if not exact else NUMERIC if name is None else derived_numeric(FIELDS[name])
+
+    return rule
+
+
+def _extract_clock(site: Site, field: str) -> Callable[[Any, int], tuple[Any, Any]]:
+    code = FIELD_CODE[_checked(CLOCK_FIELDS, field, TIME) or ""]
+    scale = site.result.decimal_scale if site.result.kind is Kind.NUMERIC else -1
+
+    def kernel(values: Any, rows: int) -> tuple[Any, Any]:
+        spans, _ = scalars.cast_time(values, len(values), Kind.INTERVAL)
+        return scalars.interval_extract(code, spans, rows, scale), None
+
+    return kernel
+
+
+def _truncate_clock(site: Site, unit: str) -> Callable[[Any, int], tuple[Any, Any]]:
+    cut = _truncate(site, unit)
+    return lambda values, rows: cut(scalars.cast_time(values, len(values), Kind.INTERVAL)[0], rows)
+
+
+_CLOCKS = fixed(lambda args, rows: scalars.time_difference(args[0], args[1], rows))
+
+_C, _V, _T, _D, _S, _Z, _F, _I = (
+    Kind.TIME,
     Kind.INTERVAL,
     Kind.TEXT,
     Kind.DATE,
@@ -125,6 +161,15 @@ def _moves(kind: Kind) -> tuple[Function, ...]:
 
 
 FUNCTIONS: tuple[Function, ...] = (
+    Function("+", (_C, _V), TIME, _clock(0, 1, 1)),
+    Function("+", (_V, _C), TIME, _clock(1, 0, 1)),
+    Function("-", (_C, _V), TIME, _clock(0, 1, -1)),
+    Function("-", (_C, _C), INTERVAL, _CLOCKS),
+    Function("+", (_D, _C), TIMESTAMP, _date_time(0, 1)),
+    Function("+", (_C, _D), TIMESTAMP, _date_time(1, 0)),
+    Function("extract", (_T, _C), _clock_field(exact=True), specialised(0, 1, _extract_clock)),
+    Function("date_part", (_T, _C), _clock_field(exact=False), specialised(0, 1, _extract_clock)),
+    Function("date_trunc", (_T, _C), _truncated, specialised(0, 1, _truncate_clock)),
     Function("-", (_V,), INTERVAL, _NEGATE),
     Function("+", (_V, _V), INTERVAL, _add(1)),
     Function("-", (_V, _V), INTERVAL, _add(-1)),

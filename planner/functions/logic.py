@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from dataflow import scalars
 from dataflow.scalars import Comparison
-from dataflow.types import ColumnType, Kind
+from dataflow.types import TEXT, ColumnType, Kind
 from planner.functions.registry import Function, Implementation, Kernel, Operands, Pattern, Site, fixed, predicate
 from planner.functions.types import INTEGERS, FunctionError
 
@@ -108,6 +108,11 @@ def _first(arguments: tuple[ColumnType, ...], _literals: tuple[object, ...]) -> 
     return arguments[0]
 
 
+def _left(arguments: tuple[ColumnType, ...], _literals: tuple[object, ...]) -> ColumnType:
+    """The left operand's type in the comparison that nullif makes: varchar compares as text."""
+    return TEXT if arguments[0].kind is Kind.VARCHAR else arguments[0]
+
+
 def _ordered(arguments: tuple[ColumnType, ...], _literals: tuple[object, ...]) -> ColumnType:
     if arguments[0].kind is Kind.JSONB:
         raise FunctionError("jsonb values have no order here", "take a scalar out first: (value ->> 'key')::numeric")
@@ -131,7 +136,7 @@ FUNCTIONS: tuple[Function, ...] = (
     predicate("is_unknown", _test(pc.is_null), _B),
     predicate("is_not_unknown", _test(pc.is_valid), _B),
     Function("coalesce", (Pattern.UNIFIED,), _first, fixed(coalesce, lenient=True), variadic=True),
-    Function("nullif", (Pattern.COMPARED, Pattern.COMPARED), _first, Implementation(_nullif)),
+    Function("nullif", (Pattern.COMPARED, Pattern.COMPARED), _left, Implementation(_nullif)),
     Function("greatest", (Pattern.UNIFIED,), _ordered, _EXTREME, variadic=True),
     Function("least", (Pattern.UNIFIED,), _ordered, _EXTREME, variadic=True),
 )

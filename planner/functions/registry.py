@@ -200,6 +200,8 @@ def _compared(args: Sequence[ColumnType | None]) -> list[ColumnType] | None:
     met = met or TEXT
     if met.kind is Kind.NUMERIC:
         return [numeric_of(arg) if arg is not None else ColumnType(Kind.NUMERIC) for arg in args]
+    if met.length is not None:  # a length is no part of a comparison: it would cut the other side
+        met = ColumnType(met.kind)
     return [met] * len(args)
 
 

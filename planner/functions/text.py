@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from dataflow import scalars
 from dataflow.scalars import TextFunction
-from dataflow.types import BYTEA, INTEGER, TEXT, ColumnType, Kind
+from dataflow.types import BYTEA, INTEGER, STRINGS, TEXT, ColumnType, Kind
 from planner.functions.constants import specialised
 from planner.functions.logic import first_errors
 from planner.functions.registry import (
@@ -57,7 +57,7 @@ def _like(site: Site) -> Kernel:
     lower, escape = pc.get_function("utf8_lower"), int(TextFunction.LIKE_ESCAPE)
 
     def kernel(operands: Operands, rows: int) -> tuple[Any, Any]:
-        value, pattern, errors = operands[0], operands[1], None
+        value, pattern, errors = _padded(operands[0], site.operands[0].type), operands[1], None
         if len(operands) == 3:
             pattern, errors = scalars.text(escape, operands[1:], rows)
         if fold:
@@ -72,6 +72,7 @@ def _regex(site: Site, pattern: str) -> Callable[[Any, int], tuple[Any, Any]]:
     # In PostgreSQL a dot also matches a line break.
     options = pc.MatchSubstringOptions("(?s)" + pattern, ignore_case=site.name.endswith("*"))
     match, negated = pc.get_function("match_substring_regex"), site.name.startswith("!")
+    type_ = site.operands[0].type
     try:
         match.call([_BLANK], options)
     except pa.ArrowInvalid as error:
@@ -81,7 +82,7 @@ def _regex(site: Site, pattern: str) -> Callable[[Any, int], tuple[Any, Any]]:
         ) from None
 
     def kernel(values: Any, _rows: int) -> tuple[Any, Any]:
-        found = match.call([values], options)
+        found = match.call([_padded(values, type_)], options)
         return (pc.invert(found) if negated else found), None
 
     return kernel
@@ -92,9 +93,16 @@ def _join(site: Site) -> Kernel:
     return lambda operands, rows: (scalars.concat(operands, rows, True, None, data), None)
 
 
+def _padded(value: Any, type_: ColumnType) -> Any:
+    """A char(n) with the blanks that belong to it: where they count, which is not in comparisons."""
+    return value if type_.kind is not Kind.CHAR or type_.length is None else pc.utf8_rpad(value, type_.length)
+
+
 def _shown(type_: ColumnType) -> Callable[[Any, int], Any]:
     """A value's text as concat prints it."""
-    if type_.kind in (Kind.TEXT, Kind.JSONB):
+    if type_.kind is Kind.CHAR and type_.length is not None:
+        return lambda value, _rows: _padded(value, type_)
+    if type_.kind in (*STRINGS, Kind.JSONB):
         return lambda value, _rows: value
     return lambda value, _rows: scalars.format(value, len(value), type_, short_boolean=True)
 
@@ -117,6 +125,11 @@ def _length(in_bytes: bool) -> Implementation:
     return fixed(lambda operands, rows: scalars.length(operands[0], rows, in_bytes))
 
 
+def _octets(site: Site) -> Kernel:
+    type_ = site.operands[0].type
+    return lambda operands, rows: scalars.length(_padded(operands[0], type_), rows, True)
+
+
 def _digest(sha256: bool) -> Implementation:
     return fixed(lambda operands, rows: scalars.digest(operands[0], rows, sha256))
 
@@ -137,7 +150,7 @@ _TRIMS = {
     "rtrim": TextFunction.RTRIM,
 }
 _PADS = {"lpad": TextFunction.LPAD, "rpad": TextFunction.RPAD}
-_T, _I, _Y = Kind.TEXT, Kind.INTEGER, Kind.BYTEA
+_T, _I, _Y, _C = Kind.TEXT, Kind.INTEGER, Kind.BYTEA, Kind.CHAR
 
 
 def _text(
@@ -151,12 +164,17 @@ FUNCTIONS: tuple[Function, ...] = (
     _text("||", _JOIN, _T, Pattern.AS_TEXT),
     _text("||", _JOIN, Pattern.AS_TEXT, _T),
     Function("||", (_Y, _Y), BYTEA, _JOIN),
-    *(predicate(name, _LIKE, _T, _T, _T, optional=1) for name in ("like", "ilike", "not_like", "not_ilike")),
-    *(predicate(name, _REGEX, _T, _T) for name in ("~", "~*", "!~", "!~*")),
+    *(
+        predicate(name, _LIKE, s, _T, _T, optional=1)
+        for s in (_T, _C)
+        for name in ("like", "ilike", "not_like", "not_ilike")
+    ),
+    *(predicate(name, _REGEX, s, _T) for s in (_T, _C) for name in ("~", "~*", "!~", "!~*")),
     _text("upper", _arrow("utf8_upper"), _T),
     _text("lower", _arrow("utf8_lower"), _T),
     *(Function(name, (_T,), INTEGER, _length(False)) for name in ("length", "char_length", "character_length")),
     Function("octet_length", (_T,), INTEGER, _length(True)),
+    Function("octet_length", (_C,), INTEGER, Implementation(_octets)),
     *(Function(name, (_Y,), INTEGER, _length(True)) for name in ("length", "octet_length")),
     *(_text(name, _SUBSTRING, _T, _I, _I, optional=1) for name in ("substring", "substr")),
     _text("left", _native(TextFunction.LEFT), _T, _I),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dataflow.types import NUMERIC, TEXT, UNCONSTRAINED_SCALE, ColumnType, Kind
+from dataflow.types import NUMERIC, STRINGS, TEXT, UNCONSTRAINED_SCALE, ColumnType, Kind
 
 
 class FunctionError(Exception):
@@ -32,11 +32,13 @@ TIMES = (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
 CATEGORIES: dict[Kind, str] = {
     Kind.BOOLEAN: "boolean",
     **dict.fromkeys(NUMBERS, "number"),
-    Kind.TEXT: "string",
+    **dict.fromkeys(STRINGS, "string"),
     **dict.fromkeys(TIMES, "time"),
     Kind.JSONB: "jsonb",
     Kind.BYTEA: "bytea",
     Kind.INTERVAL: "timespan",
+    Kind.TIME: "clock",
+    Kind.UUID: "uuid",
 }
 """PostgreSQL's type categories: alternatives of different categories never have a common type."""
 
@@ -48,8 +50,14 @@ _EXPLICIT: frozenset[tuple[Kind, Kind]] = frozenset(
     + [(a, b) for a in TIMES for b in TIMES]
     + [(Kind.BOOLEAN, Kind.INTEGER), (Kind.INTEGER, Kind.BOOLEAN), (Kind.JSONB, Kind.BOOLEAN)]
     + [(Kind.JSONB, number) for number in NUMBERS]
-    + [(kind, Kind.TEXT) for kind in Kind]
-    + [(Kind.TEXT, kind) for kind in Kind]
+    + [
+        (Kind.TIMESTAMP, Kind.TIME),
+        (Kind.TIMESTAMPTZ, Kind.TIME),
+        (Kind.INTERVAL, Kind.TIME),
+        (Kind.TIME, Kind.INTERVAL),
+    ]
+    + [(kind, string) for kind in Kind for string in STRINGS]
+    + [(string, kind) for kind in Kind for string in STRINGS]
 )
 
 
@@ -57,13 +65,17 @@ def type_name(type_: ColumnType | None) -> str:
     """The type as an error message names it: PostgreSQL's full name without precision; None is `unknown`."""
     if type_ is None:
         return "unknown"
-    long = {Kind.TIMESTAMP: "timestamp without time zone", Kind.TIMESTAMPTZ: "timestamp with time zone"}
+    long = {
+        Kind.TIMESTAMP: "timestamp without time zone",
+        Kind.TIMESTAMPTZ: "timestamp with time zone",
+        Kind.TIME: "time without time zone",
+    }
     return long.get(type_.kind, type_.kind.value)
 
 
 def implicit_kind(source: Kind, target: Kind) -> bool:
-    """Whether a value of kind `source` becomes `target` without being asked: only upwards within numbers and times."""
-    for ladder in (NUMBERS, TIMES):
+    """Whether a value of kind `source` becomes `target` without being asked: only upwards within numbers, times and strings."""
+    for ladder in (NUMBERS, TIMES, STRINGS):
         if source in ladder and target in ladder:
             return ladder.index(source) <= ladder.index(target)
     return source is target
@@ -116,6 +128,7 @@ def common_type(types: Sequence[ColumnType | None], context: str = "CASE") -> Co
     chosen = known[0]
     for type_ in known[1:]:
         if type_.kind is chosen.kind:
+            chosen = chosen if chosen == type_ or chosen.length is None else ColumnType(chosen.kind)
             continue
         if CATEGORIES[type_.kind] != CATEGORIES[chosen.kind]:
             raise FunctionError(
@@ -123,7 +136,7 @@ def common_type(types: Sequence[ColumnType | None], context: str = "CASE") -> Co
                 f"cast one side, such as value::{type_name(chosen)}",
             )
         if implicit_kind(chosen.kind, type_.kind):
-            chosen = type_
+            chosen = type_ if type_.length is None else ColumnType(type_.kind)
     if chosen.kind is Kind.NUMERIC:
         return common_numeric([numeric_of(type_) for type_ in known])
     return chosen

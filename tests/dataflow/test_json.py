@@ -211,6 +211,22 @@ def test_intervals_are_postgresql_text() -> None:
     assert got == ["1 year 2 mons -3 days +04:05:06.7", "00:00:00", None, "-00:00:00.5"]
 
 
+def test_times_uuids_and_chars() -> None:
+    char_4 = ColumnType(Kind.CHAR, length=4)
+    schema = (Column("t", types.TIME), Column("u", types.UUID), Column("c", char_4), Column("v", types.VARCHAR))
+    columns = [
+        pa.array([timedelta(hours=24), timedelta(hours=1, microseconds=500_000), None], types.TIME.arrow),
+        pa.array([bytes(16), bytes(range(16)), None], types.UUID.arrow),
+        pa.array(["a\u00e9", "abcd", None], char_4.arrow),
+        pa.array(["x ", "", None], types.VARCHAR.arrow),
+    ]
+    assert [tuple(json.loads(row).values()) for row in encode_rows(columns, schema).to_pylist()] == [
+        ("24:00:00", "00000000-0000-0000-0000-000000000000", "a\u00e9  ", "x "),
+        ("01:00:00.5", "00010203-0405-0607-0809-0a0b0c0d0e0f", "abcd", ""),
+        (None, None, None, None),
+    ]
+
+
 def test_wrong_columns_are_refused() -> None:
     schema = (Column("a", types.BIGINT), Column("b", types.TEXT))
     numbers, texts = pa.array([1, 2], pa.int64()), pa.array(["x"], pa.large_string())

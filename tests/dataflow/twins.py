@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import cmp_to_key
@@ -31,8 +32,10 @@ from dataflow.types import (
     REAL,
     SMALLINT,
     TEXT,
+    TIME,
     TIMESTAMP,
     TIMESTAMPTZ,
+    UUID,
     ColumnType,
     Kind,
 )
@@ -58,6 +61,8 @@ TYPES = (
     JSONB,
     BYTEA,
     INTERVAL,
+    TIME,
+    UUID,
 )
 
 _FLOATS = [0.0, -0.0, 1.5, -1.5, math.nan, -math.nan, math.inf, -math.inf, 2.0**-126]
@@ -75,6 +80,8 @@ _VALUES: dict[Kind, Sequence[Any]] = {
     Kind.DATE: [0, -1, 20000],
     Kind.TIMESTAMP: [0, -1, 1_700_000_000_000_000],
     Kind.TIMESTAMPTZ: [0, -1, 1_700_000_000_000_000],
+    Kind.TIME: [timedelta(0), timedelta(microseconds=1), timedelta(hours=24)],
+    Kind.UUID: [bytes(16), b"\xff" * 16, b"\0" * 15 + b"\1"],
     Kind.INTERVAL: [(0, 0, 0), (1, 0, 0), (0, 30, 0), (0, 29, 86_400_000_000), (-1, 0, 1), (2**31 - 1, 0, -(2**63))],
 }
 

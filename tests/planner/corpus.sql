@@ -22,6 +22,21 @@ SELECT qty * INTERVAL '1 month' AS i, count(*) AS n FROM orders GROUP BY 1 HAVIN
 -- postgres
 SELECT id, INTERVAL '1 day 02:03:04' HOUR AS a, INTERVAL '0-2' YEAR TO MONTH AS b, INTERVAL '1.5 days', '2h'::interval AS c FROM orders
 
+-- postgres: DuckDB passes over lengths
+SELECT id, region::char(6) AS a, name::varchar(2) AS b FROM customers WHERE region::char(6) = 'eu  '
+
+-- postgres: DuckDB pads no char
+SELECT region::char(6) AS c, count(*) AS n, region::char(6) LIKE 'eu' AS a, region::char(6) || '!' AS d FROM customers GROUP BY 1
+
+-- postgres: DuckDB passes over lengths
+SELECT id FROM orders o WHERE note::char(9) = ANY (SELECT region::varchar(3) FROM customers)
+
+-- postgres: DuckDB's types of times differ
+SELECT id, placed::time AS t, placed::time + INTERVAL '90 minutes' AS b, day + placed::time AS d,
+  placed::time - TIME '08:00' AS e FROM orders WHERE placed::time > '10:30'
+
+SELECT md5(note)::uuid AS u, count(*) AS n FROM orders GROUP BY md5(note)::uuid
+
 SELECT o.* FROM orders o
 
 SELECT o.qty, c.* FROM orders o JOIN customers c ON o.customer = c.id

@@ -10,10 +10,11 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import duckdb
 import numpy as np
@@ -131,8 +132,16 @@ def canonical(value: Any) -> Any:
         return number.quantize(Decimal("1e-7")) + 0 if number.is_finite() else str(number)
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat() if value.tzinfo else value.isoformat()
+    if isinstance(value, time):
+        return timedelta(hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond)
+    if isinstance(value, bytes) and len(value) == 16:
+        return str(UUID(bytes=value))
+    if isinstance(value, UUID):
+        return str(value)
     if isinstance(value, dict | list):
         return json.dumps(value, sort_keys=True)
+    if isinstance(value, str):
+        value = value.rstrip(" ")  # those of a char count for nothing
     if isinstance(value, str) and value[:1] in ("{", "["):
         return json.dumps(json.loads(value), sort_keys=True)
     return value

@@ -31,6 +31,10 @@ _KINDS = {
     "jsonb": Kind.JSONB,
     "bytea": Kind.BYTEA,
     "interval": Kind.INTERVAL,
+    "time": Kind.TIME,
+    "uuid": Kind.UUID,
+    "bpchar": Kind.CHAR,
+    "varchar": Kind.VARCHAR,
 }
 
 

@@ -164,6 +164,22 @@ nb::tuple cast_time(nb::handle values, int64_t rows, int code) {
           out = static_cast<int32_t>(text::floor_div(micros, text::kMicrosPerDay));
           return nullptr;
         }));
+  if (from.substr(0, 3) == "tsu" && kind == Kind::time)
+    return give(unary<int64_t, int64_t>(read_arg(values, rows, 8), rows, "tDu", [](int64_t micros, int64_t& out) -> const char* {
+      out = micros - text::floor_div(micros, text::kMicrosPerDay) * text::kMicrosPerDay;
+      return nullptr;
+    }));
+  if (from == "tin" && kind == Kind::time)
+    return give(unary<int64_t, Interval>(
+        read_arg(values, rows, 16), rows, "tDu", [](const Interval& v, int64_t& out) -> const char* {
+          out = v.micros - text::floor_div(v.micros, text::kMicrosPerDay) * text::kMicrosPerDay;
+          return nullptr;
+        }));
+  if (from == "tDu" && kind == Kind::interval)
+    return give(unary<Interval, int64_t>(read_arg(values, rows, 8), rows, "tin", [](int64_t micros, Interval& out) -> const char* {
+      out = {0, 0, micros};
+      return nullptr;
+    }));
   throw std::invalid_argument("no cast from arrow format '" + from + "' to " + kNames[code]);
 }
 

@@ -304,6 +304,32 @@ void add_intervals(nb::module_& m) {
     }
     return give(made);
   });
+  // Times of day plus (sign 1) or minus (sign -1) the time of intervals, around midnight; months and days do not count.
+  m.def("time_shift", [](nb::handle times, nb::handle intervals, int sign, int64_t rows) {
+    return give(binary<int64_t, int64_t, Interval>(
+        read_arg(times, rows, 8), read_arg(intervals, rows, 16), rows, "tDu",
+        [=](int64_t micros, const Interval& v, int64_t& out) -> const char* {
+          const int64_t sum = micros + sign * (v.micros % kMicrosPerDay);
+          out = sum - floor_div(sum, kMicrosPerDay) * kMicrosPerDay;
+          return nullptr;
+        }));
+  });
+  m.def("time_difference", [](nb::handle left, nb::handle right, int64_t rows) {
+    return give(binary<Interval, int64_t, int64_t>(read_arg(left, rows, 8), read_arg(right, rows, 8), rows, "tin",
+                                                   [](int64_t a, int64_t b, Interval& out) -> const char* {
+                                                     out = {0, 0, a - b};
+                                                     return nullptr;
+                                                   }));
+  });
+  // The timestamp of a date and a time of day.
+  m.def("date_time", [](nb::handle dates, nb::handle times, int64_t rows) {
+    return give(binary<int64_t, int32_t, int64_t>(
+        read_arg(dates, rows, 4), read_arg(times, rows, 8), rows, "tsu:", [](int32_t days, int64_t micros, int64_t& out) {
+          if (days >= text::kLastTimestampDay || days < text::kFirstDay) return "date out of range for timestamp";
+          out = days * kMicrosPerDay + micros;
+          return out >= kEndMicro ? kTimestampRange : nullptr;
+        }));
+  });
   m.def("make_interval", [](nb::list values, int64_t rows) {
     if (values.size() != 7) throw std::invalid_argument("make_interval takes seven parts");
     std::vector<Arg> parts;

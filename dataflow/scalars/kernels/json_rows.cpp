@@ -4,6 +4,7 @@
 // Deliberately unknown here: column names (the caller hands in `"name":` already escaped) and SQL types (it hands in a Form).
 #include "dataflow/kernels/arrow.h"
 #include "dataflow/scalars/kernels/text_interval.h"
+#include "dataflow/scalars/kernels/text_uuid.h"
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -30,7 +31,7 @@ using headwater::arrow::Layout;
 
 // How a column's values are printed. The numbers are the contract with dataflow/json.py.
 enum class Form : int {
-  boolean = 0, int16, int32, int64, real, double_, decimal, date, timestamp, timestamptz, interval, text, json, base64
+  boolean = 0, int16, int32, int64, real, double_, decimal, date, timestamp, timestamptz, interval, time, uuid, text, json, base64
 };
 
 // A growable byte buffer that hands its memory to numpy without a copy.
@@ -283,6 +284,16 @@ char* put_fixed(char* out, const Spec& spec, const Column& column, int scale, in
       out = headwater::text::format_interval(column.value<headwater::Interval>(i), out);
       *out++ = '"';
       return out;
+    case Form::time:
+      *out++ = '"';
+      out = headwater::text::format_time(column.value<int64_t>(i), out);
+      *out++ = '"';
+      return out;
+    case Form::uuid:
+      *out++ = '"';
+      out = headwater::text::format_uuid(column.value<headwater::text::Uuid>(i), out);
+      *out++ = '"';
+      return out;
     default: return put_timestamp(out, column.value<int64_t>(i), spec.form == Form::timestamptz);
   }
 }
@@ -322,6 +333,7 @@ bool fits(Form form, const Column& column) {
     case Form::int16: return column.format.width == 2;
     case Form::int32: case Form::real: case Form::date: return column.format.width == 4;
     case Form::decimal: return column.format.width == 16 && column.format.scale() >= 0 && column.format.scale() <= 38;
+    case Form::uuid: return column.format.width == 16 && column.format.meaning == headwater::arrow::Meaning::bytes;
     case Form::interval: return column.format.meaning == headwater::arrow::Meaning::interval;
     default: return column.format.width == 8;
   }

@@ -6,9 +6,10 @@
 // Deliberately unknown here: error messages, Arrow, and which column a value belongs to.
 //
 //   text_number.h   booleans, integers, decimals to a scale, floats
-//   text_time.h     dates and timestamps (proleptic Gregorian calendar, UTC)
+//   text_time.h     dates, timestamps and times of day (proleptic Gregorian calendar, UTC)
 //   text_interval.h intervals
 //   text_utf8.h     UTF-8 validation
+//   text_uuid.h     UUIDs
 //   text_json.h     canonical jsonb
 #pragma once
 
@@ -17,3 +18,4 @@
 #include "dataflow/scalars/kernels/text_number.h"
 #include "dataflow/scalars/kernels/text_time.h"
 #include "dataflow/scalars/kernels/text_utf8.h"
+#include "dataflow/scalars/kernels/text_uuid.h"

@@ -28,7 +28,8 @@ std::string input_error(Kind kind, Status status, std::string_view value) {
     case Kind::double_precision: return quoted(value) + " is out of range for type " + name;
     case Kind::date:
     case Kind::timestamp:
-    case Kind::timestamptz: return "date/time field value out of range: " + quoted(value);
+    case Kind::timestamptz:
+    case Kind::time: return "date/time field value out of range: " + quoted(value);
     case Kind::interval: return "interval field value out of range: " + quoted(value);
     default: return "value " + quoted(value) + " is out of range for type " + name;
   }
@@ -162,7 +163,11 @@ nb::tuple parse(nb::handle values, int64_t rows, int code, int precision, int sc
     case Kind::jsonb: return give(parse_json(a, rows));
     case Kind::bytea: return give(parse_byteas(a, rows));
     case Kind::interval: return give(parse_all<Interval>(a, rows, kind, "tin", text::parse_interval));
-    case Kind::text: break;
+    case Kind::time: return give(parse_all<int64_t>(a, rows, kind, "tDu", text::parse_time));
+    case Kind::uuid: return give(parse_all<text::Uuid>(a, rows, kind, "w:16", text::parse_uuid));
+    case Kind::text:
+    case Kind::character:
+    case Kind::varying: break;
   }
   throw std::invalid_argument("text is not parsed");
 }
@@ -251,6 +256,12 @@ nb::tuple format(nb::handle values, int64_t rows, int code, bool trims, bool sho
       need(16);
       return give_text(
           format_all(a, rows, [&](int64_t i, char* to) { return text::format_interval(a.get<Interval>(i), to); }));
+    case Kind::time:
+      need(8);
+      return give_text(format_all(a, rows, [&](int64_t i, char* to) { return text::format_time(a.get<int64_t>(i), to); }));
+    case Kind::uuid:
+      need(16);
+      return give_text(format_all(a, rows, [&](int64_t i, char* to) { return text::format_uuid(a.get<text::Uuid>(i), to); }));
     case Kind::bytea: return give_text(format_bytea(a, rows));
     default: throw std::invalid_argument("text and jsonb are text already");
   }

@@ -293,21 +293,10 @@ inline char* format_interval(const Interval& v, char* to) {
   if (!first) *to++ = ' ';
   if (v.micros < 0) *to++ = '-';
   else if (before) *to++ = '+';
-  uint64_t rest = v.micros < 0 ? ~static_cast<uint64_t>(v.micros) + 1 : static_cast<uint64_t>(v.micros);
-  int64_t fraction = static_cast<int64_t>(rest % kMicrosPerSecond);
-  rest /= kMicrosPerSecond;
-  to = detail::format_digits(static_cast<int64_t>(rest / 3600), 2, to);
-  *to++ = ':';
-  to = detail::format_digits(static_cast<int64_t>(rest / 60 % 60), 2, to);
-  *to++ = ':';
-  to = detail::format_digits(static_cast<int64_t>(rest % 60), 2, to);
-  if (fraction != 0) {
-    int width = 6;
-    while (fraction % 10 == 0) fraction /= 10, --width;
-    *to++ = '.';
-    to = detail::format_digits(fraction, width, to);
-  }
-  return to;
+  const uint64_t rest = v.micros < 0 ? ~static_cast<uint64_t>(v.micros) + 1 : static_cast<uint64_t>(v.micros);
+  // The one number that is too large: 2^63 microseconds.
+  const bool most = rest > static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
+  return most ? detail::put_chars("2562047788:00:54.775808", to) : format_time(static_cast<int64_t>(rest), to);
 }
 
 }  // namespace headwater::text

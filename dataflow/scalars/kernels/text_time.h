@@ -225,6 +225,44 @@ inline char* format_civil(const Civil& civil, char* to) {
 
 }  // namespace detail
 
+// Microseconds since midnight, up to 24:00 itself: HH:MM[:SS[.fraction]] or HHMM[SS], AM or PM behind it; a date in front and
+// a zone behind are read and ignored.
+inline Status parse_time(std::string_view text, int64_t& micros) {
+  detail::Cursor in{trim(text)};
+  detail::Moment moment;
+  if (detail::parse_moment(in.text, moment) == Status::ok && moment.has_time) {
+    micros = moment.micros;
+    return micros > kMicrosPerDay ? Status::range : Status::ok;
+  }
+  in.take_word("t");
+  int64_t packed = 0;
+  detail::Cursor ahead = in;
+  if (const int digits = ahead.take_digits(4, 6, packed); digits == 4 || digits == 6) {
+    const int64_t seconds = digits == 6 ? packed % 100 : 0;
+    if (digits == 6) packed /= 100;
+    if (packed / 100 > 24 || packed % 100 > 59 || seconds > 60) return Status::range;
+    micros = ((packed / 100 * 60 + packed % 100) * 60 + seconds) * kMicrosPerSecond;
+    in = ahead;
+  } else if (const Status status = detail::parse_time_fields(in, micros); status != Status::ok) {
+    return status;
+  }
+  in.skip_spaces();
+  const bool after = in.take_word("pm"), before = !after && in.take_word("am");
+  if (after || before) {
+    if (micros >= 13 * 3600 * kMicrosPerSecond) return Status::range;
+    const bool twelve = micros >= 12 * 3600 * kMicrosPerSecond;
+    if (after && !twelve) micros += kMicrosPerDay / 2;
+    if (before && twelve) micros -= kMicrosPerDay / 2;
+    in.skip_spaces();
+  }
+  int64_t zone = 0;
+  if (in.at < in.text.size()) {
+    if (const Status status = detail::parse_zone(in, zone); status != Status::ok) return status;
+  }
+  if (in.at != in.text.size()) return Status::syntax;
+  return micros > kMicrosPerDay ? Status::range : Status::ok;
+}
+
 // 2024-02-29, or 0044-03-15 BC. Returns the end.
 inline char* format_date(int64_t days, char* to) {
   const Civil civil = civil_from_days(days);
@@ -232,16 +270,10 @@ inline char* format_date(int64_t days, char* to) {
   return civil.year > 0 ? to : static_cast<char*>(std::memcpy(to, " BC", 3)) + 3;
 }
 
-// Date, `separator`, HH:MM:SS, the fraction without trailing zeros, `suffix` (at most 8 characters: "", "+00", "Z"), BC.
-// PostgreSQL's own output is ' ' with "" for timestamp and "+00" for timestamptz. Returns the end.
-inline char* format_timestamp(int64_t micros, char separator, std::string_view suffix, char* to) {
-  const int64_t days = floor_div(micros, kMicrosPerDay);
-  int64_t rest = micros - days * kMicrosPerDay;
-  const Civil civil = civil_from_days(days);
-  to = detail::format_civil(civil, to);
-  *to++ = separator;
-  int64_t fraction = rest % kMicrosPerSecond;
-  rest /= kMicrosPerSecond;
+// HH:MM:SS and the fraction without trailing zeros. Returns the end.
+inline char* format_time(int64_t micros, char* to) {
+  int64_t fraction = micros % kMicrosPerSecond;
+  const int64_t rest = micros / kMicrosPerSecond;
   to = detail::format_digits(rest / 3600, 2, to);
   *to++ = ':';
   to = detail::format_digits(rest / 60 % 60, 2, to);
@@ -253,6 +285,18 @@ inline char* format_timestamp(int64_t micros, char separator, std::string_view s
     *to++ = '.';
     to = detail::format_digits(fraction, width, to);
   }
+  return to;
+}
+
+// Date, `separator`, HH:MM:SS, the fraction without trailing zeros, `suffix` (at most 8 characters: "", "+00", "Z"), BC.
+// PostgreSQL's own output is ' ' with "" for timestamp and "+00" for timestamptz. Returns the end.
+inline char* format_timestamp(int64_t micros, char separator, std::string_view suffix, char* to) {
+  const int64_t days = floor_div(micros, kMicrosPerDay);
+  const int64_t rest = micros - days * kMicrosPerDay;
+  const Civil civil = civil_from_days(days);
+  to = detail::format_civil(civil, to);
+  *to++ = separator;
+  to = format_time(rest, to);
   suffix = suffix.substr(0, 8);
   to = static_cast<char*>(std::memcpy(to, suffix.data(), suffix.size())) + suffix.size();
   return civil.year > 0 ? to : static_cast<char*>(std::memcpy(to, " BC", 3)) + 3;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from io import BytesIO
 from typing import Any
@@ -86,7 +86,7 @@ EVERYTHING: dict[str, Any] = {
 TYPES = {
     "id": "bigint", "small": "integer", "name": "text", "ratio": "double precision", "part": "real", "ok": "boolean",
     "raw": "bytea", "price": "numeric(12,2)", "fixed_price": "numeric(10,3)", "day": "date", "at": "timestamptz",
-    "exactly": "timestamptz", "local": "timestamp", "uid": "text", "color": "text", "tags": "jsonb", "counts": "jsonb",
+    "exactly": "timestamptz", "local": "timestamp", "uid": "uuid", "color": "text", "tags": "jsonb", "counts": "jsonb",
     "inner": "jsonb", "either": "jsonb",
 }  # fmt: skip
 VALUE: dict[str, Any] = {
@@ -151,7 +151,7 @@ def test_every_type(server: TestRegistry, registry: Registry) -> None:
     got = {column.name: array.to_pylist()[0] for column, array in zip(columns, fields.columns, strict=True)}
     assert got == {
         **VALUE,
-        "uid": str(VALUE["uid"]),
+        "uid": VALUE["uid"].bytes,
         "tags": '["a", "b"]',
         "counts": '{"a": 1, "bb": 2}',
         "inner": '{"sum": 1.5, "when": "2026-01-01T00:00:00Z", "again": "RED"}',
@@ -235,6 +235,12 @@ def test_columns_that_the_schema_cannot_fill(server: TestRegistry, registry: Reg
         ("float", 0.25, REAL, 0.25),
         ("string", "1 mon 02:00", INTERVAL, (1, 0, 7_200_000_000)),
         ("string", "soon", INTERVAL, None),
+        (logical("fixed", "duration", name="D", size=12), bytes([1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0]), INTERVAL, (1, 2, 3000)),
+        (logical("int", "time-millis"), time(1, 2, 3), ColumnType.parse("time"), timedelta(hours=1, minutes=2, seconds=3)),
+        (logical("long", "time-micros"), time(1, 2, 3, 4), JSONB, '"01:02:03.000004"'),
+        (logical("string", "uuid"), UUID(int=1), ColumnType.parse("uuid"), bytes(15) + b"\1"),
+        ("string", "no uuid", ColumnType.parse("uuid"), None),
+        ("string", "abcd", ColumnType.parse("varchar(3)"), None),
     ],
 )  # fmt: skip
 def test_conversions(

@@ -6,6 +6,7 @@ import json
 import math
 import threading
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -211,6 +212,33 @@ def test_intervals_are_texts() -> None:
     assert "read text that is not one" in reason(b'{"i": "soon"}', column)
     assert "read a value out of range" in reason(b'{"i": "9999999999 days"}', column)
     assert "read a number" in reason(b'{"i": 5}', column)
+
+
+@pytest.mark.parametrize(
+    ("type_", "text", "expected"),
+    [
+        ("time", "12:34:56.5", timedelta(hours=12, minutes=34, seconds=56.5)),
+        ("time", "24:00", timedelta(hours=24)),
+        ("time", "24:01", "a value out of range"),
+        ("time", "noon", "text that is not one"),
+        ("uuid", "A0EEBC99-9c0b-4ef8-bb6d-6bb9bd380a11", bytes.fromhex("a0eebc999c0b4ef8bb6d6bb9bd380a11")),
+        ("uuid", "a0eebc99", "text that is not one"),
+        ("varchar(3)", "\u00e9\u00e9\u00e9  ", "\u00e9\u00e9\u00e9"),
+        ("varchar(3)", "a ", "a "),
+        ("varchar(3)", "abcd", "a text that is too long"),
+        ("char(3)", "a  ", "a"),
+        ("char(3)", "abcd", "a text that is too long"),
+        ("varchar", "any", "any"),
+    ],
+)
+def test_types_written_as_text(type_: str, text: str, expected: Any) -> None:
+    column = Column("x", ColumnType.parse(type_))
+    message = json.dumps({"x": text}).encode()
+    decoded = JsonFields((column,), "null").decode(binary([message]))
+    if len(decoded.rows):
+        assert decoded.columns[0].to_pylist() == [expected]
+    else:
+        assert reason(message, column).endswith(f"read {expected}")
 
 
 def test_slices_keep_their_place() -> None:

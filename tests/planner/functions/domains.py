@@ -57,6 +57,15 @@ DOMAINS: dict[Kind, list[str | None]] = {
         "100 years 12:00",
         None,
     ],
+    Kind.TIME: ["00:00", "24:00:00", "12:34:56.789012", "23:59:59.999999", "01:02:03", None],
+    Kind.UUID: [
+        "00000000-0000-0000-0000-000000000000",
+        "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11",
+        "ffffffff-ffff-ffff-ffff-ffffffffffff",
+        None,
+    ],
+    Kind.CHAR: ["", "a", " a", "Hello World", "héé%_l", None],
+    Kind.VARCHAR: ["", "a", "a  ", " a", "Hello World", "héé%_l", "X", None],
 }
 
 CAST_DOMAINS: dict[Kind, list[str | None]] = {
@@ -81,6 +90,26 @@ CAST_DOMAINS: dict[Kind, list[str | None]] = {
         ),
     ],
     Kind.TEXT: [
+        *(
+            "12:34",
+            "1:2",
+            "24:00",
+            "24:00:01",
+            "12:34:56.9999996",
+            "0405",
+            "4:05 PM",
+            "12:00 AM",
+            "13:00 pm",
+            "T04:05",
+        ),
+        *("04:05:06+02", "12:60", "2024-01-01 04:05", "12:34:60", "23:59:60", "12:00 pm", "12:00:00.5 am"),
+        *("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "{a0eebc999c0b4ef8bb6d6bb9bd380a11}"),
+        *(
+            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1",
+            "a0eebc999c0b4ef8bb6d6bb9bd380a1g",
+            " a0eebc999c0b4ef8bb6d6bb9bd380a11",
+        ),
+        "a0ee-bc99-9c0b-4ef8-bb6d-6bb9-bd38-0a11",
         *(
             "1.5 months",
             "1 2:03",

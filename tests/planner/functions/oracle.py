@@ -110,6 +110,7 @@ def evaluate(scalar: Scalar, columns: Sequence[pa.Array], rows: int) -> list[Ans
     texts = compile_scalar(Cast(shown[0], TEXT)).evaluate((values,), rows).values.to_pylist()
     messages = [None] * rows if errors is None else errors.to_pylist()
     name = {Kind.TIMESTAMP: "timestamp without time zone", Kind.TIMESTAMPTZ: "timestamp with time zone"}
+    name |= {Kind.TIME: "time without time zone"}
     type_ = name.get(scalar.type.kind, scalar.type.kind.value)
     return [
         Answer(text, type_, None) if message is None else Answer(None, None, message)

@@ -24,7 +24,14 @@ from tests.planner.functions.oracle import (
 from tests.servers.postgres import PostgresServer
 
 TYPES = [NUMERIC if kind is Kind.NUMERIC else ColumnType(kind) for kind in Kind]
-TARGETS = [*TYPES, ColumnType(Kind.NUMERIC, 5, 2), ColumnType(Kind.NUMERIC, 38, 0)]
+VARCHAR_3 = ColumnType(Kind.VARCHAR, length=3)
+TARGETS = [
+    *TYPES,
+    ColumnType(Kind.NUMERIC, 5, 2),
+    ColumnType(Kind.NUMERIC, 38, 0),
+    VARCHAR_3,
+    ColumnType(Kind.CHAR, length=3),
+]
 OTHER_SPELLING = ("out of range", "invalid input syntax")
 
 
@@ -32,7 +39,7 @@ def _known(ours: Answer, theirs: Answer, source: ColumnType, target: ColumnType)
     """Documented differences: no NaN, infinities or long values among numerics, and fewer spellings of times."""
     if target.kind is Kind.NUMERIC and ours.error and ("NaN" in ours.error or "infinity" in ours.error):
         return theirs.value in ("NaN", "Infinity", "-Infinity") or theirs.error == "numeric field overflow"
-    times = (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
+    times = (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.TIME)
     if source == TEXT and target.kind in times and ours.error and theirs.error:
         # Nonsense that begins with digits is a bad field to PostgreSQL and a bad text to us.
         return all(any(words in error for words in OTHER_SPELLING) for error in (ours.error, theirs.error))

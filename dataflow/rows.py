@@ -100,16 +100,18 @@ def sum_by(
     return _from_capsules(*pair), None if overflow is None else overflow.view(np.bool_)
 
 
-def overtaken(
-    ids: Int64s, groups: int, values: pa.Array, diffs: Diffs, current: pa.Array, descending: bool
-) -> npt.NDArray[np.bool_]:
-    """Which groups' first value may no longer be `current` once these changes are added, shape (g,).
+STAYS, LOST = -1, -2
+"""What `leaders` says of a group without one."""
 
-    current: by group, of the values' type; NULL where the group has no value. True where a value that comes before it is
-    added, or where the value itself is taken away; where it is false the group's first value is surely the same.
-    descending: whether greater values come first. NULL values never come first.
+
+def leaders(ids: Int64s, groups: int, values: pa.Array, diffs: Diffs, current: pa.Array, descending: bool) -> Int64s:
+    """Which row's value now comes first in each group, shape (g,), as far as these changes say.
+
+    current: by group, of the values' type; NULL where the group has no value. A row that is added and whose value comes before
+    `current` and before every other one added (the first such row); else LOST where `current` is taken away; else STAYS: the
+    group's first value is surely the same. descending: whether greater values come first. NULL values never come first.
     """
-    return _rows.overtaken(ids, groups, values, diffs, current, descending).view(np.bool_)
+    return _rows.leaders(ids, groups, values, diffs, current, descending)
 
 
 def float_sums(ids: Int64s, groups: int, values: pa.Array, diffs: Diffs) -> pa.FixedSizeBinaryArray:

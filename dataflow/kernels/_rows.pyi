@@ -35,10 +35,8 @@ def sum_diffs(ids: _Int64, groups: int, diffs: _Int64) -> _Int64:
 def sum_values(ids: _Int64, groups: int, values: Any, diffs: _Int64) -> tuple[_Capsules, npt.NDArray[np.uint8] | None]:
     """The sum of value times diff of each group, exact in 192 bits, and which do not fit a decimal. O(rows + groups)."""
 
-def overtaken(
-    ids: _Int64, groups: int, values: Any, diffs: _Int64, current: Any, descending: bool
-) -> npt.NDArray[np.uint8]:
-    """Which groups' first value may be another one after these changes. O(rows + groups)."""
+def leaders(ids: _Int64, groups: int, values: Any, diffs: _Int64, current: Any, descending: bool) -> _Int64:
+    """The row that now comes first in each group, -1 where the current value stays, -2 where it is taken away. O(rows + groups)."""
 
 def float_sums(ids: _Int64, groups: int, values: Any, diffs: _Int64) -> _Capsules:
     """Exact sums of doubles as accumulators of 296 bytes. O(rows + groups), some 10 words of arithmetic a row."""

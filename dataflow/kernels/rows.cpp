@@ -157,18 +157,18 @@ nb::tuple sum_values_by(Int64s ids, int64_t groups, nb::handle values_, Int64s d
   return nb::make_tuple(write_column(out), overflow);
 }
 
-Numpy<uint8_t> overtaken_groups(Int64s ids, int64_t groups, nb::handle values_, Int64s diffs, nb::handle current_,
-                                bool descending) {
+Numpy<int64_t> leaders_of_groups(Int64s ids, int64_t groups, nb::handle values_, Int64s diffs, nb::handle current_,
+                                 bool descending) {
   Column values = read_column(values_), current = read_column(current_);
   same_rows("values", values.length, size(ids));
   same_rows("diffs", size(diffs), size(ids));
   same_rows("current", current.length, groups);
-  std::vector<uint8_t> marks;
+  std::vector<int64_t> found;
   {
     nb::gil_scoped_release unlocked;
-    marks = overtaken(ids.data(), groups, values, diffs.data(), current, descending);
+    found = leaders(ids.data(), groups, values, diffs.data(), current, descending);
   }
-  return to_numpy(std::move(marks));
+  return to_numpy(std::move(found));
 }
 
 const std::string& accumulator_format() {
@@ -391,13 +391,16 @@ void bind_state(nb::module_& m) {
 }  // namespace
 
 NB_MODULE(_rows, m) {
+  // What a step needs for a moment comes back for the next one: pages that are new to the process cost more than all work on them.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 64 << 20);
   m.def("hash_rows", &hash_columns, "columns"_a, "rows"_a);
   m.def("take", &take, "columns"_a, "indices"_a);
   m.def("group", &group, "columns"_a, "rows"_a);
   m.def("consolidate", &consolidate, "columns"_a, "diffs"_a);
   m.def("sum_diffs", &sum_diffs_by, "ids"_a, "groups"_a, "diffs"_a);
   m.def("sum_values", &sum_values_by, "ids"_a, "groups"_a, "values"_a, "diffs"_a);
-  m.def("overtaken", &overtaken_groups, "ids"_a, "groups"_a, "values"_a, "diffs"_a, "current"_a, "descending"_a);
+  m.def("leaders", &leaders_of_groups, "ids"_a, "groups"_a, "values"_a, "diffs"_a, "current"_a, "descending"_a);
   m.def("float_sums", &float_sums, "ids"_a, "groups"_a, "values"_a, "diffs"_a);
   m.def("float_add", &float_add, "a"_a, "b"_a);
   m.def("float_round", &float_round, "sums"_a);

@@ -194,6 +194,10 @@ class Snapshot:
         for begin in range(0, len(matches), limit):
             yield self._take(matches, begin, min(begin + limit, len(matches)))
 
+    def count_matches(self, keys: Sequence[pa.Array], nulls_match: bool, rows: int | None = None) -> int:
+        """How many matches `probe` would give; no row is gathered."""
+        return len(self._match(keys, nulls_match, rows))
+
     def first(self, keys: Sequence[pa.Array], limit: int, rows: int | None = None) -> Probe:
         """The first `limit` distinct live rows of each key, by the layout's order; NULL equals NULL.
 

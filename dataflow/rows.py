@@ -147,3 +147,18 @@ def float_pack(sums: pa.FixedSizeBinaryArray) -> pa.LargeBinaryArray:
 def float_unpack(packed: pa.LargeBinaryArray) -> pa.FixedSizeBinaryArray:
     """The accumulators that `float_pack` stored; NULL gives zero. ValueError when bytes are damaged."""
     return _from_capsules(*_rows.float_unpack(packed))
+
+
+def float_frames(
+    values: pa.Array, bases: pa.Array, ranges: Sequence[tuple[Int64s, Int64s]]
+) -> tuple[pa.LargeBinaryArray, pa.DoubleArray, npt.NDArray[np.bool_]]:
+    """The exact sum over ranges of rows, for each row of the ranges: what slides along with them is added and taken away.
+
+    values: float32 or float64, NULLs count for nothing. bases: as many packed accumulators that stand in the place of a value,
+    NULL where there is none. ranges: one or more (lows, highs), each of shape (m,): the rows low to high - 1; they are added up.
+    Returns the sums packed and rounded, and where finite numbers add up to more than a float64 holds.
+    """
+    packed, rounded, overflow = _rows.float_frames(
+        values, bases, [low for low, _ in ranges], [high for _, high in ranges]
+    )
+    return _from_capsules(*packed), _from_capsules(*rounded), overflow.view(np.bool_)

@@ -75,6 +75,10 @@ class Layout:
         empty = [pa.array([], type=t.arrow) for t in self.types]
         return _rows.Shape.make(empty, self.key, [(o.column, o.descending, o.nulls_first) for o in self.order])
 
+    def sort(self, delta: Delta) -> _rows.Run:
+        """The delta as a run; ValueError when its columns are not of the layout's types."""
+        return _rows.Run.make(self.shape, delta.columns, delta.diffs)
+
     @cached_property
     def all_columns(self) -> tuple[int, ...]:
         """The indices of every column."""
@@ -128,6 +132,39 @@ class Probe:
 
     def __len__(self) -> int:
         return len(self.diffs)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far around a changed row others matter, in an ordered layout.
+
+    own: the first columns, which are the row itself; the others say more about it. terms: terms of the order within which rows
+    are peers. before, after: rows, or with `groups` groups of peers; None: to the end. whole_groups: no group of peers is cut.
+    base: one row more in front.
+    """
+
+    own: int
+    terms: int
+    before: int | None
+    after: int | None
+    groups: bool = False
+    whole_groups: bool = False
+    base: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Rows around changed ones: stretches of neighbours, each in order; a row is in it once, whatever its columns beyond `own`.
+
+    stretches: the number of each row's stretch, ascending. columns: those of the layout. counts: how often the row is there;
+    changes: how often more after the change. bases: whether it is the row more in front of its stretch.
+    """
+
+    stretches: Int64s
+    columns: Columns
+    counts: Diffs
+    changes: Diffs
+    bases: npt.NDArray[np.bool_]
 
 
 class Snapshot:
@@ -209,6 +246,27 @@ class Snapshot:
         count = len(keys[0]) if keys else 1 if rows is None else rows
         matches = _rows.first(self.layout.shape, self._runs, keys, count, limit)
         return self._take(matches, 0, len(matches))
+
+    def around(self, delta: _rows.Run, reach: Reach) -> Around:
+        """The rows within reach of those of a delta that the layout has sorted; its columns beyond `reach.own` mean nothing.
+
+        Of the rows that are equal but for those columns one may be there at a time. NULL equals NULL. ValueError when the layout
+        has no order.
+        """
+        before, after = (-1 if far is None else far for far in (reach.before, reach.after))
+        matches, stretches, counts, changes, bases = _rows.stretches(
+            self.layout.shape,
+            self._runs,
+            delta,
+            reach.own,
+            reach.terms,
+            reach.groups,
+            reach.whole_groups or reach.groups,
+            reach.base,
+            before,
+            after,
+        )
+        return Around(stretches, self._take(matches, 0, len(matches)).columns, counts, changes, bases.view(np.bool_))
 
     def rows(self) -> Delta:
         """All rows, consolidated."""
@@ -324,9 +382,11 @@ class Spine:
 
     def insert(self, delta: Delta) -> None:
         """Add a delta; ValueError when its columns are not of the layout's types."""
-        if not len(delta):
-            return
-        run = _rows.Run.make(self.layout.shape, delta.columns, delta.diffs)
+        if len(delta):
+            self.add(self.layout.sort(delta))
+
+    def add(self, run: _rows.Run) -> None:
+        """Add a delta that the layout has sorted."""
         if not run.rows:
             return
         self._debt += FUEL_PER_ROW * run.rows

@@ -53,6 +53,13 @@ def float_pack(sums: Any) -> _Capsules:
 def float_unpack(packed: Any) -> _Capsules:
     """The accumulators again; ValueError for bytes that are none. O(rows), 37 words each."""
 
+def float_frames(
+    values: Any, bases: Any, lows: Sequence[_Int64], highs: Sequence[_Int64]
+) -> tuple[_Capsules, _Capsules, npt.NDArray[np.uint8]]:
+    """Exact sums over ranges that slide along: packed, rounded, and which overflow. O(rows + places that enter or leave), 37 words
+    each.
+    """
+
 def trim() -> bool:
     """Give unused memory of malloc back to the system; whether there was some. O(arenas' free pages): milliseconds."""
 
@@ -136,4 +143,21 @@ def first(shape: Shape, runs: Sequence[Run], keys: Sequence[Any], rows: int, lim
     """The first `limit` live rows of each key in the runs' order.
 
     O(rows log rows + k rows + k (limit rows + what was passed over)): dead rows, and others of the same hash, are walked over.
+    """
+
+def stretches(
+    shape: Shape,
+    runs: Sequence[Run],
+    delta: Run,
+    own: int,
+    terms: int,
+    groups: bool,
+    whole_groups: bool,
+    base: bool,
+    before: int,
+    after: int,
+) -> tuple[Matches, _Int64, _Int64, _Int64, npt.NDArray[np.uint8]]:
+    """The rows within reach of those of a delta, in order: matches, stretches, counts, changes, bases.
+
+    O(k (delta rows log rows + rows read)) for k runs: a search for each changed row and run, k comparisons for each row read.
     """

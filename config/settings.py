@@ -148,6 +148,12 @@ class Settings(Strict):
         description="memory for state, as 2GiB, beyond which the largest pieces of it move to files in the state folder",
     )
     checkpoint: Checkpoint = Field(default_factory=Checkpoint, description="how the state is kept for the next start")
+    threads: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="threads that share the work of large changes; when absent, as many as the process may use cores",
+    )
     kafka: dict[Name, dict[str, Property]] = Field(
         description="connections: any librdkafka property; `bootstrap.servers: embedded` starts a broker for trying things out; "
         "`schema.registry.url` names the registry for avro"

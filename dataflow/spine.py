@@ -3,8 +3,9 @@
 A run is sorted by (hash of the key, second, full comparison), where `second` is the row's hash, or, in an ordered layout,
 an order-preserving prefix of the first order column. The collection is the sum of the runs, so runs may be merged in any
 grouping. Runs of about the same size are merged `FAN_IN` at a time, in slices, so that a row moves about log(n) times and
-no call pays for a big merge. Always true: a snapshot never changes, and reading it needs no lock; runs with no rows are
-dropped. Deliberately unknown: time, who reads, and which runs lie in files (`dataflow.memory` puts them there).
+no call pays for a big merge. Large inserts and slices go on beside the thread that inserts (`dataflow.beside`).
+Always true: a snapshot never changes, and reading it needs no lock; runs with no rows are dropped.
+Deliberately unknown: time, who reads, and which runs lie in files (`dataflow.memory` puts them there).
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from dataflow.beside import THREADS, Beside
 from dataflow.delta import Delta, Diffs
 from dataflow.kernels import _rows
 from dataflow.rows import Columns, Int64s, _columns, concat_deltas, consolidate
@@ -38,8 +40,8 @@ LOOSE_RUNS = 48
 CROWDED_RUNS = 16
 """Each time the runs are this many more, merging gets as much fuel again: it must outrun what comes in."""
 
-FUEL_PER_ROW = 8
-"""Rows of merging that each inserted row pays for: at least the number of tiers that it will pass through."""
+SLICE_ROWS = 1 << 15
+"""Rows that a merge beside moves at a time: who needs its result waits for one such slice, some milliseconds, then goes on."""
 
 Scratch = Callable[[int], AbstractContextManager[int | None] | None]
 """For the bytes of a merge: None where memory will do, else the descriptor of a file as large (None in it: there is no room)."""
@@ -75,9 +77,10 @@ class Layout:
         empty = [pa.array([], type=t.arrow) for t in self.types]
         return _rows.Shape.make(empty, self.key, [(o.column, o.descending, o.nulls_first) for o in self.order])
 
-    def sort(self, delta: Delta) -> _rows.Run:
-        """The delta as a run; ValueError when its columns are not of the layout's types."""
-        return _rows.Run.make(self.shape, delta.columns, delta.diffs)
+    @cached_property
+    def arrow_types(self) -> list[pa.DataType]:
+        """The Arrow types of the columns."""
+        return [kind.arrow for kind in self.types]
 
     @cached_property
     def all_columns(self) -> tuple[int, ...]:
@@ -132,39 +135,6 @@ class Probe:
 
     def __len__(self) -> int:
         return len(self.diffs)
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """How far around a changed row others matter, in an ordered layout.
-
-    own: the first columns, which are the row itself; the others say more about it. terms: terms of the order within which rows
-    are peers. before, after: rows, or with `groups` groups of peers; None: to the end. whole_groups: no group of peers is cut.
-    base: one row more in front.
-    """
-
-    own: int
-    terms: int
-    before: int | None
-    after: int | None
-    groups: bool = False
-    whole_groups: bool = False
-    base: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Around:
-    """Rows around changed ones: stretches of neighbours, each in order; a row is in it once, whatever its columns beyond `own`.
-
-    stretches: the number of each row's stretch, ascending. columns: those of the layout. counts: how often the row is there;
-    changes: how often more after the change. bases: whether it is the row more in front of its stretch.
-    """
-
-    stretches: Int64s
-    columns: Columns
-    counts: Diffs
-    changes: Diffs
-    bases: npt.NDArray[np.bool_]
 
 
 class Snapshot:
@@ -231,10 +201,6 @@ class Snapshot:
         for begin in range(0, len(matches), limit):
             yield self._take(matches, begin, min(begin + limit, len(matches)))
 
-    def count_matches(self, keys: Sequence[pa.Array], nulls_match: bool, rows: int | None = None) -> int:
-        """How many matches `probe` would give; no row is gathered."""
-        return len(self._match(keys, nulls_match, rows))
-
     def first(self, keys: Sequence[pa.Array], limit: int, rows: int | None = None) -> Probe:
         """The first `limit` distinct live rows of each key, by the layout's order; NULL equals NULL.
 
@@ -246,27 +212,6 @@ class Snapshot:
         count = len(keys[0]) if keys else 1 if rows is None else rows
         matches = _rows.first(self.layout.shape, self._runs, keys, count, limit)
         return self._take(matches, 0, len(matches))
-
-    def around(self, delta: _rows.Run, reach: Reach) -> Around:
-        """The rows within reach of those of a delta that the layout has sorted; its columns beyond `reach.own` mean nothing.
-
-        Of the rows that are equal but for those columns one may be there at a time. NULL equals NULL. ValueError when the layout
-        has no order.
-        """
-        before, after = (-1 if far is None else far for far in (reach.before, reach.after))
-        matches, stretches, counts, changes, bases = _rows.stretches(
-            self.layout.shape,
-            self._runs,
-            delta,
-            reach.own,
-            reach.terms,
-            reach.groups,
-            reach.whole_groups or reach.groups,
-            reach.base,
-            before,
-            after,
-        )
-        return Around(stretches, self._take(matches, 0, len(matches)).columns, counts, changes, bases.view(np.bool_))
 
     def rows(self) -> Delta:
         """All rows, consolidated."""
@@ -311,6 +256,9 @@ class _Merging:
     scratch: Scratch | None
     merge: _rows.Merge = field(init=False)
     remaining: int = field(init=False)
+    fuel: int = 0
+    hurried: bool = False
+    beside: Beside[None] | None = None
 
     def __post_init__(self) -> None:
         needed = _rows.Merge.most_bytes(self.inputs) if self.scratch is not None else 0
@@ -322,6 +270,26 @@ class _Merging:
                 self.merge = _rows.Merge(self.inputs, None if file is None else (file, needed))
         self.remaining = sum(run.rows for run in self.inputs)
 
+    def start(self, fuel: int) -> None:
+        """Move up to `fuel` rows beside whatever comes next, until `end`."""
+        self.fuel = fuel
+        self.beside = Beside(self.work)
+
+    def end(self) -> None:
+        """Move what is left of the fuel that was started with."""
+        if self.beside is not None:
+            self.hurried = True
+            self.beside.result()
+            self.hurried, self.beside = False, None
+            self.work()
+
+    def work(self) -> None:
+        """Move what is left of the fuel, unless others need the result at once."""
+        while self.fuel > 0 and self.remaining > 0 and not self.hurried:
+            before = self.remaining
+            self.remaining = self.merge.step(min(self.fuel, SLICE_ROWS))
+            self.fuel -= before - self.remaining
+
 
 class Spine:
     """A collection that is inserted into by one thread and read through snapshots by any.
@@ -329,11 +297,12 @@ class Spine:
     Invariant: the sum of the runs is the sum of all inserted deltas. Invariant: no run is empty.
     """
 
-    __slots__ = ("_debt", "_merging", "_runs", "_snapshot", "freed", "layout", "lists", "scratch")
+    __slots__ = ("_coming", "_debt", "_merging", "_runs", "_snapshot", "freed", "layout", "lists", "scratch")
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self._runs: tuple[_rows.Run, ...] = ()
+        self._coming: list[Beside[_rows.Run]] = []
         self._merging: list[_Merging] = []
         self._debt = 0
         self._snapshot = Snapshot(layout, ())
@@ -343,6 +312,8 @@ class Spine:
         """Where merges too large for memory are made."""
         self.lists: tuple[set[Spine], ...] = ()
         """Where it puts itself whenever its snapshot is another one: who keeps sums over many spines looks at those only."""
+
+    # What any thread may ask is of the runs that are there; those that are still being sorted come with the next snapshot.
 
     @property
     def rows(self) -> int:
@@ -355,12 +326,18 @@ class Spine:
         return sum(run.bytes for run in self._runs)
 
     @property
+    def file_bytes(self) -> int:
+        """Of these, bytes that lie in files."""
+        return self._snapshot.file_bytes
+
+    @property
     def run_count(self) -> int:
         """Runs that a probe must look at."""
         return len(self._runs)
 
     def settled_runs(self) -> list[_rows.Run]:
         """The runs that no merge is reading, oldest first."""
+        self._take()
         busy = {id(run) for merging in self._merging for run in merging.inputs}
         return [run for run in self._runs if id(run) not in busy]
 
@@ -377,22 +354,21 @@ class Spine:
         self._set(tuple(run for run in runs if run.rows))
 
     def snapshot(self) -> Snapshot:
-        """The collection as it is now; later inserts and merges leave it as it is."""
+        """The collection as it is now; later inserts and merges leave it as it is. For the thread that inserts."""
+        self._take()
         return self._snapshot
 
     def insert(self, delta: Delta) -> None:
         """Add a delta; ValueError when its columns are not of the layout's types."""
-        if len(delta):
-            self.add(self.layout.sort(delta))
-
-    def add(self, run: _rows.Run) -> None:
-        """Add a delta that the layout has sorted."""
-        if not run.rows:
+        if not len(delta):
             return
-        self._debt += FUEL_PER_ROW * run.rows
-        self._set((*self._runs, run))
-        if len(self._runs) > LOOSE_RUNS:
-            self.maintain(0)
+        make = partial(_rows.Run.make, self.layout.shape, delta.columns, delta.diffs)
+        if THREADS.large(len(delta)) and [column.type for column in delta.columns] == self.layout.arrow_types:
+            self._coming.append(Beside(make))
+            self._note()
+            return
+        self._take()
+        self._add(make())
 
     def maintain(self, fuel_rows: int) -> bool:
         """Merge up to `fuel_rows` rows, or what the inserted rows owe if that is more; True while work is left.
@@ -401,13 +377,19 @@ class Spine:
 
         Call it after ticks and while idle, until it returns False: only then is what was deleted out of memory.
         """
+        self._take()
         fuel = max(fuel_rows, self._debt, TINY_ROWS) * (1 + len(self._runs) // CROWDED_RUNS)
         idle = self._debt == 0
         self._debt = 0
+        self._end_started()
         self._plan(idle)
-        while self._merging and fuel > 0:
-            smallest = min(self._merging, key=lambda merging: merging.remaining)
+        while fuel > 0 and (waiting := [merging for merging in self._merging if merging.beside is None]):
+            smallest = min(waiting, key=lambda merging: merging.remaining)
             before = smallest.remaining
+            if THREADS.large(min(fuel, before)):
+                smallest.start(fuel)
+                fuel -= before
+                continue
             smallest.remaining = smallest.merge.step(fuel)
             fuel -= before - smallest.remaining
             if smallest.remaining == 0:
@@ -415,9 +397,35 @@ class Spine:
                 self._plan(idle)
         return bool(self._merging) or self._cancelling(idle=True)
 
+    def _take(self) -> None:
+        """Add the runs that were made beside."""
+        while self._coming:
+            self._add(self._coming.pop(0).result())
+
+    def _add(self, run: _rows.Run) -> None:
+        if not run.rows:
+            return
+        # Each row pays for the tiers that it will pass through.
+        self._debt += run.rows * (1 + max(0, _tier(self.rows) - _tier(run.rows)))
+        self._set((*self._runs, run))
+        if len(self._runs) > LOOSE_RUNS:
+            self.maintain(0)
+
+    def _end_started(self) -> None:
+        """End what the last call started. The last ones first: nobody else may have begun them."""
+        started = [merging for merging in self._merging if merging.beside is not None]
+        for merging in reversed(started):
+            merging.end()
+        for merging in started:
+            if merging.remaining == 0:
+                self._finish(merging)
+
     def _set(self, runs: tuple[_rows.Run, ...]) -> None:
         self._runs = runs
         self._snapshot = Snapshot(self.layout, runs)
+        self._note()
+
+    def _note(self) -> None:
         for changed in self.lists:
             changed.add(self)
 

@@ -161,6 +161,8 @@ class Dataflow:
 
     def changed_views(self) -> set[str]:
         """The views whose snapshots are others than at the last call, also by merging; at the first call all."""
+        for spine in tuple(self._changed):
+            spine.snapshot()  # runs that are still being sorted belong to the changes until now
         changed = {name for spine in self._changed for name in self._shown[spine]}
         self._changed.clear()
         return changed
@@ -220,7 +222,7 @@ class Dataflow:
                 seconds=operator.seconds,
                 state_rows=sum(spine.rows for spine in operator.spines()),
                 state_bytes=sum(spine.nbytes for spine in operator.spines()),
-                state_file_bytes=sum(spine.snapshot().file_bytes for spine in operator.spines()),
+                state_file_bytes=sum(spine.file_bytes for spine in operator.spines()),
             )
             for number, operator in self._order
         ]

@@ -20,12 +20,14 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from config.settings import parse_address, parse_duration, parse_memory
+from dataflow.beside import THREADS
 from dataflow.memory import MemoryLimit
 from dataflow.step import Dataflow
 from dataflow.types import Schema
 from headwater import __version__
 from headwater.check import Checked
 from headwater.checkpoint import Checkpoints
+from headwater.cores import usable_cores
 from headwater.errors import HeadwaterError, StartError
 from headwater.rooms import Rooms
 from headwater.runs import RunFiles
@@ -137,6 +139,8 @@ class Service:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         self.left_behind = [thread.name for thread in threads if thread.is_alive()]
+        if self._thread is None or not self._thread.is_alive():
+            THREADS.use(1)
         if self._runs is not None:
             self._runs.close()
         if self._checkpoints is not None:
@@ -232,6 +236,7 @@ class Service:
         planned = plan_views(schemas, {name: view.sql for name, view in self.settings.views.items()})
         self._dataflow = self._plan(planned, schemas)
         self._limit_memory(self._dataflow)
+        THREADS.use(self.settings.threads or usable_cores())
         self._checkpoints = self._open_checkpoints()
         for name, source in self.settings.sources.items():
             decoder = make_decoder(source, schemas[name], registries[source.kafka])

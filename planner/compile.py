@@ -31,7 +31,7 @@ from planner.scalar import (
     Grouping,
     Literal,
     OuterRef,
-    Over,
+    RowNumber,
     Scalar,
     Subquery,
     TableValue,
@@ -104,7 +104,7 @@ def _compile(scalar: Scalar) -> _Node:
             return _call(scalar)
         case Case():
             return _case(scalar)
-        case Over() | OuterRef() | Grouping() | TableValue() | Subquery():
+        case RowNumber() | OuterRef() | Grouping() | TableValue() | Subquery():
             raise ValueError(f"{scalar} reached compilation; this is a planner mistake")
 
 

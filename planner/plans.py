@@ -26,7 +26,6 @@ from planner.plan import (
     Single,
     TopK,
     Union,
-    Window,
 )
 from planner.scalar import Scalar
 
@@ -80,7 +79,7 @@ def rewrite_scalars(plan: Plan, change: Callable[[Scalar], Scalar]) -> Plan:
             return Reduce(plan.input, tuple(map(change, plan.keys)), calls)
         case FlatMap():
             return replace(plan, calls=tuple(replace(c, args=tuple(map(change, c.args))) for c in plan.calls))
-        case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union() | Window():
+        case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union():
             return plan
 
 
@@ -103,7 +102,7 @@ def own_scalars(plan: Plan) -> tuple[Scalar, ...]:
             return plan.keys + tuple(a.argument for a in plan.aggregates if a.argument is not None)
         case FlatMap():
             return tuple(arg for call in plan.calls for arg in call.args)
-        case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union() | Window():
+        case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union():
             return ()
 
 

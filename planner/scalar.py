@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from typing import Literal as OneOf
 
-from dataflow.operators.window_frames import Frame
-from dataflow.operators.window_functions import WindowFunction
 from dataflow.types import ColumnType
 
 if TYPE_CHECKING:
@@ -91,25 +89,18 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
-    """A window function of the rows with the same `partition` values. order: expression, descending, NULLs first.
+class RowNumber:
+    """The place of the row among those with the same `partition` values. order: expression, descending, NULLs first.
 
-    argument: None where it takes none. amount: what lag, lead, nth_value and ntile take besides, a constant or `amount_by`.
-    default: of lag and lead. Stands in bound expressions only: `planner.windows` makes a column of it before a plan node holds it.
+    Stands in bound expressions only: `planner.subqueries` makes a column of it before a plan node holds it.
     """
 
-    function: WindowFunction
-    argument: Scalar | None
     partition: tuple[Scalar, ...]
     order: tuple[tuple[Scalar, bool, bool], ...]
-    frame: Frame
     type: ColumnType
-    amount: int = 1
-    amount_by: Scalar | None = None
-    default: Scalar | None = None
 
     def __str__(self) -> str:
-        return f"{self.function}({'' if self.argument is None else self.argument}) over"
+        return "row_number()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +123,7 @@ class OuterRef:
 class Grouping:
     """grouping(a, b): a bit for each argument, the last one lowest, set where the row's grouping set is without it.
 
-    Stands in bound expressions only, like Over: it becomes a column of the rows that GROUP BY makes.
+    Stands in bound expressions only, like RowNumber: it becomes a column of the rows that GROUP BY makes.
     """
 
     args: tuple[Scalar, ...]
@@ -146,7 +137,7 @@ class Grouping:
 class TableValue:
     """A table function in a select list: the row stands there once for each value.
 
-    Stands in bound expressions only, like Over: it becomes a column of a FlatMap.
+    Stands in bound expressions only, like RowNumber: it becomes a column of a FlatMap.
     """
 
     function: str
@@ -162,7 +153,7 @@ class Subquery:
     """A subquery as a value: whether it has rows (`exists`), its one value (`scalar`), or whether
     `values` compares with some row of it (`any`): `values operator row`, where several values compare as rows do.
 
-    nulls: for each value, whether it or the subquery's column may be NULL. Stands in bound expressions only, like Over.
+    nulls: for each value, whether it or the subquery's column may be NULL. Stands in bound expressions only, like RowNumber.
     """
 
     kind: OneOf["exists", "scalar", "any"]
@@ -177,4 +168,4 @@ class Subquery:
         return f"{self.kind} subquery"
 
 
-Scalar = ColumnRef | Literal | Call | Cast | Case | Over | OuterRef | Grouping | TableValue | Subquery
+Scalar = ColumnRef | Literal | Call | Cast | Case | RowNumber | OuterRef | Grouping | TableValue | Subquery

@@ -1,10 +1,10 @@
 #include "dataflow/kernels/gather.h"
 
+#include "dataflow/kernels/pool.h"
+
 namespace headwater::rows {
 
 namespace {
-
-using Sources = std::vector<const Column*>;
 
 struct Wide {  // 16 bytes of any alignment
   uint64_t low, high;
@@ -48,62 +48,99 @@ void Gather::reserve(int64_t rows, int64_t bytes) {
   }
 }
 
-void Gather::append(const Sources& sources, const Ref* refs, int64_t count) {
-  append_validity(sources, refs, count);
+// The bitmap starts when a source that has one appears: until then every row is valid. Bits beyond the end are ones.
+void Gather::extend(const Sources& sources, int64_t count, int64_t* bytes, int64_t pieces) {
+  for (const Column* source : sources) nullable_ = nullable_ || source->validity;
+  if (nullable_) grow_bits(validity_, length_ + count, 0xff);
   if (format_.layout == arrow::Layout::boolean) {
-    append_booleans(sources, refs, count);
+    grow_bits(data_, length_ + count, 0);
+  } else if (format_.layout == arrow::Layout::fixed) {
+    data_.extend(count * format_.width);
+  } else {
+    if (!offsets_.size()) std::memset(offsets_.extend(8), 0, 8);
+    offsets_.extend(8 * count);
+    int64_t begin = data_.size(), end = begin;
+    for (int64_t piece = 0; piece < pieces; ++piece) end += std::exchange(bytes[piece], end);
+    data_.extend(end - begin);
+  }
+}
+
+int64_t Gather::copy(const Sources& sources, const Ref* refs, int64_t begin, int64_t end, int64_t at) {
+  if (format_.layout == arrow::Layout::boolean) {
+    for (int64_t i = begin; i < end; ++i)
+      set_bit(data_.data(), length_ + i, sources[refs[i].source]->boolean(refs[i].row));
   } else if (format_.layout == arrow::Layout::bytes) {
-    append_bytes(sources, refs, count);
-  } else if (count) {
-    uint8_t* out = data_.extend(count * format_.width);
+    copy_bytes(sources, refs, begin, end, at);
+  } else {
+    uint8_t* out = data_.data() + (length_ + begin) * format_.width;
+    const Ref* from = refs + begin;
+    int64_t count = end - begin;
     switch (format_.width) {
-      case 1: copy_fixed<uint8_t>(sources, refs, count, out); break;
-      case 2: copy_fixed<uint16_t>(sources, refs, count, out); break;
-      case 4: copy_fixed<uint32_t>(sources, refs, count, out); break;
-      case 8: copy_fixed<uint64_t>(sources, refs, count, out); break;
-      case 16: copy_fixed<Wide>(sources, refs, count, out); break;
-      default: copy_width(sources, refs, count, format_.width, out);
+      case 1: copy_fixed<uint8_t>(sources, from, count, out); break;
+      case 2: copy_fixed<uint16_t>(sources, from, count, out); break;
+      case 4: copy_fixed<uint32_t>(sources, from, count, out); break;
+      case 8: copy_fixed<uint64_t>(sources, from, count, out); break;
+      case 16: copy_fixed<Wide>(sources, from, count, out); break;
+      default: copy_width(sources, from, count, format_.width, out);
     }
   }
-  length_ += count;
+  return nullable_ ? copy_validity(sources, refs, begin, end) : 0;
 }
 
-// The bitmap starts when a source that has one appears: until then every row is valid. Bits beyond the end are ones.
-void Gather::append_validity(const Sources& sources, const Ref* refs, int64_t count) {
-  for (const Column* source : sources) nullable_ = nullable_ || source->validity;
-  if (!nullable_) return;
-  grow_bits(validity_, length_, 0xff);
-  grow_bits(validity_, length_ + count, 0xff);
-  uint8_t* bits = validity_.data();
-  for (int64_t i = 0; i < count; ++i) {
+int64_t Gather::copy_validity(const Sources& sources, const Ref* refs, int64_t begin, int64_t end) {
+  int64_t nulls = 0;
+  for (int64_t i = begin; i < end; ++i) {
     if (sources[refs[i].source]->valid(refs[i].row)) continue;
-    set_bit(bits, length_ + i, false);
-    ++nulls_;
+    set_bit(validity_.data(), length_ + i, false);
+    ++nulls;
   }
+  return nulls;
 }
 
-void Gather::append_booleans(const Sources& sources, const Ref* refs, int64_t count) {
-  grow_bits(data_, length_ + count, 0);
-  for (int64_t i = 0; i < count; ++i)
-    set_bit(data_.data(), length_ + i, sources[refs[i].source]->boolean(refs[i].row));
-}
-
-void Gather::append_bytes(const Sources& sources, const Ref* refs, int64_t count) {
-  if (!offsets_.size()) std::memset(offsets_.extend(8), 0, 8);
-  int64_t end = data_.size(), total = 0;
-  auto* ends = reinterpret_cast<int64_t*>(offsets_.extend(8 * count));
-  for (int64_t i = 0; i < count; ++i) {
-    const Column& source = *sources[refs[i].source];
-    int64_t row = source.offset + refs[i].row;
-    total += source.offsets[row + 1] - source.offsets[row];
-    ends[i] = end + total;
-  }
-  if (!total) return;
-  uint8_t* out = data_.extend(total);
-  for (int64_t i = 0; i < count; ++i) {
+void Gather::copy_bytes(const Sources& sources, const Ref* refs, int64_t begin, int64_t end, int64_t at) {
+  int64_t* ends = offsets_.as<int64_t>() + length_ + 1;
+  for (int64_t i = begin; i < end; ++i) {
     std::string_view bytes = sources[refs[i].source]->bytes(refs[i].row);
-    if (bytes.size()) std::memcpy(out, bytes.data(), bytes.size());
-    out += bytes.size();
+    if (bytes.size()) std::memcpy(data_.data() + at, bytes.data(), bytes.size());
+    ends[i] = at += static_cast<int64_t>(bytes.size());
+  }
+}
+
+void append(std::vector<Gather>& columns, const std::vector<Sources>& sources, const Ref* refs, int64_t count) {
+  if (columns.empty() || !count) return;
+  auto width = static_cast<int64_t>(columns.size());
+  int64_t pieces = pieces_of(count), shift = columns.front().length_ % 8;
+  // Pieces begin where the bitmaps have bytes of their own.
+  auto edge = [&](int64_t piece) {
+    return piece == pieces ? count : std::max<int64_t>(0, (shift + count) * piece / pieces / 8 * 8 - shift);
+  };
+  std::vector<int64_t> begins(static_cast<size_t>(width * pieces)), nulls(begins);
+  auto each = [&](auto&& use) {
+    Pool::shared().run(width * pieces, [&](int64_t task) {
+      auto c = static_cast<size_t>(task / pieces);
+      use(columns[c], sources[c], edge(task % pieces), edge(task % pieces + 1), static_cast<size_t>(task));
+    }, pieces > 1);
+  };
+  auto text = [](const Gather& column) { return column.format_.layout == arrow::Layout::bytes; };
+  if (std::any_of(columns.begin(), columns.end(), text)) {
+    each([&](const Gather& column, const Sources& from, int64_t begin, int64_t end, size_t task) {
+      if (!text(column)) return;
+      int64_t bytes = 0;
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t* at = from[refs[i].source]->offsets + from[refs[i].source]->offset + refs[i].row;
+        bytes += at[1] - at[0];
+      }
+      begins[task] = bytes;
+    });
+  }
+  for (size_t c = 0; c < columns.size(); ++c)
+    columns[c].extend(sources[c], count, begins.data() + static_cast<int64_t>(c) * pieces, pieces);
+  each([&](Gather& column, const Sources& from, int64_t begin, int64_t end, size_t task) {
+    nulls[task] = column.copy(from, refs, begin, end, begins[task]);
+  });
+  for (size_t c = 0; c < columns.size(); ++c) {
+    columns[c].length_ += count;
+    for (int64_t piece = 0; piece < pieces; ++piece) columns[c].nulls_ += nulls[c * static_cast<size_t>(pieces) + static_cast<size_t>(piece)];
   }
 }
 
@@ -132,15 +169,16 @@ Column Gather::finish() {
 
 std::vector<Column> gather(const std::vector<const std::vector<Column>*>& tables, const std::vector<Format>& formats,
                            const Ref* refs, int64_t count) {
-  std::vector<Column> out;
+  std::vector<Gather> columns;
+  std::vector<Sources> sources(formats.size());
   for (size_t c = 0; c < formats.size(); ++c) {
-    Sources sources;
-    for (const auto* table : tables) sources.push_back(&(*table)[c]);
-    Gather column(formats[c]);
-    column.reserve(count, 0);
-    column.append(sources, refs, count);
-    out.push_back(column.finish());
+    for (const auto* table : tables) sources[c].push_back(&(*table)[c]);
+    columns.emplace_back(formats[c]);
+    columns.back().reserve(count, 0);
   }
+  append(columns, sources, refs, count);
+  std::vector<Column> out;
+  for (Gather& column : columns) out.push_back(column.finish());
   return out;
 }
 

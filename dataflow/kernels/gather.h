@@ -18,6 +18,8 @@ struct Ref {
 // Rows that a Ref can number.
 inline constexpr int64_t kMaxRows = std::numeric_limits<uint32_t>::max();
 
+using Sources = std::vector<const Column*>;
+
 // Collects rows of one column from several sources of the same format. `finish` may be called once.
 class Gather {
  public:
@@ -29,13 +31,17 @@ class Gather {
     offsets_ = std::move(offsets);
     data_ = std::move(data);
   }
-  void append(const std::vector<const Column*>& sources, const Ref* refs, int64_t count);
   Column finish();
 
  private:
-  void append_validity(const std::vector<const Column*>& sources, const Ref* refs, int64_t count);
-  void append_booleans(const std::vector<const Column*>& sources, const Ref* refs, int64_t count);
-  void append_bytes(const std::vector<const Column*>& sources, const Ref* refs, int64_t count);
+  friend void append(std::vector<Gather>& columns, const std::vector<Sources>& sources, const Ref* refs, int64_t count);
+
+  // Make room for `count` rows, and, for text, for pieces of these many bytes, which become where each piece begins.
+  void extend(const Sources& sources, int64_t count, int64_t* bytes, int64_t pieces);
+  // Copy rows [begin, end) of the refs; their text begins at `at`. Returns how many are NULL.
+  int64_t copy(const Sources& sources, const Ref* refs, int64_t begin, int64_t end, int64_t at);
+  int64_t copy_validity(const Sources& sources, const Ref* refs, int64_t begin, int64_t end);
+  void copy_bytes(const Sources& sources, const Ref* refs, int64_t begin, int64_t end, int64_t at);
 
   Format format_;
   int64_t length_ = 0;
@@ -43,6 +49,9 @@ class Gather {
   bool nullable_ = false;
   Buffer validity_, offsets_, data_;
 };
+
+// Add row refs[i] of sources[c] to columns[c], for all columns, which are equally long; O(rows x columns), in pieces.
+void append(std::vector<Gather>& columns, const std::vector<Sources>& sources, const Ref* refs, int64_t count);
 
 // Row refs[i] of column c of the tables, for every column.
 std::vector<Column> gather(const std::vector<const std::vector<Column>*>& tables, const std::vector<Format>& formats,

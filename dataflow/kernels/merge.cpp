@@ -137,7 +137,9 @@ int64_t Merge::pick() {
 
 int64_t Merge::step(int64_t fuel) {
   if (!out_) return 0;
-  const Shape& shape = *out_->shape;
+  std::vector<Sources> sources(gathers_.size());
+  for (size_t c = 0; c < sources.size(); ++c)
+    for (const RunPtr& run : inputs_) sources[c].push_back(&run->columns[c]);
   for (fuel = std::max<int64_t>(fuel, 1); fuel > 0 && remaining_ > 0;) {
     int64_t used = 0, limit = std::min(fuel, kChunk);
     refs_.clear();
@@ -145,11 +147,7 @@ int64_t Merge::step(int64_t fuel) {
       int64_t copied = copy_ahead(limit - used);
       used += copied ? copied : pick();
     }
-    for (size_t c = 0; c < shape.formats.size(); ++c) {
-      std::vector<const Column*> sources;
-      for (const RunPtr& run : inputs_) sources.push_back(&run->columns[c]);
-      gathers_[c].append(sources, refs_.data(), static_cast<int64_t>(refs_.size()));
-    }
+    append(gathers_, sources, refs_.data(), static_cast<int64_t>(refs_.size()));
     remaining_ -= used;
     fuel -= used;
   }

@@ -1,8 +1,12 @@
 #include "dataflow/kernels/probe.h"
 
+#include "dataflow/kernels/pool.h"
+
 namespace headwater::rows {
 
-// Hashes spread evenly, so without a directory the guess is
+namespace {
+
+// First row of [from, run.rows()) whose hash is not below `hash`. Hashes spread evenly, so without a directory the guess is
 // nearly right for runs of many keys; doubling steps find the place where it is not.
 int64_t lower_bound(const Run& run, int64_t from, uint64_t hash) {
   int64_t rows = run.rows();
@@ -25,6 +29,7 @@ int64_t lower_bound(const Run& run, int64_t from, uint64_t hash) {
   return found - run.hashes.begin();
 }
 
+// One past the last row with the hash at `begin`.
 int64_t equal_end(const Run& run, int64_t begin, uint64_t hash) {
   int64_t rows = run.rows(), low = begin, step = 1;
   while (low + step < rows && run.hashes[low + step] == hash) {
@@ -34,8 +39,6 @@ int64_t equal_end(const Run& run, int64_t begin, uint64_t hash) {
   const uint64_t* end = run.hashes.begin() + std::min(rows, low + step);
   return std::upper_bound(run.hashes.begin() + low, end, hash) - run.hashes.begin();
 }
-
-namespace {
 
 // The probe's rows by hash; those with a NULL are left out when a NULL matches nothing.
 std::vector<Entry> sorted_keys(const std::vector<Column>& keys, int64_t rows, bool nulls_match) {
@@ -87,22 +90,23 @@ void verify(const Column& key, const Column& column, Found& found) {
   found.rows.resize(kept);
 }
 
-constexpr size_t kAhead = 16;  // memory reads in flight while searching
+constexpr int64_t kAhead = 16;  // memory reads in flight while searching
 
-// Call use(key, begin, end) for each key whose hash the run has, with the rows [begin, end) that have it.
+// Call use(key, begin, end) for each of the keys [first, last) whose hash the run has, with the rows [begin, end) that have it.
 template <class Use>
-void search(const Run& run, const std::vector<Entry>& keys, Use&& use) {
+void search(const Run& run, const std::vector<Entry>& entries, int64_t first, int64_t last, Use&& use) {
+  const Entry* keys = entries.data();
   int64_t begin = 0, end = 0;
-  for (size_t k = 0; k < keys.size(); ++k) {
+  for (int64_t k = first; k < last; ++k) {
+    uint64_t hash = keys[k].hash;
     if (run.directory) {
-      if (k + 2 * kAhead < keys.size()) __builtin_prefetch(run.directory.bucket(keys[k + 2 * kAhead].hash));
-      if (k + kAhead < keys.size())
-        __builtin_prefetch(run.hashes.begin() + *run.directory.bucket(keys[k + kAhead].hash));
+      if (k + 2 * kAhead < last) __builtin_prefetch(run.directory.bucket(keys[k + 2 * kAhead].hash));
+      if (k + kAhead < last) __builtin_prefetch(run.hashes.begin() + *run.directory.bucket(keys[k + kAhead].hash));
     }
-    if (k == 0 || keys[k].hash != keys[k - 1].hash) {
-      begin = lower_bound(run, end, keys[k].hash);
+    if (k == first || hash != keys[k - 1].hash) {
+      begin = lower_bound(run, end, hash);
       if (begin == run.rows()) return;
-      end = run.hashes[begin] == keys[k].hash ? equal_end(run, begin, keys[k].hash) : begin;
+      end = run.hashes[begin] == hash ? equal_end(run, begin, hash) : begin;
     }
     if (begin < end) use(keys[k], begin, end);
   }
@@ -112,15 +116,17 @@ void search(const Run& run, const std::vector<Entry>& keys, Use&& use) {
 
 std::vector<Column> Matches::take(const Shape& shape, const std::vector<int64_t>& columns, int64_t begin,
                                   int64_t end) const {
-  std::vector<Column> out;
+  std::vector<Gather> gathers;
+  std::vector<Sources> sources;
   for (int64_t c : columns) {
-    std::vector<const Column*> sources;
-    for (const RunPtr& run : runs) sources.push_back(&run->columns[static_cast<size_t>(c)]);
-    Gather column(shape.formats[static_cast<size_t>(c)]);
-    column.reserve(end - begin, 0);
-    column.append(sources, refs.data() + begin, end - begin);
-    out.push_back(column.finish());
+    sources.emplace_back();
+    for (const RunPtr& run : runs) sources.back().push_back(&run->columns[static_cast<size_t>(c)]);
+    gathers.emplace_back(shape.formats[static_cast<size_t>(c)]);
+    gathers.back().reserve(end - begin, 0);
   }
+  append(gathers, sources, refs.data() + begin, end - begin);
+  std::vector<Column> out;
+  for (Gather& gathered : gathers) out.push_back(gathered.finish());
   return out;
 }
 
@@ -130,24 +136,36 @@ Matches probe(const Shape& shape, std::vector<RunPtr> runs, const std::vector<Co
   Matches matches;
   matches.runs = std::move(runs);
   std::vector<Entry> sorted = sorted_keys(keys, rows, nulls_match);
-  Found found;
-  for (size_t r = 0; r < matches.runs.size(); ++r) {
-    const Run& run = *matches.runs[r];
-    found.probes.clear();
-    found.rows.clear();
-    search(run, sorted, [&](const Entry& key, int64_t begin, int64_t end) {
+  auto count = static_cast<int64_t>(sorted.size());
+  int64_t pieces = pieces_of(count), tasks = pieces * static_cast<int64_t>(matches.runs.size());
+  std::vector<Found> found(static_cast<size_t>(tasks));
+  Pool::shared().run(tasks, [&](int64_t task) {
+    const Run& run = *matches.runs[static_cast<size_t>(task / pieces)];
+    int64_t piece = task % pieces;
+    Found& pairs = found[static_cast<size_t>(task)];
+    search(run, sorted, count * piece / pieces, count * (piece + 1) / pieces, [&](const Entry& key, int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
-        found.probes.push_back(key.index);
-        found.rows.push_back(static_cast<uint32_t>(row));
+        pairs.probes.push_back(key.index);
+        pairs.rows.push_back(static_cast<uint32_t>(row));
       }
     });
-    for (size_t c = 0; c < keys.size(); ++c) verify(keys[c], run.columns[static_cast<size_t>(shape.key[c])], found);
-    for (size_t i = 0; i < found.rows.size(); ++i) {
-      matches.probe_rows.push_back(found.probes[i]);
-      matches.refs.push_back({static_cast<uint32_t>(r), found.rows[i]});
-      matches.diffs.push_back(run.diffs[found.rows[i]]);
+    for (size_t c = 0; c < keys.size(); ++c) verify(keys[c], run.columns[static_cast<size_t>(shape.key[c])], pairs);
+  }, pieces > 1);
+  std::vector<size_t> begins{0};
+  for (const Found& pairs : found) begins.push_back(begins.back() + pairs.rows.size());
+  matches.probe_rows.resize(begins.back());
+  matches.refs.resize(begins.back());
+  matches.diffs.resize(begins.back());
+  Pool::shared().run(tasks, [&](int64_t task) {
+    auto r = static_cast<uint32_t>(task / pieces);
+    const Found& pairs = found[static_cast<size_t>(task)];
+    size_t at = begins[static_cast<size_t>(task)];
+    for (size_t i = 0; i < pairs.rows.size(); ++i, ++at) {
+      matches.probe_rows[at] = pairs.probes[i];
+      matches.refs[at] = {r, pairs.rows[i]};
+      matches.diffs[at] = matches.runs[r]->diffs[pairs.rows[i]];
     }
-  }
+  }, pieces > 1);
   return matches;
 }
 
@@ -161,8 +179,8 @@ struct Range {
 // Walks the ranges of one key in the runs' common order and collects live rows.
 class Walk {
  public:
-  Walk(const Shape& shape, const std::vector<Column>& keys, Matches& matches)
-      : shape_(shape), keys_(keys), matches_(matches) {}
+  Walk(const Shape& shape, const std::vector<Column>& keys, const std::vector<RunPtr>& runs, Matches& matches)
+      : shape_(shape), keys_(keys), runs_(runs), matches_(matches) {}
 
   void key(uint32_t probe, std::vector<Range>& ranges, int64_t limit) {
     while (limit > 0 && !ranges.empty()) {
@@ -185,7 +203,7 @@ class Walk {
   }
 
  private:
-  const Run& run(const Range& range) const { return *matches_.runs[range.run]; }
+  const Run& run(const Range& range) const { return *runs_[range.run]; }
 
   void find_smallest(const std::vector<Range>& ranges) {
     same_.assign(1, 0);
@@ -204,7 +222,7 @@ class Walk {
   }
 
   bool matches_key(uint32_t probe, Ref ref) const {
-    const auto& columns = matches_.runs[ref.source]->columns;
+    const auto& columns = runs_[ref.source]->columns;
     for (size_t c = 0; c < keys_.size(); ++c)
       if (!equal_value(keys_[c], probe, columns[static_cast<size_t>(shape_.key[c])], ref.row)) return false;
     return true;
@@ -212,6 +230,7 @@ class Walk {
 
   const Shape& shape_;
   const std::vector<Column>& keys_;
+  const std::vector<RunPtr>& runs_;
   Matches& matches_;
   std::vector<size_t> same_;
 };
@@ -225,13 +244,23 @@ Matches first(const Shape& shape, std::vector<RunPtr> runs, const std::vector<Co
   matches.runs = std::move(runs);
   std::vector<Entry> sorted = sorted_keys(keys, rows, true);
   std::vector<std::vector<Range>> ranges(static_cast<size_t>(rows));
-  for (size_t r = 0; r < matches.runs.size(); ++r) {
-    search(*matches.runs[r], sorted, [&](const Entry& key, int64_t begin, int64_t end) {
-      ranges[key.index].push_back({static_cast<uint32_t>(r), static_cast<uint32_t>(begin), static_cast<uint32_t>(end)});
-    });
+  split(static_cast<int64_t>(sorted.size()), [&](int64_t begin, int64_t end, int64_t) {
+    for (size_t r = 0; r < matches.runs.size(); ++r) {
+      search(*matches.runs[r], sorted, begin, end, [&](const Entry& key, int64_t first, int64_t last) {
+        ranges[key.index].push_back({static_cast<uint32_t>(r), static_cast<uint32_t>(first), static_cast<uint32_t>(last)});
+      });
+    }
+  });
+  std::vector<Matches> parts(static_cast<size_t>(pieces_of(rows)));
+  split(rows, [&](int64_t begin, int64_t end, int64_t piece) {
+    Walk walk(shape, keys, matches.runs, parts[static_cast<size_t>(piece)]);
+    for (int64_t i = begin; i < end; ++i) walk.key(static_cast<uint32_t>(i), ranges[static_cast<size_t>(i)], limit);
+  });
+  for (const Matches& part : parts) {
+    matches.probe_rows.insert(matches.probe_rows.end(), part.probe_rows.begin(), part.probe_rows.end());
+    matches.refs.insert(matches.refs.end(), part.refs.begin(), part.refs.end());
+    matches.diffs.insert(matches.diffs.end(), part.diffs.begin(), part.diffs.end());
   }
-  Walk walk(shape, keys, matches);
-  for (int64_t i = 0; i < rows; ++i) walk.key(static_cast<uint32_t>(i), ranges[static_cast<size_t>(i)], limit);
   return matches;
 }
 

@@ -13,25 +13,26 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tests.bench import broker, decoders, end_to_end, idle, report, restart, store
+from tests.bench import broker, cores, decoders, end_to_end, idle, report, restart, store
 from tests.bench.pinned import pinned
 from tests.bench.profile import profile
 from tests.bench.workloads import WORKLOADS
 
 PARTS: dict[str, Callable[[], object]] = {
     "idle": idle.main,
+    "cores": cores.main,
     "end_to_end": lambda: end_to_end.main(set()),
     "broker": broker.main,
     "decoders": decoders.main,
     "restart": restart.main,
 }
-"""What is measured besides the workloads: `idle` with all of them, the others only when they are named."""
+"""What is measured besides the workloads: `idle` and `cores` with all of them, the others only when they are named."""
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("tests.bench", description=__doc__)
     parser.add_argument(
-        "workloads", nargs="*", help=f"of {', '.join(WORKLOADS)}, {', '.join(PARTS)} (default: the workloads and idle)"
+        "workloads", nargs="*", help=f"of {', '.join(WORKLOADS)}, {', '.join(PARTS)} (default: the workloads, idle and cores)"
     )
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--tick", type=int, default=1_000, help="events per tick")
@@ -76,7 +77,7 @@ def main() -> None:
         peers = run_all(names, arguments.events, arguments.tick, arguments.runs)
     if names:
         report.write(measured, peers, arguments.publish)
-    for part in [part for part in PARTS if part in (arguments.workloads or ("idle",))]:
+    for part in [part for part in PARTS if part in (arguments.workloads or ("idle", "cores"))]:
         PARTS[part]()
 
 

@@ -184,7 +184,7 @@ def test_a_merge_larger_than_memory_is_made_in_a_file(files: RunFiles) -> None:
 def test_a_store_that_fails_costs_memory_and_says_so(files: RunFiles, capsys: pytest.CaptureFixture[str]) -> None:
     spine = Spine(Layout((BIGINT, TEXT), (0,)))
     spine.insert(text_rows(0, 20_000))
-    limit = MemoryLimit(files, spine.nbytes * 5 // 6, least_bytes=1)
+    limit = MemoryLimit(files, spine.snapshot().nbytes * 5 // 6, least_bytes=1)
     limit.watch([spine])
     shutil.rmtree(files.folder)
     for _ in range(3):
@@ -241,7 +241,7 @@ def test_a_damaged_file_is_named_and_never_read(files: RunFiles, monkeypatch: py
     monkeypatch.setattr(runfile, "write", damage)
     spine = Spine(Layout((BIGINT, TEXT), (0,)))
     spine.insert(text_rows(0, 20_000))
-    limit = MemoryLimit(files, spine.nbytes - 1, least_bytes=1)
+    limit = MemoryLimit(files, spine.snapshot().nbytes - 1, least_bytes=1)
     limit.watch([spine])
     limit.settle(wait=True)
     assert re.search(r"00000001\.arrow has the checksum \w{8}, and what was written has \w{8}", limit.status.trouble)
@@ -260,7 +260,7 @@ def test_a_run_that_is_gone_when_its_file_is_there_leaves_no_file(tmp_path: Path
     files = Slow(tmp_path / "runs")
     spine = Spine(Layout((BIGINT, TEXT), (0,)))
     spine.insert(text_rows(0, 10_000))
-    limit = MemoryLimit(files, spine.nbytes - 1, least_bytes=1)
+    limit = MemoryLimit(files, spine.snapshot().nbytes - 1, least_bytes=1)
     limit.watch([spine])
     limit.settle()
     assert files.held is not None

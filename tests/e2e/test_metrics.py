@@ -15,6 +15,7 @@ from tests.servers.kafka import KafkaServer
 def settings(bootstrap: str) -> dict[str, Any]:
     return {
         "name": f"metrics_{RUN}",
+        "threads": 3,
         "kafka": {"main": {"bootstrap.servers": bootstrap}},
         "sources": {
             "items": {
@@ -42,4 +43,9 @@ def test_a_running_service_exposes_what_dashboard_and_alerts_use(kafka: KafkaSer
         status, text = service.get("/metrics")
         assert status == 200
         missing = used_metrics() - exposed_metrics(text)
+        assert service.process is not None
+        tasks = Path(f"/proc/{service.process.pid}/task").iterdir()
+        assert [(task / "comm").read_text() for task in tasks].count("kernels\n") == 2, (
+            "the setting counts the tick thread"
+        )
         assert not missing, f"used by the dashboard or the alerts, but not exposed: {sorted(missing)}"

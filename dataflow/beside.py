@@ -1,0 +1,85 @@
+"""Work beside the thread that steps: what is large and not needed at once, on threads of its own, and the loops of kernels.
+
+    insert a large delta      the run is sorted while the step goes on, and taken when somebody looks at the spine
+    a slice of merging        goes on during the next step, and is taken by the next call of `maintain`
+
+Always true: what is done beside is a pure function of its input, it is taken at a place in the program that the data alone
+decide, and who needs it before it has begun does it himself; so results are the same with any number of threads. With one thread
+all of it is done where it is needed. Deliberately unknown: what the work is, and where the number of threads comes from.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+from dataflow.kernels import _rows
+
+PIECE_ROWS = 4096
+"""Rows of a task: enough to be worth the some 10 microseconds until another thread has it, few enough to share a step's rows."""
+
+T = TypeVar("T")
+
+
+class Threads:
+    """The threads of this process. There is one, as there is one of the kernels' pools."""
+
+    def __init__(self) -> None:
+        self._executor: ThreadPoolExecutor | None = None
+        self._piece_rows = PIECE_ROWS
+
+    def use(self, threads: int, piece_rows: int = PIECE_ROWS) -> None:
+        """Compute on this many threads, the caller's included, from now on; with 1 no other is left when this returns.
+
+        piece_rows: rows of a task; less than two tasks' rows stay on the thread they are on. ValueError when either is not
+        positive.
+        """
+        _rows.set_threads(threads, piece_rows)
+        before, self._executor = self._executor, None
+        if before is not None:
+            before.shutdown()
+        self._piece_rows = piece_rows
+        if threads > 1:
+            self._executor = ThreadPoolExecutor(threads - 1, "beside")
+
+    def large(self, rows: int) -> bool:
+        """Whether so many rows are worth another thread."""
+        return rows >= 2 * self._piece_rows
+
+    def submit(self, work: Callable[[], T]) -> Future[T] | None:
+        """Do it on another thread, if there is one."""
+        return None if self._executor is None else self._executor.submit(_occupying, work)
+
+    def forget(self) -> None:
+        """A forked child has none of its parent's threads."""
+        self._executor = None
+
+
+THREADS = Threads()
+os.register_at_fork(after_in_child=THREADS.forget)
+
+
+def _occupying(work: Callable[[], T]) -> T:
+    _rows.occupy(1)
+    try:
+        return work()
+    finally:
+        _rows.occupy(-1)
+
+
+class Beside(Generic[T]):
+    """Work that another thread may do meanwhile; `work` is called once, here or there."""
+
+    __slots__ = ("_future", "_work")
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._future = THREADS.submit(work)
+
+    def result(self) -> T:
+        """What the work gives, or raises; waits for it if another thread is at it. Called once."""
+        if self._future is not None and not self._future.cancel():
+            return self._future.result()
+        return self._work()

@@ -1,0 +1,216 @@
+"""Any number of threads gives the same bytes, and none is left behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dataflow import rows
+from dataflow.beside import THREADS
+from dataflow.delta import Delta
+from dataflow.graph import Aggregate, GraphBuilder
+from dataflow.spine import Layout, Order, Spine
+from dataflow.step import Dataflow
+from dataflow.types import BIGINT, BOOLEAN, DOUBLE, TEXT, Column
+from tests.examples import examples
+
+TYPES = (BIGINT, TEXT, DOUBLE, BOOLEAN)
+PIECE_ROWS = 8
+THREAD_COUNTS = (1, 2, 4)
+few = settings(deadline=None, max_examples=examples(25))
+
+
+@contextmanager
+def using(threads: int, piece_rows: int = PIECE_ROWS) -> Iterator[None]:
+    THREADS.use(threads, piece_rows)
+    try:
+        yield
+    finally:
+        THREADS.use(1)
+
+
+def delta_of(seed: int, count: int, keys: int) -> Delta:
+    """Rows with NULLs, of which many are equal, and one key has half of all."""
+    random = np.random.default_rng(seed)
+    key = np.where(random.random(count) < 0.5, 0, random.integers(0, keys, count))
+    text = np.array(["", "a", "ä", "a longer text than others"], dtype=object)[random.integers(0, 4, count)]
+    columns = (
+        pa.array(key, pa.int64(), mask=random.random(count) < 0.1),
+        pa.array(text, pa.large_string(), mask=random.random(count) < 0.1),
+        pa.array(random.integers(-3, 3, count) / 2, pa.float64()),
+        pa.array(random.random(count) < 0.5, pa.bool_(), mask=random.random(count) < 0.1),
+    )
+    return Delta(columns, random.choice(np.array([1, 1, 1, -1, 2]), count))
+
+
+def in_bytes(columns: Sequence[pa.Array], *numbers: np.ndarray) -> bytes:
+    arrays = [*columns, *map(pa.array, numbers)]
+    batch = pa.record_batch(arrays, [str(i) for i in range(len(arrays))])
+    return bytes(batch.schema.serialize()) + bytes(batch.serialize())
+
+
+def grown(layout: Layout, deltas: Sequence[Delta], fuel: int) -> list[bytes]:
+    """All that a spine with these deltas says, after each of them."""
+    spine, found = Spine(layout), []
+    for delta in deltas:
+        spine.insert(delta)
+        keys = tuple(delta.columns[c] for c in layout.key)
+        probes = [spine.snapshot().probe(keys, nulls_match=nulls, rows=len(delta)) for nulls in (True, False)]
+        if layout.order:
+            probes.append(spine.snapshot().first(keys, 3, rows=len(delta)))
+        found += [in_bytes(probe.columns, probe.probe_rows, probe.diffs) for probe in probes]
+        found += [in_bytes(run.columns, run.diffs, run.key_hashes, run.seconds) for run in spine.snapshot().runs]
+        spine.maintain(fuel)
+    while spine.maintain(fuel):
+        pass
+    all_rows = spine.snapshot().rows()
+    return [*found, in_bytes(all_rows.columns, all_rows.diffs)]
+
+
+sizes = st.lists(st.integers(0, 90), min_size=1, max_size=8)
+
+
+@few
+@given(
+    seed=st.integers(0, 2**32),
+    counts=sizes,
+    keys=st.integers(1, 40),
+    ordered=st.booleans(),
+    fuel=st.sampled_from([0, 30, 5000]),
+)
+def test_spines_are_the_same_to_the_byte(seed: int, counts: list[int], keys: int, ordered: bool, fuel: int) -> None:
+    layout = Layout(TYPES, (0,), (Order(1, descending=True),) if ordered else ())
+    deltas = [delta_of(seed + i, count, keys) for i, count in enumerate(counts)]
+    found = []
+    for threads in THREAD_COUNTS:
+        with using(threads):
+            found.append(grown(layout, deltas, fuel))
+    assert found[1:] == found[:-1]
+
+
+@few
+@given(seed=st.integers(0, 2**32), count=st.integers(0, 300))
+def test_functions_of_rows_are_the_same_to_the_byte(seed: int, count: int) -> None:
+    delta = delta_of(seed, count, 20)
+    chosen = np.random.default_rng(seed).integers(0, max(count, 1), count)
+    found = []
+    for threads in THREAD_COUNTS:
+        with using(threads):
+            change = rows.consolidate(delta)
+            found.append(
+                (
+                    in_bytes(rows.take(delta.columns, chosen)),
+                    in_bytes(change.columns, change.diffs),
+                    in_bytes((), rows.hash_rows(delta.columns), *rows.group(delta.columns)[:1]),
+                )
+            )
+    assert found[1:] == found[:-1]
+
+
+def built() -> Dataflow:
+    """Joins, sums, extremes, a top-k and a distinct over two inputs."""
+    graph = GraphBuilder()
+    left, right = graph.input("left", TYPES), graph.input("right", TYPES)
+    joined = graph.join(left, graph.distinct(right), (0,), (0,))
+    sums = [Aggregate("count_star", None, BIGINT), Aggregate("sum", 2, DOUBLE), Aggregate("max", 1, TEXT)]
+    for name, node in {
+        "sums": graph.reduce(joined, (0,), sums, False),
+        "first": graph.top_k(left, (0,), (Order(2),), 2),
+        "rows": graph.union([left, graph.negate(right)]),
+    }.items():
+        graph.export(name, node, tuple(Column(f"c{i}", kind) for i, kind in enumerate(node.types)), (0,))
+    return graph.build(float)
+
+
+@few
+@given(seed=st.integers(0, 2**32), counts=sizes, fuel=st.sampled_from([0, 30, 5000]))
+def test_dataflows_are_the_same_to_the_byte(seed: int, counts: list[int], fuel: int) -> None:
+    steps = [
+        {"left": delta_of(seed + i, n, 20), "right": delta_of(seed + 100 + i, n // 2, 20)} for i, n in enumerate(counts)
+    ]
+    found = []
+    for threads in THREAD_COUNTS:
+        with using(threads):
+            dataflow, said = built(), []
+            for step in steps:
+                result = dataflow.step(step)
+                said += [in_bytes(delta.columns, delta.diffs) for delta in result.changes.values()]
+                shown = [dataflow.view(name).snapshot().rows() for name in ("sums", "first", "rows")]
+                said += [in_bytes(delta.columns, delta.diffs) for delta in shown]
+                dataflow.maintain(fuel)
+            found.append(said)
+    assert found[1:] == found[:-1]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_large_delta_of_other_types_is_refused_at_once(threads: int) -> None:
+    with using(threads):
+        spine = Spine(Layout((BIGINT,), (0,)))
+        with pytest.raises(ValueError, match="the layout says"):
+            spine.insert(Delta((pa.array([1.0] * 100),), np.ones(100, np.int64)))
+        assert spine.snapshot().count == 0
+
+
+def test_a_spine_may_be_forgotten_while_threads_work_for_it() -> None:
+    with using(2):
+        for seed in range(20):
+            spine = Spine(Layout(TYPES, (0,)))
+            for i in range(6):
+                spine.insert(delta_of(seed + i, 200, 50))
+                spine.maintain(5000)
+
+
+def native_threads() -> list[str]:
+    return [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+
+
+def test_threads_begin_and_end_when_they_are_told_to() -> None:
+    with using(3):
+        rows.take(delta_of(1, 1000, 9).columns, np.arange(1000))
+        assert native_threads().count("kernels") == 2
+    assert "kernels" not in native_threads()
+    for threads, piece_rows in ((0, 1), (1, 0), (5000, 1)):
+        with pytest.raises(ValueError, match="threads is 1 to"):
+            THREADS.use(threads, piece_rows)
+
+
+FORK = """
+import os
+import numpy as np, pyarrow as pa
+from dataflow import rows
+from dataflow.beside import THREADS
+from dataflow.delta import Delta
+from dataflow.spine import Layout, Spine
+from dataflow.types import BIGINT
+
+THREADS.use(2, 8)
+column = pa.array(np.arange(1000))
+def work():
+    spine = Spine(Layout((BIGINT,), (0,)))
+    for _ in range(5):
+        spine.insert(Delta((column,), np.ones(1000, np.int64)))
+        spine.maintain(5000)
+    return rows.take((column,), np.arange(1000))[0] == column and spine.snapshot().total == 5000
+assert work()
+child = os.fork()
+if not child:
+    os._exit(0 if work() else 1)
+assert os.waitpid(child, 0)[1] == 0
+assert work()
+"""
+
+
+def test_a_forked_child_does_everything_itself() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr

@@ -17,7 +17,7 @@ from config.mistakes import Mistake, did_you_mean, shown, where
 def check_references(tree: Mapping[str, Any], marks: Marks) -> list[Mistake]:
     """Every mistake between the parts of the file."""
     checks = _References(tree, marks)
-    return [*checks.connections(), *checks.sources(), *checks.views(), *checks.sinks()]
+    return [*checks.connections(), *checks.sources(), *checks.views(), *checks.sinks(), *checks.doors()]
 
 
 def entries(tree: Mapping[str, Any], section: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -124,6 +124,18 @@ class _References:
                 yield self.mistake(("views", name), f"a source has this name too (line {line}); rename one", True)
         for name, entry in entries(self.tree, "views"):
             yield from self.twice(("views", name, "key"), names(entry.get("key", ())))
+
+    def doors(self) -> Iterator[Mistake]:
+        serve = self.tree.get("serve")
+        address = serve.get("postgres") if isinstance(serve, Mapping) else None
+        if isinstance(serve, Mapping) and isinstance(address, str) and not serve.get("users"):
+            host = address.rpartition(":")[0].strip("[]")
+            if host != "localhost" and not host.startswith("127.") and host != "::1":
+                path: Path = ("serve", "postgres")
+                message = (
+                    f"read {shown(self.marks, path, address)}, which other machines reach: add users, or use 127.0.0.1"
+                )
+                yield self.mistake(path, message)
 
     def sinks(self) -> Iterator[Mistake]:
         topics: dict[tuple[Any, Any], str] = {}

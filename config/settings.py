@@ -121,12 +121,30 @@ class Sink(Strict):
     replication: int = Field(1, ge=1, description="replication factor of the topic, when the sink has to create it")
 
 
+class Tls(Strict):
+    """What TLS needs, as PEM files."""
+
+    certificate: str = Field(min_length=1, description="file with the certificate and those that it was signed with")
+    key: str = Field(min_length=1, description="file with the certificate's private key")
+
+
 class Serve(Strict):
     """Where the service listens."""
 
     http: Annotated[str, AfterValidator(_address)] = Field(
         default="127.0.0.1:6876", description="address:port of the HTTP endpoint; port 0 takes a free one"
     )
+    postgres: Annotated[str, AfterValidator(_address)] | None = Field(
+        default=None,
+        description="address:port for psql and other PostgreSQL clients, as 127.0.0.1:6875; off when absent; "
+        "an address that other machines reach needs `users`",
+    )
+    users: dict[str, Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description='who may connect by the PostgreSQL protocol, name to password, as {ada: "${ADA_PASSWORD}"}; '
+        "when empty, everybody on this machine",
+    )
+    tls: Tls | None = Field(default=None, description="lets PostgreSQL clients connect with TLS")
 
 
 class Checkpoint(Strict):

@@ -41,7 +41,11 @@ from planner.errors import PlanErrors
 from planner.views import PlannedViews, build_dataflow, plan_views
 from serve.http import HttpServer, make_app
 from serve.metrics import Metrics
+from serve.pg.server import PgServer, tls_context
 from serve.reads import Publication
+from serve.sql.catalog import RELATIONS
+from serve.sql.queries import Queries
+from serve.sql.system import Relations
 from serve.status import ServiceStatus
 from sinks.kafka import KafkaSink
 
@@ -69,6 +73,7 @@ class Service:
     def __init__(self, checked: Checked) -> None:
         self.settings = checked.settings
         self.address: tuple[str, int] | None = None
+        self.postgres: tuple[str, int] | None = None
         self.connections: dict[str, dict[str, str]] = {}
         self.sources: dict[str, Source] = {}
         self.sinks: dict[str, KafkaSink] = {}
@@ -85,6 +90,8 @@ class Service:
         self._loop: TickLoop | None = None
         self._thread: threading.Thread | None = None
         self._http: HttpServer | None = None
+        self._pg: PgServer | None = None
+        self._relations = Relations(self.status, RELATIONS)
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._runs: RunFiles | None = None
         self._checkpoints: Checkpoints | None = None
@@ -131,6 +138,8 @@ class Service:
         }
         if self._http is not None:
             ends["http"] = self._http.stop
+        if self._pg is not None:
+            ends["postgres"] = self._pg.stop
         threads = [threading.Thread(target=end, name=f"end {name}", daemon=True) for name, end in ends.items()]
         for thread in threads:
             thread.start()
@@ -199,6 +208,26 @@ class Service:
                 "stop what uses the address or choose another under `serve: {http: ...}`"
             ) from error
         log.info("listening", http=f"http://{self.address[0]}:{self.address[1]}")
+        if self.settings.serve.postgres is not None:
+            self._listen_postgres(self.settings.serve.postgres)
+
+    def _listen_postgres(self, address: str) -> None:
+        serve = self.settings.serve
+        tls = None if serve.tls is None else (Path(serve.tls.certificate), Path(serve.tls.key))
+        queries = Queries(self.publication, self.status, self._relations)
+        try:
+            context = tls_context(tls) if tls is not None else None
+        except OSError as error:
+            raise StartError(f"cannot use the certificate {tls[0] if tls else ''} with its key: {error}") from error
+        self._pg = PgServer(*parse_address(address), queries, serve.users, context, self.settings.name, __version__)
+        try:
+            self.postgres = self._pg.start()
+        except OSError as error:
+            raise StartError(
+                f"cannot listen on {address}: {error.strerror or error}; "
+                "stop what uses the address or choose another under `serve: {postgres: ...}`"
+            ) from error
+        log.info("listening for PostgreSQL clients", postgres=f"{self.postgres[0]}:{self.postgres[1]}")
 
     def _open_remap(self) -> RemapLog:
         """The durable log; with an embedded broker, which forgets at every stop, a log that is forgotten too."""
@@ -233,6 +262,7 @@ class Service:
         assert self._remap is not None
         registries = {name: make_registry(connection) for name, connection in self.connections.items()}
         schemas = self._schemas(registries)
+        self._relations.sources = schemas
         planned = plan_views(schemas, {name: view.sql for name, view in self.settings.views.items()})
         self._dataflow = self._plan(planned, schemas)
         self._limit_memory(self._dataflow)

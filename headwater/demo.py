@@ -121,7 +121,8 @@ def run_demo(seconds: int | None, rate: int) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    service = Service(check(_example(), {**os.environ, "HTTP": os.environ.get("HTTP", "127.0.0.1:0")}))
+    free = {name: os.environ.get(name, "127.0.0.1:0") for name in ("HTTP", "POSTGRES")}
+    service = Service(check(_example(), {**os.environ, **free}))
     generator = None
     try:
         console.print("starting the service on its embedded broker")
@@ -146,6 +147,11 @@ def _watch(
     until = time.monotonic() + seconds if seconds is not None else float("inf")
     host, port = service.address or ("", 0)
     console.print(f"try: [bold]curl http://{host}:{port}/views/revenue/ada[/bold]", highlight=False)
+    if service.postgres is not None:
+        at = f"psql -h {service.postgres[0]} -p {service.postgres[1]} shop"
+        console.print(
+            f'or:  [bold]{at} -c "SELECT * FROM revenue ORDER BY total DESC"[/bold]', highlight=False, soft_wrap=True
+        )
     connection = HTTPConnection(host, port, timeout=10)
     said = 0.0
     with Live(console=console, auto_refresh=False, transient=True) as live:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from dataflow.types import BOOLEAN, TEXT, ColumnType
-from planner import bind_row, bind_subquery, bind_table, functions
+from planner import bind_row, bind_session, bind_subquery, bind_table, functions
 from planner.aggregates import Aggregates, aggregate_of, grouping_of
 from planner.bind_condition import between, connective, escape, in_list, is_test, like, negation
 from planner.functions import FunctionError
@@ -241,6 +241,8 @@ def _anonymous(binder: Binder, node: exp.Expr) -> Bound:
     assert isinstance(node, exp.Anonymous)
     quoted = isinstance(node.this, exp.Identifier)
     name: str = node.this.name if quoted else node.this.lower()
+    if (found := bind_session.call(binder, node, name)) is not None:
+        return found
     if name in CLOCKS:
         raise binder.text.unsupported(node, f"{name}()", CLOCKS[name])
     if name in functions.AGGREGATE_NAMES:
@@ -303,4 +305,5 @@ _HANDLERS: dict[type[exp.Expr], Callable[[Binder, exp.Expr], Bound]] = {
     exp.AtTimeZone: _time_zone,
     exp.Anonymous: _anonymous,
     exp.Filter: _filtered,
+    **bind_session.HANDLERS,
 }

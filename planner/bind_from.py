@@ -143,12 +143,13 @@ def _named(node: exp.Table, env: Environment) -> From:
     alias = node.args.get("alias")
     shown = _alias(alias, text) or name
     schema = node.args.get("db")
-    if schema is not None and (node.args.get("catalog") is not None or spelling(schema) != "public"):
-        raise text.error(node, f'schema "{spelling(schema)}" does not exist', f"write {name} alone")
     if schema is None and name in env.ctes:
         relation = env.ctes[name]
     else:
-        relation = _relation(name, node, env)
+        known = env.catalog.qualified(None if schema is None else spelling(schema), name)
+        if schema is not None and (node.args.get("catalog") is not None or known is None):
+            raise text.error(node, f'schema "{spelling(schema)}" does not exist', f"write {name} alone")
+        relation = _relation(known or name, node, env)
     columns = _renamed(relation.columns, alias, shown, text)
     return From((relation.plan,), (), scope_of(shown, name, columns))
 
@@ -159,7 +160,7 @@ def _relation(name: str, node: exp.Expr, env: Environment) -> Relation:
     except CatalogError as error:
         raise env.text.error(node, error.message, error.hint) from None
     if schema is None:
-        known = [*env.ctes, *env.catalog.relations]
+        known = [*env.ctes, *(n for n in env.catalog.relations if "." not in n)]
         raise env.text.error(node, f'relation "{name}" does not exist', suggest(name, known))
     return Relation(Get(name, schema), tuple((c.name, c.type, c.nullable) for c in schema))
 

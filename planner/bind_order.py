@@ -18,7 +18,7 @@ from planner.catalog import spelling
 from planner.parse import Text
 from planner.plan import Distinct, Plan, Project, TopK
 from planner.rules.fold_constants import fold
-from planner.scalar import ColumnRef, Literal, Scalar
+from planner.scalar import ColumnRef, Literal, Parameter, Scalar
 from planner.scope import Scope
 
 CLAUSES = ("order", "limit", "offset")
@@ -37,17 +37,21 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What chooses a query's rows. `on`: DISTINCT ON's expressions; None without it. `limit`: None for all."""
+    """What chooses a query's rows. `on`: DISTINCT ON's expressions; None without it. `limit`: None for all.
+
+    nodes: where LIMIT and OFFSET were written.
+    """
 
     order: tuple[Term, ...] = ()
     on: tuple[Term, ...] | None = None
-    limit: int | None = None
-    offset: int = 0
+    limit: int | Parameter | None = None
+    offset: int | Parameter = 0
+    nodes: tuple[exp.Expr, ...] = ()
 
     @property
     def chooses(self) -> bool:
         """Whether the order decides about rows."""
-        return self.on is not None or self.limit is not None or self.offset > 0
+        return self.on is not None or self.limit is not None or self.offset != 0
 
     @property
     def extras(self) -> tuple[Scalar, ...]:
@@ -82,13 +86,14 @@ def bind_cut(query: exp.Expr, items: Items, binder: Binder | None, text: Text) -
     on = _distinct_on(query, items, binder, text)
     limit = _limit(query, text)
     offset_node = query.args.get("offset")
-    offset: int | None = 0
+    offset: int | Parameter | None = 0
     if offset_node is not None:
         text.only(offset_node, "this", "expression")
         offset = _count(offset_node.args.get("expression") or offset_node.this, "OFFSET", text)
     if on is not None and order:
         _check_first(on, order, items, text)
-    return Cut(tuple(order), on, limit, offset or 0)
+    nodes = tuple(node for node in (query.args.get("limit"), offset_node) if node is not None)
+    return Cut(tuple(order), on, limit, offset or 0, nodes)
 
 
 def _distinct_on(query: exp.Expr, items: Items, binder: Binder | None, text: Text) -> tuple[Term, ...] | None:
@@ -139,7 +144,7 @@ def _value(node: exp.Expr, items: Items, binder: Binder | None, what: str, text:
     return binder.settle(bound, node)
 
 
-def _limit(query: exp.Expr, text: Text) -> int | None:
+def _limit(query: exp.Expr, text: Text) -> int | Parameter | None:
     node = query.args.get("limit")
     if node is None:
         return None
@@ -155,12 +160,14 @@ def _limit(query: exp.Expr, text: Text) -> int | None:
     return _count(node.expression, "LIMIT", text)
 
 
-def _count(node: exp.Expr, what: str, text: Text) -> int | None:
-    """The number that a constant expression gives; None for NULL and ALL."""
+def _count(node: exp.Expr, what: str, text: Text) -> int | Parameter | None:
+    """The number that a constant expression gives, or the parameter that will; None for NULL and ALL."""
     if isinstance(node, exp.Var | exp.Null) or (isinstance(node, exp.Column) and node.name.upper() == "ALL"):
         return None
     binder = Binder(text, Scope(), clause=what)
     value = fold(binder.cast(binder.bind(node), BIGINT, node))
+    if isinstance(value, Parameter):
+        return value
     if not isinstance(value, Literal):
         raise text.error(node, f"{what} must be a constant", "write the number itself")
     if value.value is None:
@@ -172,6 +179,33 @@ def _count(node: exp.Expr, what: str, text: Text) -> int | None:
 
 def cut_rows(plan: Plan, width: int, cut: Cut, distinct: bool, text: Text) -> Plan:
     """The rows that are chosen of a plan whose first `width` columns are the outputs and whose others are `cut.extras`."""
+    plan, order = distinct_rows(plan, width, cut, distinct, text)
+    if cut.chooses:
+        _check_comparable(plan, cut, order, text)
+    if isinstance(cut.limit, Parameter) or isinstance(cut.offset, Parameter):
+        raise text.unsupported(cut.nodes[0], "a parameter in the LIMIT of a subquery", "write the number itself")
+    if cut.limit is not None or cut.offset:
+        plan = TopK(plan, (), order, cut.limit, cut.offset)
+    if len(plan.types) == width:
+        return plan
+    return Project(plan, tuple(ColumnRef(i, t, f"#{i}") for i, t in enumerate(plan.types[:width])))
+
+
+def sorted_rows(plan: Plan, width: int, cut: Cut, distinct: bool, text: Text) -> tuple[Plan, tuple[Order, ...]]:
+    """As `cut_rows`, with LIMIT and OFFSET left to the reader: all rows, their `extras` still there, and how they are sorted."""
+    plan, order = distinct_rows(plan, width, cut, distinct, text)
+    _check_comparable(plan, cut, order, text)
+    return plan, order
+
+
+def _check_comparable(plan: Plan, cut: Cut, order: tuple[Order, ...], text: Text) -> None:
+    for term, one in zip(cut.order, order, strict=True):
+        if plan.types[one.column].kind is Kind.JSONB:
+            raise text.unsupported(term.node, "ORDER BY jsonb", "order by a value in it: doc ->> 'a'")
+
+
+def distinct_rows(plan: Plan, width: int, cut: Cut, distinct: bool, text: Text) -> tuple[Plan, tuple[Order, ...]]:
+    """The rows that DISTINCT and DISTINCT ON leave, and the order as columns of them."""
     if distinct:
         if len(plan.types) > width:
             term = next(term for term in cut.order if not isinstance(term.value, int))
@@ -185,15 +219,7 @@ def cut_rows(plan: Plan, width: int, cut: Cut, distinct: bool, text: Text) -> Pl
 
     group = tuple(dict.fromkeys(column(term) for term in cut.on or ()))
     order = tuple(Order(column(term), term.descending, term.nulls_first) for term in cut.order)
-    if cut.chooses:
-        for term, one in zip(cut.order, order, strict=True):
-            if plan.types[one.column].kind is Kind.JSONB:
-                raise text.unsupported(term.node, "ORDER BY jsonb", "order by a value in it: doc ->> 'a'")
-        if cut.on is not None:
-            # Rows of a group are alike in its columns: only the rest of the order chooses among them.
-            plan = TopK(plan, group, tuple(one for one in order if one.column not in group), 1)
-        if cut.limit is not None or cut.offset:
-            plan = TopK(plan, (), order, cut.limit, cut.offset)
-    if len(plan.types) == width:
-        return plan
-    return Project(plan, tuple(ColumnRef(i, t, f"#{i}") for i, t in enumerate(plan.types[:width])))
+    if cut.on is not None:
+        # Rows of a group are alike in its columns: only the rest of the order chooses among them.
+        plan = TopK(plan, group, tuple(one for one in order if one.column not in group), 1)
+    return plan, order

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from dataflow.spine import Order
 from dataflow.types import ColumnType
 from planner import functions
 from planner.aggregates import Aggregates
 from planner.bind import Binder, Bound
 from planner.bind_from import bind_from, rename, unique_names
 from planner.bind_group import NO_GROUPS, Items, group_keys, grouped, nullable
-from planner.bind_order import CLAUSES, EVERYTHING, Cut, bind_cut, cut_rows
+from planner.bind_order import CLAUSES, EVERYTHING, Cut, bind_cut, cut_rows, sorted_rows
 from planner.bind_table import listed
 from planner.catalog import Catalog, spelling
 from planner.errors import PlanErrors, SqlError
@@ -27,7 +28,7 @@ from planner.names import column_name
 from planner.parse import Text, parse
 from planner.plan import Constant, Distinct, Negate, Plan, Positive, Project, Union
 from planner.relation import Columns, Environment, Relation
-from planner.scalar import ColumnRef, Grouping, Scalar
+from planner.scalar import ColumnRef, Grouping, Parameter, Scalar
 from planner.scalars import walk
 from planner.scope import Field, Scope
 from planner.subqueries import attached, filtered
@@ -54,6 +55,27 @@ def bind_query(query: exp.Expr, env: Environment) -> Relation:
 
 
 @dataclass(frozen=True, slots=True)
+class Ordered:
+    """A bound query whose order is left to the reader: the plan's first columns are the result, others are for the order."""
+
+    plan: Plan
+    columns: Columns
+    order: tuple[Order, ...]
+    limit: int | Parameter | None
+    offset: int | Parameter
+
+
+def bind_ordered(text: Text, catalog: Catalog) -> Ordered:
+    """The plan of a query that is asked once. Raises PlanErrors with every mistake found."""
+    try:
+        query = parse(text)
+        return _parts(query, Environment(text, catalog, bind_query)).ordered()
+    except SqlError as error:
+        found = dict.fromkeys((*text.errors, error))
+        raise PlanErrors(sorted(found, key=lambda e: (e.line, e.column))) from None
+
+
+@dataclass(frozen=True, slots=True)
 class _Parts:
     """A bound query whose select list may still hold untyped literals, for UNION to give them a type."""
 
@@ -72,14 +94,24 @@ class _Parts:
 
     def relation(self, wanted: Sequence[ColumnType | None]) -> Relation:
         """The query with its columns as the wanted types (None: as they are)."""
+        rows, columns = self._listed(wanted)
+        return Relation(cut_rows(rows, len(columns), self.cut, self.distinct, self.binder.text), columns)
+
+    def ordered(self) -> Ordered:
+        """The query with its order beside it."""
+        rows, columns = self._listed([None] * len(self.outputs))
+        plan, order = sorted_rows(rows, len(columns), self.cut, self.distinct, self.binder.text)
+        return Ordered(plan, columns, order, self.cut.limit, self.cut.offset)
+
+    def _listed(self, wanted: Sequence[ColumnType | None]) -> tuple[Plan, Columns]:
+        """The select list, behind it what the order needs, before anything is cut off; and the columns."""
         scalars = tuple(
             self.binder.settle(output, node) if type_ is None else self.binder.cast(output, type_, node)
             for output, type_, node in zip(self.outputs, wanted, self.nodes, strict=True)
         )
         below, outputs = listed(*attached(self.input, scalars + self.cut.extras), self.binder)
-        plan = cut_rows(Project(below, outputs), len(scalars), self.cut, self.distinct, self.binder.text)
         types = (scalar.type for scalar in scalars)
-        return Relation(plan, tuple(zip(self.names, types, self.nullable, strict=True)))
+        return Project(below, outputs), tuple(zip(self.names, types, self.nullable, strict=True))
 
 
 def _parts(query: exp.Expr, env: Environment) -> _Parts:

@@ -13,6 +13,9 @@ from sqlglot import exp
 from dataflow.types import Schema
 from planner.errors import did_you_mean
 
+PUBLIC, SYSTEM = "public", "pg_catalog"
+"""The schemas that names without a schema are looked for in: sources and views, then the system's own."""
+
 
 class CatalogError(Exception):
     """A relation that exists and cannot be read; the message says why."""
@@ -36,6 +39,18 @@ class Catalog:
     def get(self, name: str) -> Schema | None:
         """The columns of a relation, or None when there is none of that name. Raises CatalogError if it cannot be read."""
         return self.relations.get(name)
+
+    def qualified(self, schema: str | None, name: str) -> str | None:
+        """The name under which `get` knows what `schema.name`, or `name` alone, means; None when there is no such schema.
+
+        Relations outside `public` are known by their qualified names, those in `pg_catalog` are found without it too.
+        """
+        if schema is None:
+            system = f"{SYSTEM}.{name}"
+            return system if name not in self.relations and system in self.relations else name
+        if schema == PUBLIC:
+            return name
+        return f"{schema}.{name}" if any(known.startswith(f"{schema}.") for known in self.relations) else None
 
 
 def spelling(identifier: exp.Expr) -> str:

@@ -31,6 +31,7 @@ from planner.scalar import (
     Grouping,
     Literal,
     OuterRef,
+    Parameter,
     RowNumber,
     Scalar,
     Subquery,
@@ -104,7 +105,7 @@ def _compile(scalar: Scalar) -> _Node:
             return _call(scalar)
         case Case():
             return _case(scalar)
-        case RowNumber() | OuterRef() | Grouping() | TableValue() | Subquery():
+        case RowNumber() | OuterRef() | Parameter() | Grouping() | TableValue() | Subquery():
             raise ValueError(f"{scalar} reached compilation; this is a planner mistake")
 
 

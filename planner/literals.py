@@ -24,9 +24,13 @@ _PLAIN = frozenset({Kind.BOOLEAN, Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT, Kind
 
 @dataclass(frozen=True, slots=True)
 class Untyped:
-    """A string literal or NULL that nothing has given a type yet (PostgreSQL's `unknown`)."""
+    """A string literal or NULL that nothing has given a type yet (PostgreSQL's `unknown`).
+
+    parameter: the name of the query parameter that it is, whose value is not known yet; else None.
+    """
 
     value: str | None
+    parameter: str | None = None
 
 
 class ConstantError(Exception):
@@ -52,6 +56,8 @@ def evaluate(scalar: Scalar) -> Literal | None:
 
 def typed_literal(untyped: Untyped, target: ColumnType, node: exp.Expr, text: Text) -> Scalar:
     """The literal as a value of `target`. Raises SqlError when its text is no such value."""
+    if untyped.parameter is not None and text.parameters is not None:
+        return text.parameters.settle(untyped.parameter, target)
     if untyped.value is None:
         return Literal(None, target)
     if target == TEXT:

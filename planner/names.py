@@ -48,7 +48,13 @@ _INSTEAD: dict[exp.DType, str] = {
 }
 _PRECISE = "cast to interval, and cut it with date_trunc"
 
-_SPECIAL = {exp.Extract: "extract", exp.Substring: "substring", exp.StrPosition: "position", exp.AtTimeZone: "timezone"}
+_SPECIAL = {
+    exp.Extract: "extract",
+    exp.Substring: "substring",
+    exp.StrPosition: "position",
+    exp.AtTimeZone: "timezone",
+    exp.CurrentUser: "current_user",
+}
 TRIMS = {"LEADING": "ltrim", "TRAILING": "rtrim"}
 """TRIM's side to the function's name; both sides, or none named, is btrim."""
 
@@ -113,6 +119,8 @@ def _figure(node: exp.Expr) -> tuple[str, bool]:
             return "exists", True
         case exp.Subquery(this=exp.Select() as query) if query.expressions:
             return column_name(query.expressions[0]), True
+        case exp.Dot() if isinstance(node.args.get("expression"), exp.Expr):
+            return _figure(node.args["expression"])
         case exp.Anonymous():
             return (node.this if isinstance(node.this, str) else node.this.name).lower(), True
         case _:

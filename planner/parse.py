@@ -19,6 +19,8 @@ from sqlglot.parsers.materialize import MaterializeParser
 from sqlglot.tokenizer_core import TokenType
 
 from planner.errors import SqlError
+from planner.lexer import with_marks
+from planner.parameters import Parameters
 from planner.precedence import misread
 from planner.refusals import hint_for, wording
 
@@ -131,14 +133,17 @@ class _Dialect(Materialize):
 
 
 class Text:
-    """The SQL of one view: turns nodes into errors with line and column.
+    """The SQL of one view or query: turns nodes into errors with line and column.
 
+    what: "a view" or "a query", for error texts. parameters: what a query takes besides relations; None in a view.
     errors: mistakes after which binding went on, to find more of them; `settle_errors` ends that.
     """
 
-    def __init__(self, view: str, sql: str) -> None:
+    def __init__(self, view: str, sql: str, parameters: Parameters | None = None) -> None:
         self.view = view
         self.sql = sql
+        self.what = "a view" if parameters is None else "a query"
+        self.parameters = parameters
         self.errors: list[SqlError] = []
 
     def error(self, node: exp.Expr | None, message: str, hint: str | None = None) -> SqlError:
@@ -157,7 +162,7 @@ class Text:
 
     def unsupported(self, node: exp.Expr, what: str | None = None, hint: str | None = None) -> SqlError:
         """The error for SQL that is understood and not supported."""
-        return self.error(node, f"{what or wording(node)} is not supported in a view", hint or hint_for(node))
+        return self.error(node, f"{what or wording(node)} is not supported in {self.what}", hint or hint_for(node))
 
     def only(self, node: exp.Expr, *consumed: str) -> None:
         """Refuse `node` when it carries any argument besides those named."""
@@ -189,7 +194,9 @@ def parse(text: Text) -> exp.Expr:
     """Read one query. Raises SqlError with PostgreSQL's wording for syntax errors."""
     dialect = _Dialect()
     try:
-        statements = [s for s in dialect.parse(text.sql) if s is not None and not isinstance(s, exp.Semicolon)]
+        # sqlglot takes `$1, $` for the tag of a quoted string, and reads @1 as the same parameter.
+        sql = text.sql if text.parameters is None or "$" not in text.sql else with_marks(text.sql, "@")
+        statements = [s for s in dialect.parse(sql) if s is not None and not isinstance(s, exp.Semicolon)]
     except ParseError as error:
         raise _syntax_error(text, error) from None
     except TokenError as error:
@@ -199,14 +206,22 @@ def parse(text: Text) -> exp.Expr:
     if not statements:
         raise text.error_at(0, "there is no query", "write SELECT ... FROM ...")
     if len(statements) > 1:
-        raise text.error(statements[1], "a view is one query", "remove what follows the semicolon")
+        raise text.error(
+            statements[1],
+            "a view is one query" if text.parameters is None else "this is more than one statement",
+            "remove what follows the semicolon",
+        )
     query = statements[0]
     if isinstance(query, exp.Create):
+        if text.parameters is not None:
+            raise text.unsupported(query, "CREATE", "declare it in the file")
         raise text.error(
             query, "CREATE is not part of a view's SQL", "write only the SELECT; the view's name is its key in the file"
         )
     if not isinstance(query, exp.Query | exp.Values):
-        raise text.error(query, f"a view is a SELECT, not {wording(query)}", "write SELECT ... FROM ...")
+        if text.parameters is not None and not isinstance(query, exp.DDL | exp.DML | exp.Command | exp.Delete):
+            raise text.error(query, f'syntax error at or near "{text.sql.split()[0]}"', "write SELECT ... FROM ...")
+        raise text.error(query, f"{text.what} is a SELECT, not {wording(query)}", "write SELECT ... FROM ...")
     for node in query.walk():
         if isinstance(node, exp.Select) and text.sql[start(node) or 0 :][:4].upper() == "FROM":
             raise text.error(node, 'syntax error at or near "FROM"', "write SELECT before FROM")
@@ -236,7 +251,7 @@ def _syntax_error(text: Text, error: ParseError) -> SqlError:
     around = f"{details.get('start_context') or ''}{word}{details.get('end_context') or ''}".upper().split()
     for words, what, hint in _KNOWN_WORDS:
         if words[-1] == word.upper() and _contains(around, words):
-            return text.error_at(offset, f"{what} is not supported in a view", hint)
+            return text.error_at(offset, f"{what} is not supported in {text.what}", hint)
     if not word or (
         offset + len(word) >= len(text.sql.rstrip()) and "Required keyword" in str(details.get("description"))
     ):

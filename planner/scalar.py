@@ -120,6 +120,20 @@ class OuterRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Parameter:
+    """A value that is known when the query runs: `$1` by its number, a session's value (`now`, `current_user`) by its name.
+
+    Stands in plans of queries only, never in those of views; `planner.query` puts literals in its place before lowering.
+    """
+
+    name: str
+    type: ColumnType
+
+    def __str__(self) -> str:
+        return f"${self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Grouping:
     """grouping(a, b): a bit for each argument, the last one lowest, set where the row's grouping set is without it.
 
@@ -168,4 +182,4 @@ class Subquery:
         return f"{self.kind} subquery"
 
 
-Scalar = ColumnRef | Literal | Call | Cast | Case | RowNumber | OuterRef | Grouping | TableValue | Subquery
+Scalar = ColumnRef | Literal | Call | Cast | Case | RowNumber | OuterRef | Parameter | Grouping | TableValue | Subquery

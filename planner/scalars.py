@@ -17,6 +17,7 @@ from planner.scalar import (
     Grouping,
     Literal,
     OuterRef,
+    Parameter,
     RowNumber,
     Scalar,
     Subquery,
@@ -67,7 +68,7 @@ def arguments(scalar: Scalar) -> tuple[Scalar, ...]:
             return scalar.values
         case Grouping() | TableValue():
             return scalar.args
-        case ColumnRef() | Literal() | OuterRef():
+        case ColumnRef() | Literal() | OuterRef() | Parameter():
             return ()
 
 
@@ -93,7 +94,7 @@ def with_arguments(scalar: Scalar, new: tuple[Scalar, ...]) -> Scalar:
             return Grouping(new, scalar.type)
         case TableValue():
             return TableValue(scalar.function, new, scalar.type)
-        case ColumnRef() | Literal() | OuterRef():
+        case ColumnRef() | Literal() | OuterRef() | Parameter():
             return scalar
 
 
@@ -140,7 +141,7 @@ def conjuncts(scalar: Scalar) -> tuple[Scalar, ...]:
 def can_fail(scalar: Scalar) -> bool:
     """Whether some row might make the scalar an error: False only where that is certain."""
     match scalar:
-        case ColumnRef() | Literal() | OuterRef() | RowNumber() | Grouping() | TableValue() | Subquery():
+        case ColumnRef() | Literal() | OuterRef() | Parameter() | RowNumber() | Grouping() | TableValue() | Subquery():
             own = False
         case Call():
             own = scalar.function not in _SAFE and not _is_plain_match(scalar)

@@ -29,6 +29,7 @@ from serve.metrics import Metrics
 from serve.reads import Publication
 from serve.sources import Sources
 from serve.status import SourceStatus, StatusSource
+from serve.tcp import listen
 from serve.views import Views
 
 log = structlog.get_logger(__name__)
@@ -173,7 +174,7 @@ class HttpServer:
 
     def start(self) -> tuple[str, int]:
         """Listen, and return the address that was bound: port 0 takes a free one. OSError when it cannot be."""
-        bound = self._bind()
+        bound = listen(self._host, self._port)
         address = bound.getsockname()
         self._thread = threading.Thread(target=self._run, args=(bound,), name="http", daemon=True)
         self._thread.start()
@@ -189,21 +190,6 @@ class HttpServer:
         self._thread.join(STOP_SECONDS / 2)
         if self._thread.is_alive():
             log.warning("requests under way were cut at the stop")
-
-    def _bind(self) -> socket.socket:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            self._host or None, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        bound = socket.socket(family, kind, protocol)
-        try:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(address)
-            bound.listen(1024)
-            bound.setblocking(False)
-        except OSError:
-            bound.close()
-            raise
-        return bound
 
     def _run(self, bound: socket.socket) -> None:
         with bound:

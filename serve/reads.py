@@ -93,6 +93,16 @@ def scan(snapshot: Snapshot, filters: Sequence[Filter], limit: int, distinct: bo
     return concat_deltas(found) if found else Delta((), np.empty(0, np.int64))
 
 
+def pieces(snapshot: Snapshot) -> Iterator[Delta]:
+    """All rows, consolidated, some at a time: equal rows are in one piece."""
+    for window in _windows(snapshot.runs):
+        part = _select(window, ())
+        if len(window) > 1:
+            part = consolidate(part)
+        if len(part):
+            yield part
+
+
 def copies(delta: Delta, limit: int) -> tuple[pa.Array, ...]:
     """The columns of a consolidated delta with each row as often as its diff says, at most `limit` rows."""
     if len(delta) <= limit and bool((delta.diffs == 1).all()):

@@ -62,7 +62,7 @@ def test_wheel_runs_beside_another_config_package(tmp_path: Path) -> None:
     subprocess.run([str(headwater), "check", str(shop)], cwd=tmp_path, check=True, capture_output=True)
     log = tmp_path / "log"
     with log.open("wb") as out:
-        environment = {"HTTP": "127.0.0.1:0", "PATH": "/usr/bin:/bin"}
+        environment = {"HTTP": "127.0.0.1:0", "POSTGRES": "127.0.0.1:0", "PATH": "/usr/bin:/bin"}
         process = subprocess.Popen(
             [str(headwater), "run", str(shop), "--log-format", "json"],
             cwd=tmp_path,

@@ -17,7 +17,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from dataflow.types import ColumnType
-from planner.functions import arithmetic, bits, comparison, intervals, jsonb, logic, text, time
+from planner.functions import arithmetic, bits, comparison, intervals, jsonb, logic, system, text, time
 from planner.functions.aggregates import AGGREGATES
 from planner.functions.registry import Function, Resolved, choose
 from planner.functions.types import FunctionError, can_cast, common_type, implicit_cast, type_name
@@ -52,6 +52,7 @@ SCALARS = _by_name(
         *time.FUNCTIONS,
         *intervals.FUNCTIONS,
         *jsonb.FUNCTIONS,
+        *system.ENTRIES,
     )
 )
 """Every overload of every scalar function and operator, by name."""

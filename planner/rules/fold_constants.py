@@ -13,7 +13,7 @@ from dataflow.types import BOOLEAN
 from planner.literals import ConstantError, evaluate
 from planner.plan import Constant, Filter, OuterJoin, Plan, Project, SemiJoin, Union
 from planner.plans import rewrite_plan, rewrite_scalars
-from planner.scalar import Call, Case, ColumnRef, Literal, Scalar
+from planner.scalar import Call, Case, ColumnRef, Literal, Parameter, Scalar
 from planner.scalars import arguments, conjuncts, with_arguments
 
 _CELLS = (ColumnRef, Literal)
@@ -81,7 +81,7 @@ def _union(plan: Union) -> Plan:
 def fold(scalar: Scalar) -> Scalar:
     """The scalar with its constant parts computed."""
     folded = with_arguments(scalar, tuple(map(fold, arguments(scalar))))
-    if isinstance(folded, ColumnRef | Literal):
+    if isinstance(folded, ColumnRef | Literal | Parameter):
         return folded
     if isinstance(folded, Call) and folded.function in ("and", "or"):
         folded = _connective(folded)

@@ -32,7 +32,9 @@ PARTS: dict[str, Callable[[], object]] = {
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("tests.bench", description=__doc__)
     parser.add_argument(
-        "workloads", nargs="*", help=f"of {', '.join(WORKLOADS)}, {', '.join(PARTS)} (default: the workloads, idle and cores)"
+        "workloads",
+        nargs="*",
+        help=f"of {', '.join(WORKLOADS)}, {', '.join(PARTS)} (default: the workloads, idle and cores)",
     )
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--tick", type=int, default=1_000, help="events per tick")

@@ -42,7 +42,8 @@ def _known(ours: Answer, theirs: Answer, name: str) -> bool:
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("name", SCALARS)
+# Those of the catalog answer for this service, with bigint for oid: tests/serve asks them as clients do.
+@pytest.mark.parametrize("name", [name for name in SCALARS if not name.startswith("pg_catalog.")])
 def test_registry_agrees_with_postgresql(name: str, postgres: PostgresServer) -> None:
     with postgres.connect() as connection:
         for types in (types for function in SCALARS[name] for types in _signatures(function)):

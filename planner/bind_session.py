@@ -1,0 +1,86 @@
+"""What only a query may contain, not a view: `$n`, and what depends on the session that asks.
+
+Always true: what is bound here is a Parameter or an untyped literal that becomes one. In a view there is none of it: the
+binder refuses it there as it always did. Deliberately unknown: the values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from dataflow.types import TEXT
+from planner.functions import system
+from planner.literals import Untyped
+from planner.parameters import SESSION, SETTING
+from planner.scalar import Parameter
+
+if TYPE_CHECKING:
+    from planner.bind import Binder, Bound
+
+_WORDS: dict[type[exp.Expr], str] = {
+    exp.CurrentTimestamp: "current_timestamp",
+    exp.CurrentDate: "current_date",
+    exp.Localtimestamp: "localtimestamp",
+    exp.CurrentUser: "current_user",
+    exp.SessionUser: "session_user",
+    exp.CurrentSchema: "current_schema",
+    exp.CurrentCatalog: "current_catalog",
+    exp.CurrentRole: "current_role",
+}
+"""Session values that are written without parentheses."""
+
+
+def parameter(binder: Binder, node: exp.Expr) -> Bound:
+    """Bind `$1`."""
+    parameters = binder.text.parameters
+    if parameters is None or not node.name.isdigit() or not 1 <= int(node.name) <= 65_535:
+        raise binder.text.unsupported(node)
+    parameters.written(int(node.name))
+    return parameters.known(node.name) or Untyped(None, node.name)
+
+
+def word(binder: Binder, node: exp.Expr) -> Bound:
+    """Bind `current_user`, `current_timestamp` and the like."""
+    if binder.text.parameters is None:
+        raise binder.text.unsupported(node)
+    binder.text.only(node)
+    name = _WORDS[type(node)]
+    return Parameter(name, SESSION[name])
+
+
+def call(binder: Binder, node: exp.Anonymous, name: str) -> Bound | None:
+    """Bind a call whose value is the session's or the catalog's; None when it is neither."""
+    if binder.text.parameters is None:
+        return None
+    if name in SESSION and not node.expressions:
+        return Parameter(name, SESSION[name])
+    if name == "current_setting" and node.expressions:
+        setting = node.expressions[0]
+        if not isinstance(setting, exp.Literal) or not setting.args.get("is_string"):
+            raise binder.text.unsupported(
+                node, "current_setting of a value that is computed", "write the setting's name"
+            )
+        return Parameter(SETTING + setting.name.lower(), TEXT)
+    if name in system.NAMES:
+        return binder.call(node, system.PREFIX + name, [binder.bind(argument) for argument in node.expressions])
+    return None
+
+
+def qualified(binder: Binder, node: exp.Expr) -> Bound:
+    """Bind `pg_catalog.name(...)`, in a query."""
+    schema, inner = node.this, node.args.get("expression")
+    if binder.text.parameters is None or not isinstance(schema, exp.Identifier) or not isinstance(inner, exp.Expr):
+        raise binder.text.unsupported(node)
+    if schema.name.lower() != "pg_catalog":
+        raise binder.text.unsupported(node)
+    return binder.bind(inner)
+
+
+HANDLERS: dict[type[exp.Expr], Callable[[Binder, exp.Expr], Bound]] = {
+    exp.Parameter: parameter,
+    exp.Dot: qualified,
+    **dict.fromkeys(_WORDS, word),
+}

@@ -1,0 +1,149 @@
+"""Functions of pg_catalog that clients call in queries of the catalog. Views cannot name them: they stand under a prefix.
+
+Always true: each is a pure function of its arguments; what depends on the session is a parameter (`planner.parameters`). There
+is one user, who owns everything and may read everything; oids of types are PostgreSQL's own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dataflow.types import BOOLEAN, INTEGER, TEXT, ColumnType, Kind
+from planner.functions.registry import Function, Operands, Pattern, fixed
+
+PREFIX = "pg_catalog."
+
+OWNER_OID = 10
+OWNER = "headwater"
+
+INFORMATION_SCHEMA_FIRST, INFORMATION_SCHEMA_LAST = 13_000, 13_999
+"""Oids of the relations of information_schema: the only ones that names without a schema do not find."""
+
+OIDS: dict[Kind, int] = {
+    Kind.BOOLEAN: 16,
+    Kind.BYTEA: 17,
+    Kind.BIGINT: 20,
+    Kind.SMALLINT: 21,
+    Kind.INTEGER: 23,
+    Kind.TEXT: 25,
+    Kind.REAL: 700,
+    Kind.DOUBLE: 701,
+    Kind.DATE: 1082,
+    Kind.TIMESTAMP: 1114,
+    Kind.TIMESTAMPTZ: 1184,
+    Kind.INTERVAL: 1186,
+    Kind.TIME: 1083,
+    Kind.UUID: 2950,
+    Kind.CHAR: 1042,
+    Kind.VARCHAR: 1043,
+    Kind.NUMERIC: 1700,
+    Kind.JSONB: 3802,
+}
+"""PostgreSQL's oids of the types that columns have."""
+
+_LONG = {
+    Kind.TIME: "time without time zone",
+    Kind.TIMESTAMP: "timestamp without time zone",
+    Kind.TIMESTAMPTZ: "timestamp with time zone",
+}
+_NAMES = {oid: _LONG.get(kind, kind.value) for kind, oid in OIDS.items()} | {
+    18: '"char"',
+    19: "name",
+    26: "oid",
+    705: "unknown",
+    1009: "text[]",
+    2205: "regclass",
+    2206: "regtype",
+}
+_OIDS = pa.array(list(_NAMES), pa.int64())
+_NAME_VALUES = pa.array(list(_NAMES.values()), pa.large_string())
+
+
+def _format_type(operands: Operands, rows: int) -> tuple[Any, Any]:
+    """format_type(oid, typmod): the name of a type; of a numeric with its precision and scale."""
+    oids, modifiers = (_whole(operand, rows) for operand in operands)
+    names = _NAME_VALUES.take(pc.index_in(oids, _OIDS))
+    unknown = pc.and_kleene(pc.is_valid(oids), pc.is_null(names))
+    names = pc.if_else(unknown, pa.scalar("???", pa.large_string()), names)
+    names = _lengths(names, oids, modifiers)
+    limited = pc.and_(pc.equal(oids, OIDS[Kind.NUMERIC]), pc.fill_null(pc.greater(modifiers, 3), False))
+    if pc.any(limited).as_py():
+        rest = pc.subtract(modifiers, 4)
+        precision = pc.cast(pc.shift_right(rest, 16), pa.large_string())
+        scale = pc.cast(pc.bit_wise_and(rest, 0xFFFF), pa.large_string())
+        parts = [pa.scalar(part, pa.large_string()) for part in ("numeric(", ",", ")", "")]
+        written = pc.binary_join_element_wise(parts[0], precision, parts[1], scale, parts[2], parts[3])
+        names = pc.if_else(pc.fill_null(limited, False), written, names)
+    return names, None
+
+
+def _lengths(names: Any, oids: Any, modifiers: Any) -> Any:
+    """The names, those of char and varchar with their length; char without one is bpchar."""
+    texts = pc.is_in(oids, pa.array([OIDS[Kind.CHAR], OIDS[Kind.VARCHAR]]))
+    if not pc.any(texts).as_py():
+        return names
+    known = pc.fill_null(pc.greater(modifiers, 4), False)
+    length = pc.cast(pc.subtract(modifiers, 4), pa.large_string())
+    parts = [pa.scalar(part, pa.large_string()) for part in ("(", ")", "")]
+    written = pc.binary_join_element_wise(names, parts[0], length, parts[1], parts[2])
+    names = pc.if_else(pc.and_(texts, known), written, names)
+    bare = pc.and_(pc.equal(oids, OIDS[Kind.CHAR]), pc.invert(known))
+    return pc.if_else(bare, pa.scalar("bpchar", pa.large_string()), names)
+
+
+def _whole(values: Any, rows: int) -> Any:
+    """An argument as one value for each row."""
+    values = values if len(values) == rows else pa.repeat(values[0], rows)
+    return pc.cast(values, pa.int64())
+
+
+def _visible(operands: Operands, rows: int) -> tuple[Any, Any]:
+    oids = _whole(operands[0], rows)
+    inside = pc.and_(pc.greater_equal(oids, INFORMATION_SCHEMA_FIRST), pc.less_equal(oids, INFORMATION_SCHEMA_LAST))
+    return pc.invert(inside), None
+
+
+def _always(value: object, type_: ColumnType) -> Any:
+    scalar = pa.scalar(value, type_.arrow)
+    return fixed(lambda _operands, rows: (pa.repeat(scalar, rows), None))
+
+
+def _constant(name: str, value: object, type_: ColumnType, *counts: int) -> list[Function]:
+    """A function that answers the same whatever its arguments, as many as `counts` says."""
+    return [Function(PREFIX + name, (Pattern.ANYTHING,) * count, type_, _always(value, type_)) for count in counts]
+
+
+ENTRIES = (
+    Function(PREFIX + "format_type", (Kind.BIGINT, Kind.BIGINT), TEXT, fixed(_format_type)),
+    *(
+        Function(PREFIX + name, (Kind.BIGINT,), BOOLEAN, fixed(_visible))
+        for name in ("pg_table_is_visible", "pg_type_is_visible", "pg_function_is_visible", "pg_collation_is_visible")
+    ),
+    *_constant("pg_get_userbyid", OWNER, TEXT, 1),
+    *_constant("pg_encoding_to_char", "UTF8", TEXT, 1),
+    *_constant("obj_description", None, TEXT, 1, 2),
+    *_constant("col_description", None, TEXT, 2),
+    *_constant("shobj_description", None, TEXT, 2),
+    *_constant("pg_get_expr", None, TEXT, 2, 3),
+    *_constant("pg_get_partkeydef", None, TEXT, 1),
+    *_constant("pg_get_statisticsobjdef_columns", None, TEXT, 1),
+    *_constant("pg_get_serial_sequence", None, TEXT, 2),
+    *_constant("pg_tablespace_location", "", TEXT, 1),
+    *_constant("pg_relation_is_publishable", False, BOOLEAN, 1),
+    *_constant("pg_is_in_recovery", False, BOOLEAN, 0),
+    *_constant("pg_is_other_temp_schema", False, BOOLEAN, 1),
+    *_constant("pg_my_temp_schema", 0, INTEGER, 0),
+    *_constant("pg_advisory_unlock_all", None, TEXT, 0),
+    *(
+        entry
+        for name in ("has_table_privilege", "has_schema_privilege", "has_database_privilege", "has_column_privilege")
+        for entry in _constant(name, True, BOOLEAN, 2, 3)
+    ),
+    *_constant("has_any_column_privilege", True, BOOLEAN, 2, 3),
+    *_constant("has_function_privilege", True, BOOLEAN, 2, 3),
+)
+
+NAMES = frozenset(entry.name.removeprefix(PREFIX) for entry in ENTRIES)

@@ -1,0 +1,1 @@
+"""Native kernels of the doors: rows as bytes of the PostgreSQL wire."""

@@ -1,0 +1,161 @@
+"""The PostgreSQL door: listens, in a thread and an event loop of its own, and keeps the list of who is connected.
+
+Always true: queries are computed in THREADS other threads, so that a lookup never waits for a scan; a cancel request needs both
+numbers that its session was given. Deliberately unknown: what messages mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import ssl
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import structlog
+
+from serve.pg.connection import Connection
+from serve.pg.messages import Startup
+from serve.pg.scram import Verifier
+from serve.pg.session import Session
+from serve.pg.settings import Settings
+from serve.pg.state import State
+from serve.sql.errors import QueryError
+from serve.sql.queries import Queries
+from serve.tcp import listen
+
+log = structlog.get_logger(__name__)
+
+THREADS = 4
+"""Queries that are computed at the same time; more wait their turn."""
+
+MAX_CONNECTIONS = 2000
+"""Clients at the same time."""
+
+STOP_SECONDS = 1.0
+
+
+def tls_context(certificate_and_key: tuple[Path, Path]) -> ssl.SSLContext:
+    """What TLS needs. OSError (ssl.SSLError is one) when the files cannot be used."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate_and_key)
+    return context
+
+
+class PgServer:
+    """Serves the PostgreSQL protocol. `start`, then `stop`; not to be started twice."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        queries: Queries,
+        users: Mapping[str, str],
+        tls: ssl.SSLContext | None,
+        service: str,
+        version: str,
+    ) -> None:
+        """users: name to password; without any, everybody may come in. service: the database's name; version: Headwater's own."""
+        self._host, self._port = host, port
+        self._queries = queries
+        self.users = {name: Verifier.of(password) for name, password in users.items()}
+        self.tls = tls
+        self._service, self._version = service, version
+        self._threads = ThreadPoolExecutor(THREADS, "queries")
+        self._connections: dict[Connection, int] = {}
+        self._sessions: dict[int, tuple[int, Session]] = {}
+        self._last = 0
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped: asyncio.Event | None = None
+        self._ready = threading.Event()
+
+    def start(self) -> tuple[str, int]:
+        """Listen, and return the address that was bound: port 0 takes a free one. OSError when it cannot be."""
+        bound = listen(self._host, self._port)
+        address = bound.getsockname()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(bound)), name="postgres", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        return str(address[0]), int(address[1])
+
+    def stop(self) -> None:
+        """Tell the clients, and end. Safe to call twice or before start."""
+        if self._thread is None or self._loop is None or self._stopped is None:
+            return
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopped.set)
+            self._thread.join(STOP_SECONDS)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    # What connections ask for.
+
+    def arrived(self, connection: Connection) -> None:
+        """See `connection.Host`."""
+        self._connections[connection] = 0
+
+    def open(self, connection: Connection, startup: Startup) -> tuple[Session, int]:
+        """See `connection.Host`."""
+        if len(self._sessions) >= MAX_CONNECTIONS:
+            raise QueryError("53300", f"sorry, too many clients already: {MAX_CONNECTIONS}")
+        self._last = process = self._last % 0x7FFFFFFF + 1
+        secret = secrets.randbits(31)
+        parameters = dict(startup.parameters)
+        user = parameters.pop("user")
+        parameters.pop("database", None)
+        parameters |= _options(parameters.pop("options", ""))
+        state = State(
+            queries=self._queries,
+            settings=Settings(
+                {name: value for name, value in parameters.items() if not name.startswith("_pq_.")}, user
+            ),
+            user=user,
+            database=self._service,
+            version=self._version,
+            process=process,
+        )
+        session = Session(state, connection.send, connection.drain, self._threads)
+        self._sessions[process] = (secret, session)
+        self._connections[connection] = process
+        return session, secret
+
+    def closed(self, connection: Connection) -> None:
+        """See `connection.Host`."""
+        self._sessions.pop(self._connections.pop(connection, 0), None)
+
+    def cancel(self, process: int, secret: int) -> None:
+        """See `connection.Host`."""
+        known, session = self._sessions.get(process, (None, None))
+        if session is not None and known == secret:
+            session.cancel()
+
+    @property
+    def sessions(self) -> int:
+        """How many clients are connected and authenticated."""
+        return len(self._sessions)
+
+    async def _serve(self, bound: socket.socket) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
+        server = await self._loop.create_server(lambda: Connection(self), sock=bound)
+        self._ready.set()
+        await self._stopped.wait()
+        server.close()
+        for connection in list(self._connections):
+            if connection.session is not None:
+                connection.session.cancel()
+            connection.end(QueryError("57P01", "terminating connection due to administrator command"))
+
+
+def _options(text: str) -> dict[str, str]:
+    """Settings in the start-up option `options`: `-c name=value --name=value`."""
+    found: dict[str, str] = {}
+    words = text.replace("-c ", "-c").split()
+    for word in words:
+        name, _, value = word.removeprefix("-c").removeprefix("--").partition("=")
+        if name and value:
+            found[name.replace("-", "_")] = value
+    return found

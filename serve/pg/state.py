@@ -1,0 +1,144 @@
+"""What a session has: its settings, its transaction and the time that it reads, statements and portals by name.
+
+Always true: within a transaction, and within the messages up to a Sync, everything is read at one time: that of the first read.
+Deliberately unknown: messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from dataflow.types import TEXT, ColumnType, Kind
+from planner.parameters import SESSION, SETTING
+from planner.scalar import Literal
+from serve.pg.commands import Command, ExecutePrepared, Explain, Fetch, Show
+from serve.pg.portal import Column, Portal, Statement
+from serve.pg.settings import SERVER_VERSION, Settings
+from serve.reads import Published
+from serve.sql.errors import QueryError
+from serve.sql.queries import Prepared, Queries
+
+IDLE, INSIDE, FAILED = b"I", b"T", b"E"
+"""Outside a transaction, inside one, inside one that failed: the bytes that ReadyForQuery shows."""
+
+
+@dataclass
+class State:
+    """One session's."""
+
+    queries: Queries
+    settings: Settings
+    user: str
+    database: str
+    version: str
+    process: int
+    transaction: bytes = IDLE
+    statements: dict[str, Statement] = field(default_factory=dict)
+    portals: dict[str, Portal] = field(default_factory=dict)
+    savepoints: list[str] = field(default_factory=list)
+    _read: Published | None = None
+    _reading: bool = False
+    _began: datetime | None = None
+
+    def moment(self) -> Published | None:
+        """The time that is read now."""
+        if not self._reading:
+            self._read = self.queries.current()
+            self._reading = self._read is not None
+        return self._read
+
+    def began(self) -> datetime:
+        """When the transaction, or what counts as one, began."""
+        if self._began is None:
+            self._began = datetime.now(UTC)
+        return self._began
+
+    def settle(self) -> None:
+        """After a Sync or a simple query: outside a transaction the next statement reads a new time."""
+        if self.transaction == IDLE:
+            self._forget()
+
+    def end_transaction(self) -> None:
+        """COMMIT and ROLLBACK: portals go, the time that was read too."""
+        self.transaction = IDLE
+        self.savepoints.clear()
+        self.settings.end_transaction()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._read, self._reading, self._began = None, False, None
+        if self.portals:
+            self.portals = {name: portal for name, portal in self.portals.items() if portal.hold}
+
+    def statement(self, name: str) -> Statement:
+        """A prepared statement. QueryError when there is none of this name."""
+        found = self.statements.get(name)
+        if found is None:
+            raise QueryError("26000", f'prepared statement "{name}" does not exist')
+        return found
+
+    def portal(self, name: str) -> Portal:
+        """A portal. QueryError when there is none of this name."""
+        found = self.portals.get(name)
+        if found is None:
+            raise QueryError("34000", f'portal "{name}" does not exist' if name else "there is no open portal")
+        return found
+
+    def columns(self, statement: Statement) -> list[Column] | None:
+        """The columns of a statement's rows; None when it has none."""
+        if statement.prepared is not None:
+            return columns_of(statement.prepared)
+        return None if statement.command is None else self._columns_of_command(statement.command)
+
+    def _columns_of_command(self, command: Command) -> list[Column] | None:
+        match command:
+            case Show(name="all"):
+                return [("name", TEXT), ("setting", TEXT), ("description", TEXT)]
+            case Show(name=name):
+                return [(name, TEXT)]
+            case Explain():
+                return [("QUERY PLAN", TEXT)]
+            case Fetch(name=name):
+                return list(self.portal(name).columns or ())
+            case ExecutePrepared(name=name):
+                return self.columns(self.statement(name))
+            case _:
+                return None
+
+    def values(self, names: Iterable[str]) -> dict[str, Literal]:
+        """The session's values of these names: `now`, `current_user`, `setting:search_path`."""
+        return {name: self._value(name) for name in names if not name.isdigit()}
+
+    def _value(self, name: str) -> Literal:
+        if name.startswith(SETTING):
+            return Literal(self.settings.get(name.removeprefix(SETTING)), TEXT)
+        type_: ColumnType = SESSION[name]
+        if type_.kind in (Kind.TIMESTAMPTZ, Kind.TIMESTAMP, Kind.DATE):
+            began = self.began()
+            if name == "clock_timestamp":
+                began = datetime.now(UTC)
+            return Literal(
+                began.date().isoformat() if type_.kind is Kind.DATE else f"{began:%Y-%m-%d %H:%M:%S.%f}+00", type_
+            )
+        if name == "mz_now":
+            moment = self.moment()
+            return Literal(None if moment is None else moment.time, type_)
+        if name == "pg_backend_pid":
+            return Literal(self.process, type_)
+        return Literal(self._texts().get(name, self.user), type_)
+
+    def _texts(self) -> dict[str, str]:
+        return {
+            "current_database": self.database,
+            "current_catalog": self.database,
+            "current_schema": "public",
+            "version": f"PostgreSQL {SERVER_VERSION} (Headwater {self.version})",
+            "mz_version": f"Headwater {self.version}",
+        }
+
+
+def columns_of(prepared: Prepared) -> list[Column]:
+    """Names and types of a query's columns."""
+    return [(name, type_) for name, type_, _ in prepared.query.columns]

@@ -1,0 +1,227 @@
+"""Types and parameters on the wire: oids, sizes, and the bytes of a parameter as a typed literal.
+
+Always true: what a parameter's bytes say is what the same value says in a row; bytes that are no value of the type are refused
+with PostgreSQL's words and code. Deliberately unknown: queries and messages.
+"""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from collections.abc import Callable
+
+import pyarrow as pa
+
+from dataflow import scalars
+from dataflow.types import (
+    BIGINT,
+    BOOLEAN,
+    BYTEA,
+    CHAR,
+    DATE,
+    DOUBLE,
+    INTEGER,
+    INTERVAL,
+    JSONB,
+    NUMERIC,
+    REAL,
+    SMALLINT,
+    STRINGS,
+    TEXT,
+    TIME,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    UUID,
+    VARCHAR,
+    ColumnType,
+    Kind,
+)
+from planner.functions.system import OIDS
+from planner.scalar import Literal
+from serve.sql.errors import QueryError, code_of
+
+UNKNOWN = 705
+
+_SIZES = {
+    Kind.BOOLEAN: 1,
+    Kind.SMALLINT: 2,
+    Kind.INTEGER: 4,
+    Kind.BIGINT: 8,
+    Kind.REAL: 4,
+    Kind.DOUBLE: 8,
+    Kind.DATE: 4,
+    Kind.TIMESTAMP: 8,
+    Kind.TIMESTAMPTZ: 8,
+    Kind.INTERVAL: 16,
+    Kind.TIME: 8,
+    Kind.UUID: 16,
+}
+
+_TYPES = {
+    OIDS[type_.kind]: type_
+    for type_ in (
+        BOOLEAN, SMALLINT, INTEGER, BIGINT, NUMERIC, REAL, DOUBLE, TEXT, DATE, TIMESTAMP, TIMESTAMPTZ, JSONB, BYTEA, INTERVAL,
+        TIME, UUID, CHAR, VARCHAR,
+    )
+} | {19: TEXT, 26: BIGINT, 114: JSONB, 2205: BIGINT}  # fmt: skip
+"""What a client may declare a parameter to be; name, oid, json and regclass as what is nearest here."""
+
+EPOCH_DAYS = 10_957
+EPOCH_MICROS = EPOCH_DAYS * 86_400_000_000
+
+
+def oid(type_: ColumnType) -> int:
+    """PostgreSQL's number of the type."""
+    return OIDS[type_.kind]
+
+
+def size(type_: ColumnType) -> int:
+    """Bytes of a value in PostgreSQL's own storage; -1 when they vary."""
+    return _SIZES.get(type_.kind, -1)
+
+
+def modifier(type_: ColumnType) -> int:
+    """The typmod: of a numeric its precision and scale, of char and varchar their length, else -1."""
+    if type_.length is not None:
+        return type_.length + 4
+    return -1 if type_.precision is None else ((type_.precision << 16) | (type_.scale or 0)) + 4
+
+
+def declared(number: int) -> ColumnType | None:
+    """The type of a parameter that the client declares; None when it leaves that to the server. QueryError for other types."""
+    if number in (0, UNKNOWN):
+        return None
+    if (type_ := _TYPES.get(number)) is None:
+        raise QueryError(
+            "0A000",
+            f"a parameter of the type with oid {number} is not supported",
+            hint="send it as text with no type, and cast it in the query",
+        )
+    return type_
+
+
+def literal(data: bytes | None, binary: bool, type_: ColumnType, number: int) -> Literal:
+    """The value of parameter `number`. QueryError when the bytes are no value of the type."""
+    if data is None:
+        return Literal(None, type_)
+    try:
+        if binary:
+            return Literal(_BINARY[type_.kind](data), type_)
+        return _from_text(data.decode(), type_, number)
+    except UnicodeDecodeError:
+        raise QueryError("22021", f'invalid byte sequence for encoding "UTF8" in parameter ${number}') from None
+    except (struct.error, ValueError, OverflowError):
+        raise QueryError("22P03", f"incorrect binary data format in bind parameter {number}") from None
+
+
+def _from_text(text: str, type_: ColumnType, number: int) -> Literal:
+    if "\0" in text:
+        raise QueryError("22021", f'invalid byte sequence for encoding "UTF8": 0x00 in parameter ${number}')
+    if type_.kind in STRINGS:
+        return Literal(text.rstrip(" ") if type_.kind is Kind.CHAR else text, type_)
+    if type_.kind in (Kind.INTEGER, Kind.BIGINT) and text.isascii() and text.isdigit() and len(text) < 10:
+        return Literal(int(text), type_)
+    values, errors = scalars.parse(pa.array([text], pa.large_string()), 1, type_)
+    if errors is not None and errors[0].is_valid:
+        message = str(errors[0])
+        raise QueryError(code_of(message, "22P02"), message, detail=f"in the value of parameter ${number}")
+    if type_.kind in (Kind.NUMERIC, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.INTERVAL, Kind.TIME, Kind.UUID):
+        return Literal(scalars.format(values, 1, type_)[0].as_py(), type_)
+    return Literal(values[0].as_py(), type_)
+
+
+def _written(value: object, type_: ColumnType) -> str:
+    """A value of an Arrow type as PostgreSQL's text."""
+    return str(scalars.format(pa.array([value], _MICROS.get(type_.kind, pa.int32())).view(type_.arrow), 1, type_)[0])
+
+
+_MICROS = {Kind.TIMESTAMP: pa.int64(), Kind.TIMESTAMPTZ: pa.int64(), Kind.TIME: pa.int64()}
+
+
+def _number(code: str) -> Callable[[bytes], int | float]:
+    unpack = struct.Struct(f"!{code}").unpack
+    return lambda data: unpack(data)[0]
+
+
+def _boolean(data: bytes) -> bool:
+    if len(data) != 1:
+        raise ValueError(len(data))
+    return data != b"\0"
+
+
+def _moment(type_: ColumnType) -> Callable[[bytes], str]:
+    def read(data: bytes) -> str:
+        micros = struct.unpack("!q", data)[0]
+        if micros == (1 << 63) - 1 or micros == -(1 << 63):
+            return "infinity" if micros > 0 else "-infinity"
+        return _written(micros + EPOCH_MICROS, type_)
+
+    return read
+
+
+def _date(data: bytes) -> str:
+    return _written(struct.unpack("!i", data)[0] + EPOCH_DAYS, DATE)
+
+
+def _time(data: bytes) -> str:
+    micros = struct.unpack("!q", data)[0]
+    if not 0 <= micros <= 86_400_000_000:
+        raise ValueError(micros)
+    return _written(micros, TIME)
+
+
+def _uuid(data: bytes) -> str:
+    return str(uuid.UUID(bytes=data))
+
+
+def _numeric(data: bytes) -> str:
+    """PostgreSQL's numeric as text: groups of four digits, the first one's place, the sign, the digits behind the point."""
+    count, weight, sign, scale = struct.unpack_from("!hhHh", data)
+    groups = struct.unpack_from(f"!{count}h", data, 8)
+    if len(data) != 8 + 2 * count or sign not in (0, 0x4000) or not all(0 <= group < 10_000 for group in groups):
+        raise ValueError(sign)
+    if scale < 0 or abs(weight) > 1000:
+        raise ValueError(weight)
+    places = dict(zip(range(weight, weight - count, -1), groups, strict=True))
+    whole = "".join(f"{places.get(place, 0):04d}" for place in range(max(weight, 0), -1, -1)).lstrip("0") or "0"
+    fraction = "".join(f"{places.get(-place, 0):04d}" for place in range(1, (scale + 3) // 4 + 1))[:scale]
+    return f"{'-' if sign else ''}{whole}{'.' if fraction else ''}{fraction}"
+
+
+def _text(data: bytes) -> str:
+    text = data.decode()
+    if "\0" in text:
+        raise ValueError(text)
+    return text
+
+
+def _interval(data: bytes) -> str:
+    micros, days, months = struct.unpack("!qii", data)
+    text = f"{months} mons {days} days {micros} microseconds"
+    return str(_from_text(text, INTERVAL, 0).value)
+
+
+def _json(data: bytes) -> str:
+    return _from_text(_text(data[1:] if data[:1] == b"\1" else data), JSONB, 0).value  # type: ignore[return-value]
+
+
+_BINARY: dict[Kind, Callable[[bytes], bool | int | float | str | bytes]] = {
+    Kind.BOOLEAN: _boolean,
+    Kind.SMALLINT: _number("h"),
+    Kind.INTEGER: _number("i"),
+    Kind.BIGINT: _number("q"),
+    Kind.REAL: _number("f"),
+    Kind.DOUBLE: _number("d"),
+    Kind.NUMERIC: _numeric,
+    Kind.TEXT: _text,
+    Kind.DATE: _date,
+    Kind.TIMESTAMP: _moment(TIMESTAMP),
+    Kind.TIMESTAMPTZ: _moment(TIMESTAMPTZ),
+    Kind.JSONB: _json,
+    Kind.BYTEA: bytes,
+    Kind.INTERVAL: _interval,
+    Kind.TIME: _time,
+    Kind.UUID: _uuid,
+    Kind.CHAR: lambda data: _text(data).rstrip(" "),
+    Kind.VARCHAR: _text,
+}

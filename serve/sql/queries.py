@@ -1,0 +1,307 @@
+"""Queries over the published views: planned once, kept for the next time, run as a dataflow of one step.
+
+    SELECT customer, total FROM revenue WHERE customer = $1     the index of `revenue` answers: no dataflow
+    SELECT sum(total) FROM revenue                              the rows of `revenue` are one delta through a graph of its own
+
+Always true: a run reads one `Published`, so all its rows are of one time; the tick thread waits for nobody. What is computed for
+each part of the rows by itself comes out part by part, else a result has at most MAX_RESULT_BYTES.
+Deliberately unknown: who asks, in which thread this runs, and how values are written.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from dataflow.delta import Delta
+from dataflow.once import Once
+from dataflow.rows import concat_deltas, consolidate
+from dataflow.spine import Layout, Order, Spine
+from dataflow.types import ColumnType
+from planner.catalog import Catalog
+from planner.compile import compile_scalar
+from planner.errors import SqlError
+from planner.query import (
+    Keyed,
+    Lookup,
+    Query,
+    Values,
+    is_linear,
+    keyed,
+    lookup_of,
+    lower,
+    plan_query,
+    schemas,
+    with_values,
+)
+from planner.rules.fold_constants import fold_constants
+from planner.scalar import Literal, Parameter, Scalar
+from planner.scalars import rewrite
+from serve.reads import Publication, Published, PublishedView, lookup, pieces
+from serve.sql.errors import QueryError, from_plan, from_row
+from serve.sql.system import Relations
+from serve.status import StatusSource
+
+PIECE_ROWS = 65_536
+"""Rows of a result that are handed out at a time."""
+
+MAX_RESULT_BYTES = 1 << 30
+"""Bytes of a result that has to be whole before its first row is known."""
+
+KEPT_PLANS = 1000
+"""Plans kept for texts that come again."""
+
+
+class Batch(NamedTuple):
+    """Rows of a result."""
+
+    columns: tuple[pa.Array, ...]
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A planned query and its text. lookup: how it is read by key, if it is nothing else."""
+
+    sql: str
+    query: Query
+    lookup: Lookup | None
+
+    @property
+    def types(self) -> list[ColumnType]:
+        """The types of the result's columns."""
+        return [type_ for _, type_, _ in self.query.columns]
+
+
+class Queries:
+    """Plans and runs queries. `prepare` and `look_up` are quick; `run` may take long, and may be called in any thread."""
+
+    def __init__(self, publication: Publication, status: StatusSource, relations: Relations) -> None:
+        self._publication = publication
+        self._status = status
+        self._relations = relations
+        self._kept: OrderedDict[tuple[str, tuple[ColumnType | None, ...]], Prepared] = OrderedDict()
+        self._lock = threading.Lock()
+        self._catalog: Catalog | None = None
+        self._keys: dict[str, tuple[int, ...]] = {}
+
+    def current(self) -> Published | None:
+        """The last complete time; None before the first."""
+        return self._publication.current()
+
+    def prepare(self, sql: str, given: Sequence[ColumnType | None] = ()) -> Prepared:
+        """Plan a query, or find its plan. QueryError with the first mistake."""
+        if (found := self.known(sql, given)) is not None:
+            return found
+        catalog = self._names()
+        try:
+            query = plan_query(sql, catalog, given)
+        except SqlError as error:
+            raise self._explained(from_plan(error, sql)) from None
+        made = Prepared(sql, query, None if query.order else lookup_of(query.plan, self._keys))
+        if self._catalog is not None:
+            with self._lock:
+                self._kept[sql, tuple(given)] = made
+                if len(self._kept) > KEPT_PLANS:
+                    self._kept.popitem(last=False)
+        return made
+
+    def known(self, sql: str, given: Sequence[ColumnType | None] = ()) -> Prepared | None:
+        """The plan of a query that was planned before; None when it was not."""
+        with self._lock:
+            found = self._kept.get((sql, tuple(given)))
+            if found is not None:
+                self._kept.move_to_end((sql, tuple(given)))
+        return found
+
+    def look_up(self, prepared: Prepared, values: Values, published: Published | None) -> Batch | None:
+        """The rows of a query that is a read by key; None for any other query."""
+        if prepared.lookup is None or published is None:
+            return None
+        view = _ready(published.views[prepared.lookup.source.relation])
+        key = [_array(scalar, values) for scalar in prepared.lookup.source.key]
+        found = lookup(view, key)
+        columns = tuple(found.columns[index] for index in prepared.lookup.columns)
+        offset, limit = _bounds(prepared.query, values)
+        if offset == 0 and (limit is None or limit >= len(found)) and bool((found.diffs == 1).all()):
+            return Batch(columns, len(found))
+        rows = next(_cut(Delta(columns, found.diffs), offset, limit), None)
+        return rows or Batch(tuple(column.slice(0, 0) for column in columns), 0)
+
+    def run(
+        self, prepared: Prepared, values: Values, published: Published | None, check: Callable[[], None]
+    ) -> Iterator[Batch]:
+        """The result, piece by piece, none of them empty. `check` is called often; what it raises ends the run.
+
+        QueryError when a row cannot be computed, a view cannot be read yet, or the result is too large.
+        """
+        query = prepared.query
+        offset, limit = _bounds(query, values)
+        plan = fold_constants(with_values(query.plan, values)) if query.needs else query.plan
+        plan, by_key = keyed(plan, self._keys)
+        reads = schemas(plan)
+        node = lower(plan, reads)
+        once = Once(node, check, time.perf_counter)
+        width = len(query.columns)
+        if is_linear(plan) and not by_key and (view := self._view(next(iter(reads)), published)) is not None:
+            parts = (_computed(once, {view.name: piece}) for piece in pieces(view.rows))
+            if not query.order:
+                yield from _take((Delta(part.columns[:width], part.diffs) for part in parts), offset, limit, check)
+                return
+            kept = [part for part in parts if len(part)]
+            result = concat_deltas(kept) if kept else Delta.empty(node.types)
+        else:
+            result = _computed(once, {name: self._rows(name, by_key, published) for name in reads})
+        _check_size(result)
+        check()
+        result = _sorted(result, node.types, query.order) if query.order else consolidate(result)
+        check()
+        yield from _cut(Delta(result.columns[:width], result.diffs), offset, limit)
+
+    def warnings(self, prepared: Prepared, published: Published | None) -> list[str]:
+        """What a reader of these views should know: rows that could not be computed and are missing."""
+        found = []
+        for name in sorted(prepared.query.reads):
+            view = published.views.get(name) if published is not None else None
+            if view is not None and view.errors.total:
+                found.append(f"{view.errors.total} rows of view {name} could not be computed and are left out")
+        return found
+
+    def _names(self) -> Catalog:
+        """The relations that there are. The views are those of the service's file: they do not change while it runs."""
+        if self._catalog is not None:
+            return self._catalog
+        published = self._publication.current()
+        views = {} if published is None else dict(published.views)
+        system = self._relations.schemas()
+        catalog = Catalog({**{name: view.schema for name, view in views.items()}, **system})
+        if published is not None:
+            self._catalog = catalog
+            self._keys = {name: view.key for name, view in views.items() if view.key}
+        return catalog
+
+    def _explained(self, error: QueryError) -> QueryError:
+        """The error; for a relation that is not there yet, or is a source, the reason."""
+        if error.code != "42P01":
+            return error
+        if self._publication.current() is None:
+            reason = self._status().reason or None
+            return QueryError(
+                "57P03", "no view can be read yet", detail=reason, hint="try again", position=error.position
+            )
+        for source in self._status().sources:
+            if f'"{source}"' in error.message:
+                return QueryError(
+                    "0A000",
+                    f'source "{source}" is not kept: only views can be read',
+                    hint=f"declare a view of it, with sql: SELECT * FROM {source}",
+                    position=error.position,
+                )
+        return error
+
+    def _view(self, name: str, published: Published | None) -> PublishedView | None:
+        """A view that may be read; None when the name is the system's. QueryError while it hydrates."""
+        view = published.views.get(name) if published is not None else None
+        return None if view is None else _ready(view)
+
+    def _rows(self, name: str, by_key: Mapping[str, Keyed], published: Published | None) -> Delta:
+        """What a relation holds, or its rows of one key."""
+        if (source := by_key.get(name)) is not None:
+            view = self._view(source.relation, published)
+            assert view is not None
+            return lookup(view, [_array(scalar, {}) for scalar in source.key])
+        view = self._view(name, published)
+        if view is None:
+            return self._relations.rows(name, published)
+        runs = [Delta(run.columns, run.diffs) for run in view.rows.runs]
+        return concat_deltas(runs) if runs else Delta.empty([column.type for column in view.schema])
+
+
+def _ready(view: PublishedView) -> PublishedView:
+    if view.state != "ready":
+        raise QueryError("57P03", f"view {view.name} is {view.state}", detail=view.reason or None, hint="try again")
+    return view
+
+
+def _bounds(query: Query, values: Values) -> tuple[int, int | None]:
+    try:
+        return query.count(query.offset, values) or 0, query.count(query.limit, values)
+    except ValueError as error:
+        raise QueryError("2201X" if "OFFSET" in str(error) else "2201W", str(error)) from None
+
+
+def _array(scalar: Scalar, values: Values) -> pa.Array:
+    """A constant as an array of one."""
+    if isinstance(scalar, Parameter):
+        scalar = values[scalar.name]
+    elif not isinstance(scalar, Literal):
+        scalar = rewrite(scalar, lambda node: values[node.name] if isinstance(node, Parameter) else None)
+    if isinstance(scalar, Literal) and isinstance(scalar.value, int) and not isinstance(scalar.value, bool):
+        return pa.array([scalar.value], scalar.type.arrow)
+    made, errors = compile_scalar(scalar).evaluate((), 1)
+    if errors is not None and errors[0].is_valid:
+        raise from_row(str(errors[0]))
+    return made
+
+
+def _computed(once: Once, inputs: Mapping[str, Delta]) -> Delta:
+    result, errors = once.run(inputs)
+    if len(errors):
+        errors = consolidate(errors)
+        wrong = np.flatnonzero(errors.diffs > 0)
+        if len(wrong):
+            raise from_row(errors.columns[0][int(wrong[0])].as_py())
+    return result
+
+
+def _check_size(result: Delta) -> None:
+    size = sum(column.nbytes for column in result.columns)
+    if size > MAX_RESULT_BYTES:
+        raise QueryError(
+            "53400",
+            f"the result has {size >> 20} MiB, and may have {MAX_RESULT_BYTES >> 20} MiB",
+            hint="aggregate or filter it, or leave out ORDER BY and read it with COPY",
+        )
+
+
+def _sorted(result: Delta, types: Sequence[ColumnType], order: tuple[Order, ...]) -> Delta:
+    """The rows, consolidated, in the query's order; ties by all columns."""
+    spine = Spine(Layout(tuple(types), (), order))
+    spine.insert(result)
+    return spine.snapshot().rows()
+
+
+def _take(parts: Iterator[Delta], offset: int, limit: int | None, check: Callable[[], None]) -> Iterator[Batch]:
+    """The rows at the places that OFFSET and LIMIT leave, of parts that come one after the other."""
+    for part in parts:
+        check()
+        total = int(part.diffs.sum())
+        if total > offset:
+            for batch in _cut(part, offset, limit):
+                yield batch
+                limit = None if limit is None else limit - batch.rows
+        offset = max(0, offset - total)
+        if limit == 0:
+            return
+
+
+def _cut(rows: Delta, offset: int, limit: int | None) -> Iterator[Batch]:
+    """The rows of a consolidated delta, each as often as its diff says, from `offset` on, at most `limit`; in pieces."""
+    single = bool((rows.diffs == 1).all())
+    upto = np.arange(1, len(rows) + 1) if single else np.cumsum(rows.diffs)
+    total = int(upto[-1]) if len(upto) else 0
+    end = total if limit is None else min(total, offset + limit)
+    for begin in range(offset, end, PIECE_ROWS):
+        count = min(PIECE_ROWS, end - begin)
+        if single:
+            yield Batch(tuple(column.slice(begin, count) for column in rows.columns), count)
+        else:
+            places = pa.array(np.searchsorted(upto, np.arange(begin, begin + count), side="right"))
+            yield Batch(tuple(column.take(places) for column in rows.columns), count)

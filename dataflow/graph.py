@@ -33,6 +33,8 @@ from dataflow.operators.semi import SemiJoinSpec
 from dataflow.operators.topk import TopKSpec
 from dataflow.operators.union import NegateSpec, UnionSpec
 from dataflow.operators.upsert import UpsertSpec
+from dataflow.operators.window import WindowSpec
+from dataflow.operators.window_functions import WindowCall, check_call
 from dataflow.spine import Order
 from dataflow.step import Dataflow
 from dataflow.types import BIGINT, ColumnType, Schema
@@ -223,6 +225,22 @@ class GraphBuilder:
             return self._add(AppendTopKSpec(spec), (below,), types)
         sorted_rows = self._add(ArrangeSpec(tuple(key), order), (below,), below.types)
         return self._add(spec, (sorted_rows,), types)
+
+    def window(self, node: Node, partition: Sequence[int], order: Sequence[Order], calls: Sequence[WindowCall]) -> Node:
+        """Every row, and behind its columns one for each window function over the rows with equal partition columns.
+
+        Ties of the order are broken by all columns. NULL partition columns are equal.
+        """
+        _check(node, partition, "partition key")
+        _check(node, [term.column for term in order], "order")
+        for call in calls:
+            read = (call.column, call.amount_column, call.default)
+            _check(node, [column for column in read if column is not None], f"column of {call.function}")
+            check_call(call, node.types)
+        if not node.types:
+            raise ValueError("rows without columns have no order")
+        types = (*node.types, *(call.type for call in calls))
+        return self._add(WindowSpec(tuple(partition), tuple(order), tuple(calls)), (_bare(node),), types)
 
     def reduce(
         self,

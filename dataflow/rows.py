@@ -100,16 +100,18 @@ def sum_by(
     return _from_capsules(*pair), None if overflow is None else overflow.view(np.bool_)
 
 
-def overtaken(
-    ids: Int64s, groups: int, values: pa.Array, diffs: Diffs, current: pa.Array, descending: bool
-) -> npt.NDArray[np.bool_]:
-    """Which groups' first value may no longer be `current` once these changes are added, shape (g,).
+STAYS, LOST = -1, -2
+"""What `leaders` says of a group without one."""
 
-    current: by group, of the values' type; NULL where the group has no value. True where a value that comes before it is
-    added, or where the value itself is taken away; where it is false the group's first value is surely the same.
-    descending: whether greater values come first. NULL values never come first.
+
+def leaders(ids: Int64s, groups: int, values: pa.Array, diffs: Diffs, current: pa.Array, descending: bool) -> Int64s:
+    """Which row's value now comes first in each group, shape (g,), as far as these changes say.
+
+    current: by group, of the values' type; NULL where the group has no value. A row that is added and whose value comes before
+    `current` and before every other one added (the first such row); else LOST where `current` is taken away; else STAYS: the
+    group's first value is surely the same. descending: whether greater values come first. NULL values never come first.
     """
-    return _rows.overtaken(ids, groups, values, diffs, current, descending).view(np.bool_)
+    return _rows.leaders(ids, groups, values, diffs, current, descending)
 
 
 def float_sums(ids: Int64s, groups: int, values: pa.Array, diffs: Diffs) -> pa.FixedSizeBinaryArray:
@@ -145,3 +147,18 @@ def float_pack(sums: pa.FixedSizeBinaryArray) -> pa.LargeBinaryArray:
 def float_unpack(packed: pa.LargeBinaryArray) -> pa.FixedSizeBinaryArray:
     """The accumulators that `float_pack` stored; NULL gives zero. ValueError when bytes are damaged."""
     return _from_capsules(*_rows.float_unpack(packed))
+
+
+def float_frames(
+    values: pa.Array, bases: pa.Array, ranges: Sequence[tuple[Int64s, Int64s]]
+) -> tuple[pa.LargeBinaryArray, pa.DoubleArray, npt.NDArray[np.bool_]]:
+    """The exact sum over ranges of rows, for each row of the ranges: what slides along with them is added and taken away.
+
+    values: float32 or float64, NULLs count for nothing. bases: as many packed accumulators that stand in the place of a value,
+    NULL where there is none. ranges: one or more (lows, highs), each of shape (m,): the rows low to high - 1; they are added up.
+    Returns the sums packed and rounded, and where finite numbers add up to more than a float64 holds.
+    """
+    packed, rounded, overflow = _rows.float_frames(
+        values, bases, [low for low, _ in ranges], [high for _, high in ranges]
+    )
+    return _from_capsules(*packed), _from_capsules(*rounded), overflow.view(np.bool_)

@@ -77,6 +77,10 @@ class Layout:
         empty = [pa.array([], type=t.arrow) for t in self.types]
         return _rows.Shape.make(empty, self.key, [(o.column, o.descending, o.nulls_first) for o in self.order])
 
+    def sort(self, delta: Delta) -> _rows.Run:
+        """The delta as a run; ValueError when its columns are not of the layout's types."""
+        return _rows.Run.make(self.shape, delta.columns, delta.diffs)
+
     @cached_property
     def arrow_types(self) -> list[pa.DataType]:
         """The Arrow types of the columns."""
@@ -135,6 +139,39 @@ class Probe:
 
     def __len__(self) -> int:
         return len(self.diffs)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far around a changed row others matter, in an ordered layout.
+
+    own: the first columns, which are the row itself; the others say more about it. terms: terms of the order within which rows
+    are peers. before, after: rows, or with `groups` groups of peers; None: to the end. whole_groups: no group of peers is cut.
+    base: one row more in front.
+    """
+
+    own: int
+    terms: int
+    before: int | None
+    after: int | None
+    groups: bool = False
+    whole_groups: bool = False
+    base: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Rows around changed ones: stretches of neighbours, each in order; a row is in it once, whatever its columns beyond `own`.
+
+    stretches: the number of each row's stretch, ascending. columns: those of the layout. counts: how often the row is there;
+    changes: how often more after the change. bases: whether it is the row more in front of its stretch.
+    """
+
+    stretches: Int64s
+    columns: Columns
+    counts: Diffs
+    changes: Diffs
+    bases: npt.NDArray[np.bool_]
 
 
 class Snapshot:
@@ -201,6 +238,10 @@ class Snapshot:
         for begin in range(0, len(matches), limit):
             yield self._take(matches, begin, min(begin + limit, len(matches)))
 
+    def count_matches(self, keys: Sequence[pa.Array], nulls_match: bool, rows: int | None = None) -> int:
+        """How many matches `probe` would give; no row is gathered."""
+        return len(self._match(keys, nulls_match, rows))
+
     def first(self, keys: Sequence[pa.Array], limit: int, rows: int | None = None) -> Probe:
         """The first `limit` distinct live rows of each key, by the layout's order; NULL equals NULL.
 
@@ -212,6 +253,27 @@ class Snapshot:
         count = len(keys[0]) if keys else 1 if rows is None else rows
         matches = _rows.first(self.layout.shape, self._runs, keys, count, limit)
         return self._take(matches, 0, len(matches))
+
+    def around(self, delta: _rows.Run, reach: Reach) -> Around:
+        """The rows within reach of those of a delta that the layout has sorted; its columns beyond `reach.own` mean nothing.
+
+        Of the rows that are equal but for those columns one may be there at a time. NULL equals NULL. ValueError when the layout
+        has no order.
+        """
+        before, after = (-1 if far is None else far for far in (reach.before, reach.after))
+        matches, stretches, counts, changes, bases = _rows.stretches(
+            self.layout.shape,
+            self._runs,
+            delta,
+            reach.own,
+            reach.terms,
+            reach.groups,
+            reach.whole_groups or reach.groups,
+            reach.base,
+            before,
+            after,
+        )
+        return Around(stretches, self._take(matches, 0, len(matches)).columns, counts, changes, bases.view(np.bool_))
 
     def rows(self) -> Delta:
         """All rows, consolidated."""
@@ -362,13 +424,16 @@ class Spine:
         """Add a delta; ValueError when its columns are not of the layout's types."""
         if not len(delta):
             return
-        make = partial(_rows.Run.make, self.layout.shape, delta.columns, delta.diffs)
         if THREADS.large(len(delta)) and [column.type for column in delta.columns] == self.layout.arrow_types:
-            self._coming.append(Beside(make))
+            self._coming.append(Beside(partial(self.layout.sort, delta)))
             self._note()
             return
+        self.add(self.layout.sort(delta))
+
+    def add(self, run: _rows.Run) -> None:
+        """Add a delta that the layout has sorted."""
         self._take()
-        self._add(make())
+        self._add(run)
 
     def maintain(self, fuel_rows: int) -> bool:
         """Merge up to `fuel_rows` rows, or what the inserted rows owe if that is more; True while work is left.

@@ -31,8 +31,13 @@ from sinks.base import SinkHaltedError
 
 log = structlog.get_logger(__name__)
 
-MICROSTEP_ROWS = 65_536
-"""Rows of one source pushed through the dataflow at a time: bounds the memory of hydration and of one tick."""
+TICK_ROWS = 65_536
+"""Rows of one source that a tick takes at most: bounds how long the others wait for it."""
+
+CATCH_UP_ROWS = 262_144
+"""Rows of one source in a step of replaying or hydrating, where nobody waits for a single step. More of them merge less and
+retract fewer rows of before; beyond this, what a step needs for a moment no longer fits into the caches. Sources read no
+further ahead."""
 
 LOADED_INTERVAL = 0.01
 """Seconds from the start of one tick to the start of the next while data keeps coming."""
@@ -223,7 +228,7 @@ class TickLoop:
         until = {partition: piece.end for partition, piece in ranges.items()}
         seen: dict[str, dict[int, Range]] = {name: {}}
         while not (self._stop.is_set() or source.reached(until)):
-            if taken := source.take(MICROSTEP_ROWS, until):
+            if taken := source.take(CATCH_UP_ROWS, until):
                 self._collect(seen, {name: taken})
                 self._step({name: taken}, pending)
                 self._maintain(LEAST_FUEL + FUEL_PER_ROW * taken.records)
@@ -250,7 +255,7 @@ class TickLoop:
         while not self._stop.is_set():
             patient = self._clock.monotonic() < patient_until
             open_sources = [name for name in names if self._catching_up(name, patient)]
-            taken = self._take(names)
+            taken = self._take(names, CATCH_UP_ROWS)
             if taken:
                 self._collect(ranges, taken)
                 self._step(taken, pending)
@@ -295,7 +300,7 @@ class TickLoop:
             self._tick(started)
 
     def _tick(self, started: float) -> None:
-        taken = self._take(self._rooms.sources)
+        taken = self._take(self._rooms.sources, TICK_ROWS)
         ranges: dict[str, dict[int, Range]] = {}
         self._collect(ranges, taken)
         pending = Pending()
@@ -337,10 +342,10 @@ class TickLoop:
         alive = {name: status.durable for name, status in statuses.items() if status.state != "halted"}
         return alive if all(self._rooms.sinks[name].settled(time_) for name in alive) else None
 
-    def _take(self, names: Iterable[str]) -> dict[str, Taken]:
+    def _take(self, names: Iterable[str], most: int) -> dict[str, Taken]:
         taken = {}
         for name in names:
-            if name not in self._unusable and (part := self._rooms.sources[name].take(MICROSTEP_ROWS, None)):
+            if name not in self._unusable and (part := self._rooms.sources[name].take(most, None)):
                 taken[name] = part
         return taken
 

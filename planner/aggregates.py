@@ -68,13 +68,13 @@ def aggregate_of(binder: Binder, node: exp.Anonymous, name: str, condition: exp.
     scalar = binder.cast(argument, resolved.arguments[0], node)
     if test is not None:
         scalar = Case(((test, scalar),), Literal(None, scalar.type), scalar.type)
-    function = cast(AggregateFunction, _EXTREMES.get(name, name))
+    function = cast(AggregateFunction, AGGREGATE_WORDS.get(name, name))
     # The least and the greatest of a set do not depend on how often a value stands in it.
     distinct = distinct and function not in ("min", "max")
     return aggregates.column(AggregateCall(function, scalar, resolved.result, distinct))
 
 
-_EXTREMES = {"bool_and": "min", "every": "min", "bool_or": "max"}
+AGGREGATE_WORDS = {"bool_and": "min", "every": "min", "bool_or": "max"}
 """Aggregates of truth values are the least and the greatest of them: FALSE comes before TRUE."""
 
 

@@ -17,6 +17,7 @@ from dataflow.types import BOOLEAN, TEXT, ColumnType
 from planner import bind_row, bind_session, bind_subquery, bind_table, functions
 from planner.aggregates import Aggregates, aggregate_of, grouping_of
 from planner.bind_condition import between, connective, escape, in_list, is_test, like, negation
+from planner.bind_window import WINDOW_FUNCTIONS, window, without_over
 from planner.functions import FunctionError
 from planner.functions.tables import TABLE_FUNCTIONS
 from planner.literals import Untyped, interval, number, string, typed_literal
@@ -71,7 +72,7 @@ class Binder:
 
     clause: the clause being bound, as PostgreSQL names it in errors. aggregates: where aggregates are collected, or None
     where they are not allowed. places: the syntax node of each column reference and subquery, for errors found later.
-    env: what subqueries may read; None where there are none.
+    env: what subqueries may read; None where there are none. windows: the definitions of WINDOW, by name.
     """
 
     text: Text
@@ -80,6 +81,7 @@ class Binder:
     clause: str = "SELECT"
     places: dict[int, tuple[Scalar, exp.Expr]] = field(default_factory=dict)
     env: Environment | None = None
+    windows: dict[str, exp.Expr] = field(default_factory=dict)
 
     @property
     def depth(self) -> int:
@@ -245,6 +247,8 @@ def _anonymous(binder: Binder, node: exp.Expr) -> Bound:
         return found
     if name in CLOCKS:
         raise binder.text.unsupported(node, f"{name}()", CLOCKS[name])
+    if name in WINDOW_FUNCTIONS:
+        raise without_over(binder, node, name)
     if name in functions.AGGREGATE_NAMES:
         return aggregate_of(binder, node, name, None)
     if name == "grouping":
@@ -295,7 +299,7 @@ _HANDLERS: dict[type[exp.Expr], Callable[[Binder, exp.Expr], Bound]] = {
     exp.In: _in,
     exp.Exists: lambda binder, node: binder.placed(bind_subquery.exists(binder, node), node),
     exp.Subquery: lambda binder, node: binder.placed(bind_subquery.scalar(binder, node), node),
-    exp.Window: bind_subquery.window,
+    exp.Window: window,
     exp.Case: _case,
     exp.Cast: _cast,
     exp.Extract: _extract,

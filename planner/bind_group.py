@@ -15,11 +15,12 @@ from sqlglot import exp
 from dataflow.types import INTEGER, JSONB
 from planner.aggregates import regroup
 from planner.bind import Binder, Bound
+from planner.bind_window import NEVER_NULL
 from planner.catalog import spelling
 from planner.literals import Untyped
 from planner.parse import Text
 from planner.plan import AggregateCall, Plan, Project, Reduce, Union
-from planner.scalar import Cast, ColumnRef, Grouping, Literal, RowNumber, Scalar, Subquery
+from planner.scalar import Cast, ColumnRef, Grouping, Literal, Over, Scalar, Subquery
 from planner.scalars import walk
 from planner.scope import Scope
 from planner.subqueries import attached, filtered
@@ -200,7 +201,9 @@ def nullable(output: Bound, scope: Scope, binder: Binder, nulled: frozenset[Scal
     if isinstance(output, Cast):
         # A jsonb value may be JSON's null.
         return output.arg.type == JSONB or nullable(output.arg, scope, binder, nulled)
-    if isinstance(output, RowNumber | Grouping) or (isinstance(output, Subquery) and output.kind == "exists"):
+    if isinstance(output, Over):
+        return output.function not in NEVER_NULL
+    if isinstance(output, Grouping) or (isinstance(output, Subquery) and output.kind == "exists"):
         return False
     if not isinstance(output, ColumnRef):
         return True

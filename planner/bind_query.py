@@ -20,6 +20,7 @@ from planner.bind_from import bind_from, rename, unique_names
 from planner.bind_group import NO_GROUPS, Items, group_keys, grouped, nullable
 from planner.bind_order import CLAUSES, EVERYTHING, Cut, bind_cut, cut_rows, sorted_rows
 from planner.bind_table import listed
+from planner.bind_window import named_windows
 from planner.catalog import Catalog, spelling
 from planner.errors import PlanErrors, SqlError
 from planner.functions import FunctionError
@@ -225,14 +226,16 @@ def _values(node: exp.Expr, env: Environment) -> Relation:
 
 def _select(select: exp.Select, env: Environment) -> _Parts:
     text = env.text
-    text.only(select, "expressions", "from_", "joins", "where", "group", "having", "distinct", "with_", *CLAUSES)
+    text.only(
+        select, "expressions", "from_", "joins", "where", "group", "having", "windows", "distinct", "with_", *CLAUSES
+    )
     source = bind_from(select, env)
     plan = source.plan
     if (where := select.args.get("where")) is not None:
         text.only(where, "this")
         plan = _where(plan, where.this, Binder(text, source.scope, clause="WHERE", env=env))
     aggregates = Aggregates(source.width)
-    binder = Binder(text, source.scope, aggregates, env=env)
+    binder = Binder(text, source.scope, aggregates, env=env, windows=named_windows(select, text))
     items = _items(select, binder)
     outputs = tuple(output for _, _, output in items)
     having_node = select.args.get("having")

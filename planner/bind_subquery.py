@@ -1,4 +1,4 @@
-"""Subqueries and row_number() in expressions, from sqlglot's tree to scalars that stand for them.
+"""Subqueries in expressions, from sqlglot's tree to scalars that stand for them.
 
 Always true: a subquery sees the columns of the SELECTs around it where its own FROM has no column of the name. What is bound
 here holds a plan or an order; `planner.subqueries` makes columns of it.
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from dataflow.types import BIGINT, BOOLEAN, Kind
+from dataflow.types import BOOLEAN, Kind
 from planner.plan import Plan, Project
 from planner.relation import Relation
-from planner.scalar import Call, Cast, ColumnRef, Literal, RowNumber, Scalar, Subquery
+from planner.scalar import Call, Cast, ColumnRef, Literal, Scalar, Subquery
 from planner.scope import Scope
 
 if TYPE_CHECKING:
@@ -103,29 +103,3 @@ def _nullable(value: Scalar, scope: Scope) -> bool:
     if isinstance(value, ColumnRef):
         return all(field.nullable for field in scope.visible if field.index == value.index)
     return True
-
-
-def window(binder: Binder, node: exp.Expr) -> Bound:
-    """Bind `row_number() OVER (PARTITION BY ... ORDER BY ...)`."""
-    text, call = binder.text, node.this
-    name = call.this.lower() if isinstance(call, exp.Anonymous) and isinstance(call.this, str) else ""
-    if name != "row_number":
-        raise text.unsupported(node)
-    text.only(node, "this", "partition_by", "order", "over")
-    text.only(call, "this")
-    if binder.clause not in ("SELECT", "ORDER BY"):
-        raise text.error(node, f"window functions are not allowed in {binder.clause}", "filter in an outer SELECT")
-    if binder.aggregates is not None and binder.aggregates.nested:
-        raise text.error(node, "aggregate function calls cannot contain window function calls")
-    partition = tuple(binder.typed(one) for one in node.args.get("partition_by") or [])
-    order: list[tuple[Scalar, bool, bool]] = []
-    clause = node.args.get("order")
-    if clause is not None:
-        text.only(clause, "expressions")
-        for item in clause.expressions:
-            text.only(item, "this", "desc", "nulls_first")
-            term = binder.typed(item.this)
-            if term.type.kind is Kind.JSONB:
-                raise text.unsupported(item.this, "ORDER BY jsonb", "order by a value in it: doc ->> 'a'")
-            order.append((term, bool(item.args.get("desc")), bool(item.args.get("nulls_first"))))
-    return RowNumber(partition, tuple(order), BIGINT)

@@ -31,8 +31,8 @@ from planner.scalar import (
     Grouping,
     Literal,
     OuterRef,
+    Over,
     Parameter,
-    RowNumber,
     Scalar,
     Subquery,
     TableValue,
@@ -105,7 +105,7 @@ def _compile(scalar: Scalar) -> _Node:
             return _call(scalar)
         case Case():
             return _case(scalar)
-        case RowNumber() | OuterRef() | Parameter() | Grouping() | TableValue() | Subquery():
+        case Over() | OuterRef() | Parameter() | Grouping() | TableValue() | Subquery():
             raise ValueError(f"{scalar} reached compilation; this is a planner mistake")
 
 

@@ -33,6 +33,7 @@ from planner.plan import (
     Single,
     TopK,
     Union,
+    Window,
 )
 from planner.plans import inputs, own_scalars, rewrite_plan, rewrite_scalars, with_inputs
 from planner.rules.order_joins import order_joins
@@ -143,6 +144,8 @@ class Dependent:
             case FlatMap():
                 calls = tuple(replace(c, args=tuple(map(self._moved, c.args))) for c in plan.calls)
                 return replace(plan, input=self.over(plan.input), calls=calls)
+            case Window():
+                return self._window(plan)
             case Single():
                 return Single(self.over(plan.input), plan.keys + self.width)
             case Distinct() | Positive() | Negate() | Union():
@@ -287,6 +290,18 @@ class Dependent:
             (ColumnRef(ref.index, ref.type, ref.name), ColumnRef(width + place, ref.type, ref.name))
             for place, ref in enumerate(references.values())
         )
+
+    def _window(self, plan: Window) -> Plan:
+        def moved(column: int | None) -> int | None:
+            return None if column is None else column + self.width
+
+        partition = (*range(self.width), *(column + self.width for column in plan.partition))
+        order = tuple(replace(term, column=term.column + self.width) for term in plan.order)
+        calls = tuple(
+            replace(c, column=moved(c.column), amount_column=moved(c.amount_column), default=moved(c.default))
+            for c in plan.calls
+        )
+        return Window(self.over(plan.input), partition, order, calls)
 
     def _reduce(self, plan: Reduce) -> Plan:
         reduced = self.grouped(plan)

@@ -24,6 +24,7 @@ from planner.plan import (
     Single,
     TopK,
     Union,
+    Window,
 )
 from planner.plans import inputs
 
@@ -66,6 +67,8 @@ def _line(plan: Plan) -> str:
             calls = ", ".join(map(str, plan.calls))
             more = (" with ordinality" if plan.ordinality else "") + (" or NULLs" if plan.keeps else "")
             return f"FlatMap {calls}{more}"
+        case Window():
+            return _window(plan)
         case Single():
             return "Single" + (f" by {', '.join(f'#{i}' for i in range(plan.keys))}" if plan.keys else "")
         case Distinct() | Positive() | Negate() | Union():
@@ -80,16 +83,26 @@ def _on(plan: Join | OuterJoin | SemiJoin) -> str:
     return " AND ".join(parts) or "every row with every row"
 
 
-def _top_k(plan: TopK) -> str:
-    def term(order: Order) -> str:
-        return f"#{order.column}{' desc' if order.descending else ''}{' nulls first' if order.nulls_first else ''}"
+def _term(order: Order) -> str:
+    return f"#{order.column}{' desc' if order.descending else ''}{' nulls first' if order.nulls_first else ''}"
 
+
+def _window(plan: Window) -> str:
+    parts = [
+        f"Window {', '.join(map(str, plan.calls))}",
+        f"of {', '.join(f'#{i}' for i in plan.partition)}" if plan.partition else "",
+        f"by {', '.join(map(_term, plan.order))}" if plan.order else "",
+    ]
+    return " ".join(filter(None, parts))
+
+
+def _top_k(plan: TopK) -> str:
     limit = "all" if plan.limit is None else str(plan.limit)
     parts = [
         f"TopK {limit}",
         f"offset {plan.offset}" if plan.offset else "",
         f"of {', '.join(f'#{i}' for i in plan.group)}" if plan.group else "",
-        f"by {', '.join(map(term, plan.order))}" if plan.order else "",
+        f"by {', '.join(map(_term, plan.order))}" if plan.order else "",
         "numbered" if plan.numbered else "",
     ]
     return " ".join(filter(None, parts))

@@ -26,6 +26,7 @@ from planner.plan import (
     Single,
     TopK,
     Union,
+    Window,
 )
 from planner.scalar import Call, ColumnRef, Literal
 
@@ -63,7 +64,7 @@ def keys_of(plan: Plan, known: Mapping[str, frozenset[Key]]) -> frozenset[Key]:
             return _first_rows(plan, keys_of(plan.input, known))
         case Single():
             return _least([*keys_of(plan.input, known), Key(range(plan.keys))])
-        case Negate() | Positive():
+        case Negate() | Positive() | Window():
             return keys_of(plan.input, known)
         case Union():
             return frozenset()

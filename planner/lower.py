@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from dataflow.expression import Evaluated, Expression
 from dataflow.graph import Aggregate, GraphBuilder, Node
+from dataflow.operators.window_functions import WindowCall
 from dataflow.types import BIGINT, ColumnType
 from planner.compile import compile_scalar
 from planner.compile_table import compile_call
@@ -41,6 +42,7 @@ from planner.plan import (
     Single,
     TopK,
     Union,
+    Window,
 )
 from planner.scalar import ColumnRef, Literal, Scalar
 from planner.scalars import columns, move
@@ -112,6 +114,11 @@ class Lowering:
                 calls = [compile_call(call) for call in plan.calls]
                 types = [type_ for call in plan.calls for type_ in call.types]
                 return self.builder.flat_map(self.lower(plan.input), calls, types, plan.ordinality, plan.keeps)
+            case TopK(limit=None, offset=0, numbered=True):
+                place = WindowCall("row_number", None, BIGINT)
+                return self.builder.window(self.lower(plan.input), plan.group, plan.order, [place])
+            case Window():
+                return self.builder.window(self.lower(plan.input), plan.partition, plan.order, plan.calls)
             case TopK():
                 below = self.lower(plan.input)
                 grows = self._grows(plan.input)

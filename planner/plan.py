@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal as OneOf
 
+from dataflow.operators.window_functions import WindowCall
 from dataflow.spine import Order
 from dataflow.types import BIGINT, ColumnType, Schema
 from planner.scalar import Scalar, Value
@@ -162,6 +163,24 @@ class TopK:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """Every row, and behind its columns one for each window function. Columns are positions in the input.
+
+    partition: columns that are alike in a partition. Ties of the order are broken by all columns.
+    """
+
+    input: Plan
+    partition: tuple[int, ...]
+    order: tuple[Order, ...]
+    calls: tuple[WindowCall, ...]
+
+    @property
+    def types(self) -> Types:
+        """Types of the rows, then of the functions."""
+        return (*self.input.types, *(call.type for call in self.calls))
+
+
+@dataclass(frozen=True, slots=True)
 class Positive:
     """The rows whose count is above zero, as often as they count."""
 
@@ -295,6 +314,7 @@ Plan = (
     | Reduce
     | TopK
     | FlatMap
+    | Window
     | Distinct
     | Positive
     | Single

@@ -26,6 +26,7 @@ from planner.plan import (
     Single,
     TopK,
     Union,
+    Window,
 )
 from planner.scalar import Scalar
 
@@ -79,7 +80,7 @@ def rewrite_scalars(plan: Plan, change: Callable[[Scalar], Scalar]) -> Plan:
             return Reduce(plan.input, tuple(map(change, plan.keys)), calls)
         case FlatMap():
             return replace(plan, calls=tuple(replace(c, args=tuple(map(change, c.args))) for c in plan.calls))
-        case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union():
+        case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union() | Window():
             return plan
 
 
@@ -102,7 +103,7 @@ def own_scalars(plan: Plan) -> tuple[Scalar, ...]:
             return plan.keys + tuple(a.argument for a in plan.aggregates if a.argument is not None)
         case FlatMap():
             return tuple(arg for call in plan.calls for arg in call.args)
-        case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union():
+        case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union() | Window():
             return ()
 
 

@@ -8,9 +8,6 @@ from __future__ import annotations
 from sqlglot import exp
 
 _WORDS: dict[str, tuple[str, str | None]] = {
-    "Window": ("a window function", "use row_number(), or GROUP BY in a view of its own and join it to the rows"),
-    "WindowSpec": ("a window frame", "remove it: row_number() has none"),
-    "windows": ("WINDOW", "use GROUP BY in a view of its own and join it to the rows"),
     "Filter": ("FILTER", "write sum(CASE WHEN condition THEN value END) or count(CASE WHEN condition THEN 1 END)"),
     "WithinGroup": ("WITHIN GROUP", None),
     "IgnoreNulls": ("IGNORE NULLS", None),
@@ -93,11 +90,6 @@ CLOCKS: dict[str, str] = {
     "gen_random_uuid": "let the producer write the id",
     "nextval": "let the producer write the number",
     "current_setting": "write the value itself",
-    "row_number": "write row_number() OVER (PARTITION BY ... ORDER BY ...)",
-    "rank": "use row_number() OVER (...)",
-    "dense_rank": "use row_number() OVER (...)",
-    "lag": "join the rows to themselves",
-    "lead": "join the rows to themselves",
 }
 """Functions whose answer does not depend on the row alone, or that are no scalar functions, with what to do instead."""
 

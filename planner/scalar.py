@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from typing import Literal as OneOf
 
+from dataflow.operators.window_frames import Frame
+from dataflow.operators.window_functions import WindowFunction
 from dataflow.types import ColumnType
 
 if TYPE_CHECKING:
@@ -89,18 +91,25 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class RowNumber:
-    """The place of the row among those with the same `partition` values. order: expression, descending, NULLs first.
+class Over:
+    """A window function of the rows with the same `partition` values. order: expression, descending, NULLs first.
 
-    Stands in bound expressions only: `planner.subqueries` makes a column of it before a plan node holds it.
+    argument: None where it takes none. amount: what lag, lead, nth_value and ntile take besides, a constant or `amount_by`.
+    default: of lag and lead. Stands in bound expressions only: `planner.windows` makes a column of it before a plan node holds it.
     """
 
+    function: WindowFunction
+    argument: Scalar | None
     partition: tuple[Scalar, ...]
     order: tuple[tuple[Scalar, bool, bool], ...]
+    frame: Frame
     type: ColumnType
+    amount: int = 1
+    amount_by: Scalar | None = None
+    default: Scalar | None = None
 
     def __str__(self) -> str:
-        return "row_number()"
+        return f"{self.function}({'' if self.argument is None else self.argument}) over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +146,7 @@ class Parameter:
 class Grouping:
     """grouping(a, b): a bit for each argument, the last one lowest, set where the row's grouping set is without it.
 
-    Stands in bound expressions only, like RowNumber: it becomes a column of the rows that GROUP BY makes.
+    Stands in bound expressions only, like Over: it becomes a column of the rows that GROUP BY makes.
     """
 
     args: tuple[Scalar, ...]
@@ -151,7 +160,7 @@ class Grouping:
 class TableValue:
     """A table function in a select list: the row stands there once for each value.
 
-    Stands in bound expressions only, like RowNumber: it becomes a column of a FlatMap.
+    Stands in bound expressions only, like Over: it becomes a column of a FlatMap.
     """
 
     function: str
@@ -167,7 +176,7 @@ class Subquery:
     """A subquery as a value: whether it has rows (`exists`), its one value (`scalar`), or whether
     `values` compares with some row of it (`any`): `values operator row`, where several values compare as rows do.
 
-    nulls: for each value, whether it or the subquery's column may be NULL. Stands in bound expressions only, like RowNumber.
+    nulls: for each value, whether it or the subquery's column may be NULL. Stands in bound expressions only, like Over.
     """
 
     kind: OneOf["exists", "scalar", "any"]
@@ -182,4 +191,4 @@ class Subquery:
         return f"{self.kind} subquery"
 
 
-Scalar = ColumnRef | Literal | Call | Cast | Case | RowNumber | OuterRef | Parameter | Grouping | TableValue | Subquery
+Scalar = ColumnRef | Literal | Call | Cast | Case | Over | OuterRef | Parameter | Grouping | TableValue | Subquery

@@ -17,8 +17,8 @@ from planner.scalar import (
     Grouping,
     Literal,
     OuterRef,
+    Over,
     Parameter,
-    RowNumber,
     Scalar,
     Subquery,
     TableValue,
@@ -62,8 +62,9 @@ def arguments(scalar: Scalar) -> tuple[Scalar, ...]:
             return (scalar.arg,)
         case Case():
             return (*(part for branch in scalar.branches for part in branch), scalar.default)
-        case RowNumber():
-            return scalar.partition + tuple(term for term, _, _ in scalar.order)
+        case Over():
+            own = tuple(part for part in (scalar.argument, scalar.amount_by, scalar.default) if part is not None)
+            return own + scalar.partition + tuple(term for term, _, _ in scalar.order)
         case Subquery():
             return scalar.values
         case Grouping() | TableValue():
@@ -84,10 +85,16 @@ def with_arguments(scalar: Scalar, new: tuple[Scalar, ...]) -> Scalar:
         case Case():
             pairs = tuple((new[i], new[i + 1]) for i in range(0, len(new) - 1, 2))
             return Case(pairs, new[-1], scalar.type)
-        case RowNumber():
-            split = len(scalar.partition)
-            order = tuple((new[split + i], down, first) for i, (_, down, first) in enumerate(scalar.order))
-            return RowNumber(new[:split], order, scalar.type)
+        case Over():
+            rest = iter(new)
+            argument, amount_by, default = (
+                None if part is None else next(rest) for part in (scalar.argument, scalar.amount_by, scalar.default)
+            )
+            partition = tuple(next(rest) for _ in scalar.partition)
+            order = tuple((next(rest), down, first) for _, down, first in scalar.order)
+            return replace(
+                scalar, argument=argument, amount_by=amount_by, default=default, partition=partition, order=order
+            )
         case Subquery():
             return replace(scalar, values=new)
         case Grouping():
@@ -141,7 +148,7 @@ def conjuncts(scalar: Scalar) -> tuple[Scalar, ...]:
 def can_fail(scalar: Scalar) -> bool:
     """Whether some row might make the scalar an error: False only where that is certain."""
     match scalar:
-        case ColumnRef() | Literal() | OuterRef() | Parameter() | RowNumber() | Grouping() | TableValue() | Subquery():
+        case ColumnRef() | Literal() | OuterRef() | Parameter() | Over() | Grouping() | TableValue() | Subquery():
             own = False
         case Call():
             own = scalar.function not in _SAFE and not _is_plain_match(scalar)

@@ -1,10 +1,10 @@
-"""Values that take rows to find: subqueries in expressions, and row numbers, as columns of the rows they stand in.
+"""Values that take rows to find: subqueries in expressions, and window functions, as columns of the rows they stand in.
 
     WHERE EXISTS (...), = ANY (...) and their opposites     semi-joins and anti-joins
     any other subquery in an expression                   a left join with its value for each outer row
-    row_number() OVER (...)                               TopK that keeps every row and its place
+    a window function                                     `planner.windows`
 
-Always true: what comes out of here holds no Subquery and no RowNumber of its SELECT; what it still refers to outside are the
+Always true: what comes out of here holds no Subquery and no window function of its SELECT; what it still refers to outside are the
 SELECTs further out. Deliberately unknown: how subqueries are bound (`planner.bind_query`).
 """
 
@@ -13,15 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from dataflow.spine import Order
 from dataflow.types import BOOLEAN
 from planner import quantified
 from planner.decorrelate import Dependent, default_of, is_outer, outer_columns, outward
 from planner.keys import Key, keys_of
 from planner.plan import Distinct, Filter, OuterJoin, Pairs, Plan, Project, Reduce, SemiJoin, Single, TopK
 from planner.plans import inputs, own_scalars
-from planner.scalar import Call, ColumnRef, Literal, RowNumber, Scalar, Subquery
+from planner.scalar import Call, ColumnRef, Literal, Over, Scalar, Subquery
 from planner.scalars import arguments, can_fail, conjuncts, rewrite, substitute, walk
+from planner.windows import with_windows
 
 _TRUE = Literal(True, BOOLEAN)
 
@@ -69,10 +69,7 @@ def attached(plan: Plan, scalars: tuple[Scalar, ...]) -> tuple[Plan, tuple[Scala
         assert isinstance(node, Subquery)
         plan, columns[node] = _with_value(plan, base, node)
     scalars = tuple(rewrite(scalar, change) for scalar in scalars)
-    for node in _nodes(scalars, RowNumber):
-        assert isinstance(node, RowNumber)
-        plan, columns[node] = _with_place(plan, node)
-    return plan, tuple(rewrite(scalar, change) for scalar in scalars)
+    return with_windows(plan, scalars)
 
 
 def _with_compared(plan: Plan, scalars: tuple[Scalar, ...]) -> tuple[Plan, tuple[Scalar, ...]]:
@@ -117,7 +114,7 @@ def _nodes(scalars: Iterable[Scalar], kind: type) -> list[Scalar]:
 
 def _stands_in(scalar: Scalar) -> bool:
     """Whether there is a value in it that takes rows to find."""
-    return any(isinstance(node, Subquery | RowNumber) for node in walk(scalar))
+    return any(isinstance(node, Subquery | Over) for node in walk(scalar))
 
 
 # Semi-joins
@@ -232,27 +229,3 @@ def _with_aggregates(plan: Plan, base: Plan, test: Subquery, reduce: Reduce, val
         return None
 
     return joined, rewrite(moved, change)
-
-
-# Row numbers
-
-
-def _with_place(plan: Plan, number: RowNumber) -> tuple[Plan, Scalar]:
-    """The plan with the row's place in its partition."""
-    width = len(plan.types)
-    wanted = (*number.partition, *(term for term, _, _ in number.order))
-    computed = list(dict.fromkeys(scalar for scalar in wanted if not isinstance(scalar, ColumnRef)))
-    place = {scalar: width + i for i, scalar in enumerate(computed)}
-
-    def column(scalar: Scalar) -> int:
-        return scalar.index if isinstance(scalar, ColumnRef) else place[scalar]
-
-    own = tuple(ColumnRef(i, type_, f"#{i}") for i, type_ in enumerate(plan.types))
-    below = Project(plan, own + tuple(computed)) if computed else plan
-    group = tuple(dict.fromkeys(map(column, number.partition)))
-    order = tuple(Order(column(term), descending, first) for term, descending, first in number.order)
-    numbered = TopK(below, group, order, None, 0, True)
-    last = ColumnRef(len(numbered.types) - 1, number.type, "row_number")
-    if not computed:
-        return numbered, last
-    return Project(numbered, (*own, last)), replace(last, index=width)

@@ -35,10 +35,8 @@ def sum_diffs(ids: _Int64, groups: int, diffs: _Int64) -> _Int64:
 def sum_values(ids: _Int64, groups: int, values: Any, diffs: _Int64) -> tuple[_Capsules, npt.NDArray[np.uint8] | None]:
     """The sum of value times diff of each group, exact in 192 bits, and which do not fit a decimal. O(rows + groups)."""
 
-def overtaken(
-    ids: _Int64, groups: int, values: Any, diffs: _Int64, current: Any, descending: bool
-) -> npt.NDArray[np.uint8]:
-    """Which groups' first value may be another one after these changes. O(rows + groups)."""
+def leaders(ids: _Int64, groups: int, values: Any, diffs: _Int64, current: Any, descending: bool) -> _Int64:
+    """The row that now comes first in each group, -1 where the current value stays, -2 where it is taken away. O(rows + groups)."""
 
 def float_sums(ids: _Int64, groups: int, values: Any, diffs: _Int64) -> _Capsules:
     """Exact sums of doubles as accumulators of 296 bytes. O(rows + groups), some 10 words of arithmetic a row."""
@@ -54,6 +52,13 @@ def float_pack(sums: Any) -> _Capsules:
 
 def float_unpack(packed: Any) -> _Capsules:
     """The accumulators again; ValueError for bytes that are none. O(rows), 37 words each."""
+
+def float_frames(
+    values: Any, bases: Any, lows: Sequence[_Int64], highs: Sequence[_Int64]
+) -> tuple[_Capsules, _Capsules, npt.NDArray[np.uint8]]:
+    """Exact sums over ranges that slide along: packed, rounded, and which overflow. O(rows + places that enter or leave), 37 words
+    each.
+    """
 
 def trim() -> bool:
     """Give unused memory of malloc back to the system; whether there was some. O(arenas' free pages): milliseconds."""
@@ -144,4 +149,21 @@ def first(shape: Shape, runs: Sequence[Run], keys: Sequence[Any], rows: int, lim
     """The first `limit` live rows of each key in the runs' order.
 
     O(rows log rows + k rows + k (limit rows + what was passed over)): dead rows, and others of the same hash, are walked over.
+    """
+
+def stretches(
+    shape: Shape,
+    runs: Sequence[Run],
+    delta: Run,
+    own: int,
+    terms: int,
+    groups: bool,
+    whole_groups: bool,
+    base: bool,
+    before: int,
+    after: int,
+) -> tuple[Matches, _Int64, _Int64, _Int64, npt.NDArray[np.uint8]]:
+    """The rows within reach of those of a delta, in order: matches, stretches, counts, changes, bases.
+
+    O(k (delta rows log rows + rows read)) for k runs: a search for each changed row and run, k comparisons for each row read.
     """

@@ -59,6 +59,19 @@ void Accumulator::add(const Accumulator& other) {
   minus_infinities = plus(minus_infinities, other.minus_infinities);
 }
 
+void Accumulator::subtract(const Accumulator& other) {
+  uint64_t borrow = 0;
+  for (int i = 0; i < kLimbs; ++i) {
+    uint128 difference = static_cast<uint128>(limbs[i]) - other.limbs[i] - borrow;
+    limbs[i] = static_cast<uint64_t>(difference);
+    borrow = static_cast<uint64_t>(difference >> 64) & 1;
+  }
+  auto minus = [](int64_t& count, int64_t by) { count = plus(count, static_cast<int64_t>(-static_cast<uint64_t>(by))); };
+  minus(nans, other.nans);
+  minus(infinities, other.infinities);
+  minus(minus_infinities, other.minus_infinities);
+}
+
 double Accumulator::round() const {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   if (nans || (infinities && minus_infinities)) return std::numeric_limits<double>::quiet_NaN();

@@ -17,6 +17,7 @@ struct Accumulator {
 
   void add(double value, int64_t diff);
   void add(const Accumulator& other);
+  void subtract(const Accumulator& other);
   // The sum, rounded once to the nearest double, ties to even; NaN and infinities as PostgreSQL's sum. A finite sum
   // beyond the largest double gives an infinity.
   double round() const;

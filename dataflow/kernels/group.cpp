@@ -145,26 +145,28 @@ Sums sum_values(const int64_t* ids, int64_t groups, const Column& values, const 
   return sums;
 }
 
-std::vector<uint8_t> overtaken(const int64_t* ids, int64_t groups, const Column& values, const int64_t* diffs,
-                               const Column& current, bool descending) {
+std::vector<int64_t> leaders(const int64_t* ids, int64_t groups, const Column& values, const int64_t* diffs,
+                             const Column& current, bool descending) {
   check_ids(ids, values.length, groups);
   if (!(values.format == current.format))
     throw std::invalid_argument("values of arrow format '" + values.format.text + "' are compared with '" +
                                 current.format.text + "'");
-  std::vector<uint8_t> marks(static_cast<size_t>(groups));
+  std::vector<int64_t> found(static_cast<size_t>(groups), kStays);
   visit(values.format, [&](auto type) {
     for (int64_t i = 0; i < values.length; ++i) {
-      uint8_t& mark = marks[static_cast<size_t>(ids[i])];
-      if (mark || !values.valid(i)) continue;
-      if (!current.valid(ids[i])) {
-        mark = diffs[i] > 0;
+      if (!values.valid(i)) continue;
+      int64_t& lead = found[static_cast<size_t>(ids[i])];
+      bool added = lead >= 0;
+      if (!added && !current.valid(ids[i])) {
+        if (diffs[i] > 0) lead = i;
         continue;
       }
-      auto value = type.get(values, i), first = type.get(current, ids[i]);
-      mark = diffs[i] > 0 ? (descending ? type.less(first, value) : type.less(value, first)) : type.equal(value, first);
+      auto value = type.get(values, i), first = added ? type.get(values, lead) : type.get(current, ids[i]);
+      if (diffs[i] > 0 ? (descending ? type.less(first, value) : type.less(value, first)) : false) lead = i;
+      else if (diffs[i] <= 0 && !added && type.equal(value, first)) lead = kLost;
     }
   });
-  return marks;
+  return found;
 }
 
 std::vector<int64_t> sum_diffs(const int64_t* ids, int64_t rows, int64_t groups, const int64_t* diffs) {

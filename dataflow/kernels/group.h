@@ -35,10 +35,11 @@ Sums sum_values(const int64_t* ids, int64_t groups, const Column& values, const 
 // Sum of the diffs per group, modulo 2^64.
 std::vector<int64_t> sum_diffs(const int64_t* ids, int64_t rows, int64_t groups, const int64_t* diffs);
 
-// Which groups' first value may no longer be `current` (row g: of group g; NULL: there is none) once the changes are added:
-// a value that comes before it was added, or the value itself was taken away. NULL values never come first.
-std::vector<uint8_t> overtaken(const int64_t* ids, int64_t groups, const Column& values, const int64_t* diffs,
-                               const Column& current, bool descending);
+// By group: the row of a value that is added and comes before `current` (row g: of group g; NULL: there is none) and before all
+// others added; kLost where there is none but `current` is taken away; kStays where neither. NULL values never come first.
+inline constexpr int64_t kStays = -1, kLost = -2;
+std::vector<int64_t> leaders(const int64_t* ids, int64_t groups, const Column& values, const int64_t* diffs,
+                             const Column& current, bool descending);
 
 // Raises std::invalid_argument when an id is outside [0, groups).
 void check_ids(const int64_t* ids, int64_t rows, int64_t groups);

@@ -4,9 +4,7 @@
 
 namespace headwater::rows {
 
-namespace {
-
-// First row of [from, run.rows()) whose hash is not below `hash`. Hashes spread evenly, so without a directory the guess is
+// Hashes spread evenly, so without a directory the guess is
 // nearly right for runs of many keys; doubling steps find the place where it is not.
 int64_t lower_bound(const Run& run, int64_t from, uint64_t hash) {
   int64_t rows = run.rows();
@@ -29,7 +27,6 @@ int64_t lower_bound(const Run& run, int64_t from, uint64_t hash) {
   return found - run.hashes.begin();
 }
 
-// One past the last row with the hash at `begin`.
 int64_t equal_end(const Run& run, int64_t begin, uint64_t hash) {
   int64_t rows = run.rows(), low = begin, step = 1;
   while (low + step < rows && run.hashes[low + step] == hash) {
@@ -39,6 +36,8 @@ int64_t equal_end(const Run& run, int64_t begin, uint64_t hash) {
   const uint64_t* end = run.hashes.begin() + std::min(rows, low + step);
   return std::upper_bound(run.hashes.begin() + low, end, hash) - run.hashes.begin();
 }
+
+namespace {
 
 // The probe's rows by hash; those with a NULL are left out when a NULL matches nothing.
 std::vector<Entry> sorted_keys(const std::vector<Column>& keys, int64_t rows, bool nulls_match) {

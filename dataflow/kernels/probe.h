@@ -27,4 +27,10 @@ Matches probe(const Shape& shape, std::vector<RunPtr> runs, const std::vector<Co
 Matches first(const Shape& shape, std::vector<RunPtr> runs, const std::vector<Column>& keys, int64_t rows,
               int64_t limit);
 
+// First row of [from, run.rows()) whose hash is not below `hash`.
+int64_t lower_bound(const Run& run, int64_t from, uint64_t hash);
+
+// One past the last row with the hash, the first of which is at `begin`.
+int64_t equal_end(const Run& run, int64_t begin, uint64_t hash);
+
 }  // namespace headwater::rows

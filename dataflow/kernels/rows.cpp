@@ -4,6 +4,7 @@
 #include "dataflow/kernels/group.h"
 #include "dataflow/kernels/pool.h"
 #include "dataflow/kernels/probe.h"
+#include "dataflow/kernels/window.h"
 
 #include <malloc.h>
 #include <nanobind/ndarray.h>
@@ -158,18 +159,18 @@ nb::tuple sum_values_by(Int64s ids, int64_t groups, nb::handle values_, Int64s d
   return nb::make_tuple(write_column(out), overflow);
 }
 
-Numpy<uint8_t> overtaken_groups(Int64s ids, int64_t groups, nb::handle values_, Int64s diffs, nb::handle current_,
-                                bool descending) {
+Numpy<int64_t> leaders_of_groups(Int64s ids, int64_t groups, nb::handle values_, Int64s diffs, nb::handle current_,
+                                 bool descending) {
   Column values = read_column(values_), current = read_column(current_);
   same_rows("values", values.length, size(ids));
   same_rows("diffs", size(diffs), size(ids));
   same_rows("current", current.length, groups);
-  std::vector<uint8_t> marks;
+  std::vector<int64_t> found;
   {
     nb::gil_scoped_release unlocked;
-    marks = overtaken(ids.data(), groups, values, diffs.data(), current, descending);
+    found = leaders(ids.data(), groups, values, diffs.data(), current, descending);
   }
-  return to_numpy(std::move(marks));
+  return to_numpy(std::move(found));
 }
 
 const std::string& accumulator_format() {
@@ -270,6 +271,65 @@ nb::tuple float_unpack(nb::handle packed_) {
   return write_column(out);
 }
 
+// One of the ranges of a sliding sum: what was added up for the row before.
+struct Sliding {
+  Accumulator sum;
+  int64_t low = 0, high = 0;
+};
+
+nb::tuple float_frames(nb::handle values_, nb::handle bases_, const std::vector<Int64s>& lows, const std::vector<Int64s>& highs) {
+  Column values = read_column(values_), bases = read_column(bases_), packed, rounded;
+  same_rows("bases", bases.length, values.length);
+  same_rows("the highs", static_cast<int64_t>(highs.size()), static_cast<int64_t>(lows.size()));
+  if (values.format.meaning != arrow::Meaning::real)
+    throw std::invalid_argument("values of arrow format '" + values.format.text + "' are not floating-point");
+  if (bases.format.layout != arrow::Layout::bytes)
+    throw std::invalid_argument("arrow format '" + bases.format.text + "' is not that of stored float sums");
+  int64_t rows = lows.empty() ? 0 : size(lows.front());
+  for (const auto& ends : {lows, highs})
+    for (const Int64s& end : ends) same_rows("a range", size(end), rows);
+  std::vector<uint8_t> overflow(static_cast<size_t>(rows));
+  {
+    nb::gil_scoped_release unlocked;
+    arrow::Builder sums("Z"), doubles("g");
+    sums.reserve(rows, rows * 32);
+    doubles.reserve(rows);
+    std::vector<Sliding> ranges(lows.size());
+    auto change = [&](Accumulator& sum, int64_t i, int64_t sign) {
+      if (bases.valid(i)) {
+        Accumulator base = Accumulator::unpack(bases.bytes(i));
+        if (sign > 0) sum.add(base);
+        else sum.subtract(base);
+      } else if (values.valid(i)) {
+        sum.add(values.format.width == 4 ? static_cast<double>(values.value<float>(i)) : values.value<double>(i), sign);
+      }
+    };
+    for (int64_t row = 0; row < rows; ++row) {
+      for (size_t r = 0; r < ranges.size(); ++r) {
+        int64_t low = lows[r].data()[row], high = std::max(low, highs[r].data()[row]);
+        if (low < 0 || high > values.length)
+          throw std::out_of_range("rows " + std::to_string(low) + " to " + std::to_string(high) + " of " +
+                                  std::to_string(values.length) + " do not exist");
+        Sliding& range = ranges[r];
+        if (low >= range.high || high <= range.low) range = {{}, low, low};
+        while (range.low > low) change(range.sum, --range.low, 1);
+        while (range.high < high) change(range.sum, range.high++, 1);
+        while (range.low < low) change(range.sum, range.low++, -1);
+        while (range.high > high) change(range.sum, --range.high, -1);
+      }
+      Accumulator whole = ranges.front().sum;
+      for (size_t r = 1; r < ranges.size(); ++r) whole.add(ranges[r].sum);
+      double value = whole.round();
+      doubles.append(value);
+      overflow[static_cast<size_t>(row)] = std::isinf(value) && !whole.infinities && !whole.minus_infinities;
+      sums.append_bytes(whole.pack());
+    }
+    packed = sums.finish();
+    rounded = doubles.finish();
+  }
+  return nb::make_tuple(write_column(packed), write_column(rounded), to_numpy(std::move(overflow)));
+}
+
 std::shared_ptr<Shape> make_shape(nb::handle empty_columns, std::vector<int64_t> key,
                                   const std::vector<std::tuple<int64_t, bool, bool>>& order) {
   std::vector<Order> orders;
@@ -347,6 +407,28 @@ nb::tuple take_matches(const Matches& matches, std::shared_ptr<Shape> shape, con
   return nb::make_tuple(to_numpy(std::move(probe_rows)), write_columns(out), to_numpy(std::move(diffs)));
 }
 
+nb::tuple stretches_of_runs(std::shared_ptr<Shape> shape, const std::vector<std::shared_ptr<Run>>& runs,
+                            std::shared_ptr<Run> delta, int64_t own, int64_t terms, bool groups, bool whole_groups, bool base,
+                            int64_t before, int64_t after) {
+  refuse_none(shape);
+  refuse_none(delta);
+  std::vector<RunPtr> held = constant(runs);
+  auto found = std::make_unique<Stretches>();
+  std::vector<int64_t> numbers, counts;
+  {
+    nb::gil_scoped_release unlocked;
+    Reach reach{own, terms, groups, whole_groups, base, before, after};
+    *found = stretches(*shape, std::move(held), delta, reach);
+    numbers.assign(found->matches.probe_rows.begin(), found->matches.probe_rows.end());
+    counts = found->matches.diffs;
+  }
+  auto numbered = to_numpy(std::move(numbers));
+  auto counted = to_numpy(std::move(counts));
+  auto changes = to_numpy(std::move(found->changes));
+  auto bases = to_numpy(std::move(found->bases));
+  return nb::make_tuple(std::move(found->matches), numbered, counted, changes, bases);
+}
+
 void set_threads(int64_t threads, int64_t piece_rows) {
   if (threads < 1 || threads > 1024 || piece_rows < 1)
     throw std::invalid_argument("threads is 1 to 1024 and piece_rows at least 1; got " + std::to_string(threads) + " and " +
@@ -394,23 +476,29 @@ void bind_state(nb::module_& m) {
       .def("take", &take_matches, "shape"_a, "columns"_a, "begin"_a, "end"_a);
   m.def("probe", &probe_runs, "shape"_a, "runs"_a, "keys"_a, "rows"_a, "nulls_match"_a);
   m.def("first", &first_of_runs, "shape"_a, "runs"_a, "keys"_a, "rows"_a, "limit"_a);
+  m.def("stretches", &stretches_of_runs, "shape"_a, "runs"_a, "delta"_a, "own"_a, "terms"_a, "groups"_a, "whole_groups"_a,
+        "base"_a, "before"_a, "after"_a);
 }
 
 }  // namespace
 
 NB_MODULE(_rows, m) {
+  // What a step needs for a moment comes back for the next one: pages that are new to the process cost more than all work on them.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 64 << 20);
   m.def("hash_rows", &hash_columns, "columns"_a, "rows"_a);
   m.def("take", &take, "columns"_a, "indices"_a);
   m.def("group", &group, "columns"_a, "rows"_a);
   m.def("consolidate", &consolidate, "columns"_a, "diffs"_a);
   m.def("sum_diffs", &sum_diffs_by, "ids"_a, "groups"_a, "diffs"_a);
   m.def("sum_values", &sum_values_by, "ids"_a, "groups"_a, "values"_a, "diffs"_a);
-  m.def("overtaken", &overtaken_groups, "ids"_a, "groups"_a, "values"_a, "diffs"_a, "current"_a, "descending"_a);
+  m.def("leaders", &leaders_of_groups, "ids"_a, "groups"_a, "values"_a, "diffs"_a, "current"_a, "descending"_a);
   m.def("float_sums", &float_sums, "ids"_a, "groups"_a, "values"_a, "diffs"_a);
   m.def("float_add", &float_add, "a"_a, "b"_a);
   m.def("float_round", &float_round, "sums"_a);
   m.def("float_pack", &float_pack, "sums"_a);
   m.def("float_unpack", &float_unpack, "packed"_a);
+  m.def("float_frames", &float_frames, "values"_a, "bases"_a, "lows"_a, "highs"_a);
   m.def("trim", [] { return malloc_trim(0) != 0; }, nb::call_guard<nb::gil_scoped_release>());
   m.def("set_threads", &set_threads, "threads"_a, "piece_rows"_a, nb::call_guard<nb::gil_scoped_release>());
   m.def("occupy", [](int by) { Pool::shared().occupy(by); }, "by"_a);

@@ -73,27 +73,57 @@ int64_t Run::bytes() const {
   return total;
 }
 
-// Hashes spread evenly, so one scatter by their leading bits leaves pieces of a few rows, but for keys that have many.
-void sort_entries(std::vector<Entry>& entries) {
-  constexpr size_t kSmall = 1024, kPiece = 8;
-  constexpr int kMostBits = 14;
-  if (entries.size() <= kSmall) {
-    std::sort(entries.begin(), entries.end());
+namespace {
+
+constexpr size_t kCounted = 16, kPiece = 4;
+constexpr int kMostBits = 8;
+
+// Sort few entries by counting for each how many come before it: no branch depends on a key, and guesses would cost more.
+void sort_few(Entry* entries, size_t count, Entry* spare) {
+  uint8_t places[kCounted] = {};
+  for (size_t i = 1; i < count; ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      bool before = entries[i] < entries[j];
+      places[j] += before;
+      places[i] += !before;
+    }
+  }
+  std::copy_n(entries, count, spare);
+  for (size_t i = 0; i < count; ++i) entries[places[i]] = spare[i];
+}
+
+// Sort by `word` (and then, if that is the hash, by the second) in linear time for numbers that spread over their range; each
+// level of pieces settles three bits at least of any others.
+void sort_piece(Entry* entries, size_t count, Entry* spare, uint64_t Entry::*word) {
+  if (count <= kCounted) return sort_few(entries, count, spare);
+  uint64_t low = ~uint64_t{0}, high = 0;
+  for (size_t i = 0; i < count; ++i) {
+    low = std::min(low, entries[i].*word);
+    high = std::max(high, entries[i].*word);
+  }
+  if (low == high) {
+    if (word == &Entry::hash) sort_piece(entries, count, spare, &Entry::second);
     return;
   }
-  int bits = std::min(kMostBits, static_cast<int>(std::bit_width(entries.size() / kPiece)));
-  int shift = 64 - bits;
-  std::vector<size_t> ends((size_t{1} << bits) + 1);
-  for (const Entry& entry : entries) ++ends[(entry.hash >> shift) + 1];
-  for (size_t piece = 1; piece < ends.size(); ++piece) ends[piece] += ends[piece - 1];
-  std::vector<Entry> scattered(entries.size());
-  std::vector<size_t> next(ends.begin(), ends.end() - 1);
-  for (const Entry& entry : entries) scattered[next[entry.hash >> shift]++] = entry;
-  for (size_t piece = 0; piece + 1 < ends.size(); ++piece)
-    if (ends[piece + 1] - ends[piece] > 1)
-      std::sort(scattered.begin() + static_cast<std::ptrdiff_t>(ends[piece]),
-                scattered.begin() + static_cast<std::ptrdiff_t>(ends[piece + 1]));
-  entries.swap(scattered);
+  int bits = std::min(kMostBits, static_cast<int>(std::bit_width(count / kPiece)));
+  int shift = std::max(0, static_cast<int>(std::bit_width(high - low)) - bits);
+  size_t pieces = ((high - low) >> shift) + 1;
+  uint32_t ends[(size_t{1} << kMostBits) + 1];
+  std::fill_n(ends, pieces + 1, 0);
+  for (size_t i = 0; i < count; ++i) ++ends[((entries[i].*word - low) >> shift) + 1];
+  for (size_t piece = 1; piece < pieces; ++piece) ends[piece + 1] += ends[piece];
+  for (size_t i = 0; i < count; ++i) spare[ends[(entries[i].*word - low) >> shift]++] = entries[i];
+  std::copy_n(spare, count, entries);
+  size_t begin = 0;
+  for (size_t piece = 0; piece < pieces; begin = ends[piece++])
+    if (ends[piece] - begin > 1) sort_piece(entries + begin, ends[piece] - begin, spare + begin, word);
+}
+
+}  // namespace
+
+void sort_entries(std::vector<Entry>& entries) {
+  std::vector<Entry> spare(entries.size());
+  sort_piece(entries.data(), entries.size(), spare.data(), &Entry::hash);
 }
 
 namespace {
@@ -112,11 +142,43 @@ std::vector<Entry> make_entries(const Shape& shape, const std::vector<Column>& c
   return entries;
 }
 
-// Whether every entry of [begin, end) is the same row; true for nearly every tie of an unordered shape.
-bool all_equal(const std::vector<Column>& columns, const std::vector<Entry>& entries, size_t begin, size_t end) {
-  for (size_t i = begin + 1; i < end; ++i)
-    if (!equal_rows(columns, entries[begin].index, columns, entries[i].index)) return false;
-  return true;
+// How a sorted entry compares with the one before it.
+enum Tie : uint8_t { kApart, kSame, kTied };  // kTied: hash and second are equal, the rows are not
+
+std::vector<uint8_t> find_ties(const std::vector<Column>& columns, const std::vector<Entry>& entries) {
+  std::vector<uint8_t> ties(entries.size() + 1);
+  std::vector<uint32_t> tied;
+  for (size_t i = 1; i < entries.size(); ++i) {
+    ties[i] = entries[i].hash == entries[i - 1].hash && entries[i].second == entries[i - 1].second;
+    if (ties[i]) tied.push_back(static_cast<uint32_t>(i));
+  }
+  for (const Column& column : columns) {
+    visit(column.format, [&](auto type) {
+      for (uint32_t i : tied) {
+        int64_t a = entries[i - 1].index, b = entries[i].index;
+        bool left = column.valid(a), right = column.valid(b);
+        bool same = left && right ? type.equal(type.get(column, a), type.get(column, b)) : left == right;
+        if (!same) ties[i] = kTied;
+      }
+    });
+  }
+  return ties;
+}
+
+// Put the entries that have one hash and one second in order, and see again which of them are the same row.
+void break_ties(const Shape& shape, const std::vector<Column>& columns, std::vector<Entry>& entries,
+                std::vector<uint8_t>& ties) {
+  for (size_t begin = 0, end; begin < entries.size(); begin = end) {
+    bool same = true;
+    for (end = begin + 1; ties[end]; ++end) same &= ties[end] == kSame;
+    if (same) continue;
+    std::stable_sort(entries.begin() + static_cast<std::ptrdiff_t>(begin),
+                     entries.begin() + static_cast<std::ptrdiff_t>(end), [&](const Entry& a, const Entry& b) {
+                       return compare_rows(shape.ties, columns, a.index, columns, b.index) < 0;
+                     });
+    for (size_t i = begin + 1; i < end; ++i)
+      ties[i] = equal_rows(columns, entries[i - 1].index, columns, entries[i].index) ? kSame : kApart;
+  }
 }
 
 }  // namespace
@@ -127,41 +189,33 @@ RunPtr make_run(const std::shared_ptr<const Shape>& shape, const std::vector<Col
   if (rows > kMaxRows) throw std::invalid_argument("a delta of " + std::to_string(rows) + " rows is too large");
   std::vector<Entry> entries = make_entries(*shape, columns, rows);
   sort_entries(entries);
+  std::vector<uint8_t> ties = find_ties(columns, entries);
+  if (std::find(ties.begin(), ties.end(), kTied) != ties.end()) break_ties(*shape, columns, entries, ties);
   auto run = std::make_shared<Run>();
   run->shape = shape;
   run->reserve(rows);
-  std::vector<Ref> refs;
-  refs.reserve(entries.size());
+  std::vector<Ref> refs(entries.size());
+  // The last entry of a row writes it, if anything is left of it; where it goes is a sum rather than a branch.
+  size_t first = 0, kept = 0;
+  uint64_t sum = 0;
+  std::vector<int64_t> sums(entries.size());
   // Nearly every delta has no other diff: then they need not be looked up in sorted order.
   bool ones = std::all_of(diffs, diffs + rows, [](int64_t diff) { return diff == 1; });
-  // Add up the diffs of entries [begin, end), which are one row.
-  auto fold_rows = [&](size_t begin, size_t end) {
-    uint64_t sum = ones ? end - begin : 0;
-    for (size_t i = begin; i < end && !ones; ++i) sum += static_cast<uint64_t>(diffs[entries[i].index]);
-    if (!sum) return;
-    run->push(entries[begin].hash, entries[begin].second, static_cast<int64_t>(sum));
-    refs.push_back({0, entries[begin].index});
-  };
-  for (size_t begin = 0, end; begin < entries.size(); begin = end) {
-    const Entry& first = entries[begin];
-    end = begin + 1;
-    while (end < entries.size() && entries[end].hash == first.hash && entries[end].second == first.second) ++end;
-    if (end == begin + 1 || all_equal(columns, entries, begin, end)) {
-      fold_rows(begin, end);
-      continue;
-    }
-    std::stable_sort(entries.begin() + static_cast<std::ptrdiff_t>(begin),
-                     entries.begin() + static_cast<std::ptrdiff_t>(end), [&](const Entry& a, const Entry& b) {
-                       return compare_rows(shape->ties, columns, a.index, columns, b.index) < 0;
-                     });
-    for (size_t same = begin, next; same < end; same = next) {
-      next = same + 1;
-      while (next < end && equal_rows(columns, entries[same].index, columns, entries[next].index)) ++next;
-      fold_rows(same, next);
-    }
+  for (size_t i = 0; i < entries.size(); ++i) {
+    bool same = ties[i];
+    first = same ? first : i;
+    sum = (same ? sum : 0) + (ones ? 1 : static_cast<uint64_t>(diffs[entries[i].index]));
+    refs[kept] = {0, static_cast<uint32_t>(first)};
+    sums[kept] = static_cast<int64_t>(sum);
+    kept += !ties[i + 1] && sum;
+  }
+  for (size_t i = 0; i < kept; ++i) {
+    const Entry& entry = entries[refs[i].row];
+    run->push(entry.hash, entry.second, sums[i]);
+    refs[i].row = entry.index;
   }
   run->finish();
-  run->columns = gather({&columns}, shape->formats, refs.data(), static_cast<int64_t>(refs.size()));
+  run->columns = gather({&columns}, shape->formats, refs.data(), static_cast<int64_t>(kept));
   return run;
 }
 

@@ -196,17 +196,18 @@ class Merge {
   int64_t remaining_ = 0;
 };
 
-// One entry of a sort by (hash, second), stable by index.
+// One entry of a sort by (hash, second).
 struct Entry {
   uint64_t hash, second;
   uint32_t index;
   bool operator<(const Entry& other) const {
     // As one number of 128 bits: most keys of a sort tie, and a branch on that is a guess.
     uint128 mine = static_cast<uint128>(hash) << 64 | second, its = static_cast<uint128>(other.hash) << 64 | other.second;
-    return mine < its || (mine == its && index < other.index);
+    return mine < its;
   }
 };
 
+// Stable: equal entries stay in the order they come in.
 void sort_entries(std::vector<Entry>& entries);
 
 }  // namespace headwater::rows

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from dataflow.operators.accumulators import ExactSums, FloatSums
@@ -158,19 +159,25 @@ def _average_finish(result: ColumnType, kind: ExactSums) -> Callable[[Columns, L
 
 def _float_finish(result: ColumnType, average: bool, kind: FloatSums) -> Callable[[Columns, Longs], Result]:
     def finish(sums: Columns, counts: Longs) -> Result:
-        values, large = kind.totals(sums)
-        empty = counts <= 0
-        if average:
-            values = values / np.where(empty, 1, counts)
-        if result.kind is Kind.REAL:
-            with np.errstate(over="ignore"):
-                narrow = values.astype(np.float32)
-            beyond = np.isinf(narrow) & ~np.isinf(values)
-            large = beyond if large is None else large | beyond
-            return Result(pa.array(narrow, mask=empty), large)
-        return Result(pa.array(values, mask=empty), large)
+        return float_result(result, average, *kind.totals(sums), counts)
 
     return finish
+
+
+def float_result(
+    result: ColumnType, average: bool, values: npt.NDArray[np.float64], large: Mask | None, counts: Longs
+) -> Result:
+    """The sum or average of floats from exact sums that were rounded once; `large`: where they are beyond a float64."""
+    empty = counts <= 0
+    if average:
+        values = values / np.where(empty, 1, counts)
+    if result.kind is Kind.REAL:
+        with np.errstate(over="ignore"):
+            narrow = values.astype(np.float32)
+        beyond = np.isinf(narrow) & ~np.isinf(values)
+        large = beyond if large is None else large | beyond
+        return Result(pa.array(narrow, mask=empty), large)
+    return Result(pa.array(values, mask=empty), large)
 
 
 def _some(mask: Mask) -> Mask | None:

@@ -46,6 +46,13 @@ def add(left: Wide, right: Wide) -> Wide:
     return total
 
 
+def subtract(left: Wide, right: Wide) -> Wide:
+    """left - right, modulo 2^128."""
+    difference = left - right
+    difference[:, 1] -= left[:, 0] < right[:, 0]
+    return difference
+
+
 def split(values: pa.Array) -> tuple[pa.Array, pa.Array]:
     """A decimal128 array as low + high * 2^64: (decimal128(38, 0) in [0, 2^64), int64), with the same NULLs.
 

@@ -16,8 +16,7 @@ from dataflow.delta import Delta
 from dataflow.operators.base import Arrangement, refuse_retractions
 from dataflow.operators.exact import Mask
 from dataflow.rows import Columns, Int64s
-from dataflow.spine import Layout, Order, Snapshot, Spine
-from dataflow.types import BIGINT, ColumnType
+from dataflow.spine import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +32,9 @@ class Extreme:
         if not known.all() and not touched:
             # Without a group key the row of no rows is shown, so that even a group with nothing stored has an old value.
             old = _first(self.arrangement.before, touched, groups)
-        doubtful = rows.overtaken(ids, groups, delta.columns[self.column], delta.diffs, old, self.descending)
-        again = np.flatnonzero(doubtful | ~known)
+        found = rows.leaders(ids, groups, delta.columns[self.column], delta.diffs, old, self.descending)
+        # What was added may be taken away by the same step, so a leader is not taken at its word.
+        again = np.flatnonzero((found != rows.STAYS) | ~known)
         if not len(again):
             return pa.concat_arrays([old, old])
         if len(again) == groups:
@@ -48,22 +48,16 @@ class Winner:
 
     column: int
     descending: bool
-    type: ColumnType
 
     def step(self, delta: Delta, ids: Int64s, _touched: Columns, groups: int, old: pa.Array, _known: Mask) -> pa.Array:
         """As `Extreme.step`; a group with nothing stored never had a row. ValueError when a row is taken away."""
         refuse_retractions(delta, "min and max")
         values = delta.columns[self.column]
-        overtaken = rows.overtaken(ids, groups, values, delta.diffs, old, self.descending)
-        again = np.flatnonzero(overtaken)
+        found = rows.leaders(ids, groups, values, delta.diffs, old, self.descending)
+        again = np.flatnonzero(found != rows.STAYS)
         if not len(again):
             return pa.concat_arrays([old, old])
-        chosen = np.flatnonzero(overtaken[ids])
-        order = (Order(1, descending=self.descending, nulls_first=False),)
-        stage = Spine(Layout((BIGINT, self.type), (0,), order))
-        candidates = (pa.array(ids[chosen]), *rows.take((values,), chosen))
-        stage.insert(Delta(candidates, np.ones(len(chosen), np.int64)))
-        return _replaced(old, again, _first(stage.snapshot(), (pa.array(again),), len(again)))
+        return _replaced(old, again, rows.take((values,), found[again])[0])
 
 
 def _replaced(old: pa.Array, again: Int64s, found: pa.Array) -> pa.Array:

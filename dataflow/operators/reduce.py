@@ -172,13 +172,10 @@ class Reduce(Operator):
 def _extremes(
     aggregates: Sequence[Aggregate], inputs: tuple[Operator, ...], append_only: bool
 ) -> Sequence[Extreme | Winner]:
-    wanted = [(a.column, a.function == "max", a.type) for a in aggregates if a.column is not None]
+    wanted = [(a.column, a.function == "max") for a in aggregates if a.column is not None]
     if append_only:
-        return [Winner(column, descending, kind) for column, descending, kind in wanted]
-    return [
-        Extreme(column, descending, arrangement_of(operator))
-        for (column, descending, _), operator in zip(wanted, inputs[1:], strict=True)
-    ]
+        return [Winner(*one) for one in wanted]
+    return [Extreme(*one, arrangement_of(operator)) for one, operator in zip(wanted, inputs[1:], strict=True)]
 
 
 def _adds(aggregate: Aggregate) -> bool:

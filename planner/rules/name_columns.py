@@ -22,6 +22,7 @@ from planner.plan import (
     Single,
     TopK,
     Union,
+    Window,
 )
 from planner.plans import inputs, rewrite_plan, rewrite_scalars
 from planner.scalar import ColumnRef, Scalar
@@ -34,7 +35,7 @@ def name_columns(plan: Plan) -> Plan:
 
 
 def _rename(plan: Plan) -> Plan:
-    if isinstance(plan, Get | Constant | Union | Distinct | Negate | Positive | Single | TopK):
+    if isinstance(plan, Get | Constant | Union | Distinct | Negate | Positive | Single | TopK | Window):
         return plan
     names = _apart([name for below in inputs(plan) for name in _names(below)])
 
@@ -66,6 +67,8 @@ def _names(plan: Plan) -> list[str]:
         case FlatMap():
             made = [name for c in plan.calls for name in (c.function,) * len(c.types)]
             return _apart(_names(plan.input) + made + (["ordinality"] if plan.ordinality else []))
+        case Window():
+            return _names(plan.input) + [str(call) for call in plan.calls]
         case SemiJoin():
             return _names(plan.left)
         case Project():

@@ -27,6 +27,7 @@ from planner.plan import (
     Single,
     TopK,
     Union,
+    Window,
     sides,
 )
 from planner.plans import with_inputs
@@ -67,6 +68,8 @@ def _keep(plan: Plan, wanted: tuple[int, ...]) -> Plan:
             return _flat_map(plan, wanted)
         case TopK():
             return _top_k(plan, wanted)
+        case Window():
+            return _window(plan, wanted)
         case Union():
             return Union(tuple(_keep(below, wanted) for below in plan.inputs))
         case Negate():
@@ -124,6 +127,32 @@ def _flat_map(plan: FlatMap, wanted: tuple[int, ...]) -> Plan:
     calls = tuple(replace(c, args=tuple(_moved(arg, needed) for arg in c.args)) for c in plan.calls)
     kept = replace(plan, input=_keep(plan.input, needed), calls=calls)
     return _select(kept, tuple(needed.index(i) if i < width else i - width + len(needed) for i in wanted))
+
+
+def _window(plan: Window, wanted: tuple[int, ...]) -> Plan:
+    width = len(plan.input.types)
+    calls = [call for i, call in enumerate(plan.calls) if width + i in wanted]
+    if not calls:
+        return _keep(plan.input, wanted)
+    read = {c for call in calls for c in (call.column, call.amount_column, call.default) if c is not None}
+    needed = _union((i for i in wanted if i < width), set(plan.partition), {term.column for term in plan.order}, read)
+    # Rows without columns could not be told apart from rows without an order.
+    needed = needed or (0,)
+
+    def moved(column: int | None) -> int | None:
+        return None if column is None else needed.index(column)
+
+    kept = Window(
+        _keep(plan.input, needed),
+        tuple(map(needed.index, plan.partition)),
+        tuple(replace(term, column=needed.index(term.column)) for term in plan.order),
+        tuple(
+            replace(c, column=moved(c.column), amount_column=moved(c.amount_column), default=moved(c.default))
+            for c in calls
+        ),
+    )
+    made = {i: len(needed) + calls.index(plan.calls[i - width]) for i in wanted if i >= width}
+    return _select(kept, tuple(made[i] if i >= width else needed.index(i) for i in wanted))
 
 
 def _reduce(plan: Reduce, wanted: tuple[int, ...]) -> Plan:

@@ -28,6 +28,7 @@ from planner.plan import (
     Single,
     TopK,
     Union,
+    Window,
     sides,
 )
 from planner.plans import rewrite_plan, with_inputs
@@ -77,6 +78,8 @@ def _push(plan: Plan, predicates: tuple[Scalar, ...]) -> Plan:
             return _below(plan, predicates, range(len(plan.input.types)))
         case TopK():
             return _through_top_k(plan, predicates)
+        case Window():
+            return _below(plan, predicates, plan.partition)
         case Single():
             return _below(plan, predicates, range(plan.keys))
         case Distinct() | Negate() | Positive():
@@ -181,7 +184,7 @@ def _bound(predicate: Scalar, place: int) -> int | None:
 
 
 def _below(
-    plan: OuterJoin | SemiJoin | TopK | Single | FlatMap, predicates: tuple[Scalar, ...], free: Iterable[int]
+    plan: OuterJoin | SemiJoin | TopK | Window | Single | FlatMap, predicates: tuple[Scalar, ...], free: Iterable[int]
 ) -> Plan:
     """The predicates about columns that the first input has at the same places, below; the others above."""
     allowed = set(free)

@@ -1,11 +1,12 @@
 """The engine in this process: SQL is planned, and deltas go through `Dataflow.step` the way the tick loop sends them.
 
-Always true: a step takes at most `MICROSTEP_ROWS` rows of a table, and the merge work of the tick loop follows it and is
+Always true: a step takes at most `CATCH_UP_ROWS` rows of a table, and the merge work of the tick loop follows it and is
 part of the time. Deliberately left out: brokers, decoding, the log and the publication (`end_to_end` has them).
 """
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 
 from dataflow.delta import Delta
 from dataflow.step import Dataflow
-from headwater.ticks import FUEL_PER_ROW, LEAST_FUEL, MICROSTEP_ROWS
+from headwater.ticks import CATCH_UP_ROWS, FUEL_PER_ROW, LEAST_FUEL
 from planner.views import build_dataflow, plan_views
 from tests.bench.numbers import now
 from tests.bench.workloads import Workload
@@ -24,7 +25,8 @@ Deltas = Mapping[str, Delta]
 
 
 def build(workload: Workload) -> Dataflow:
-    """A new dataflow that maintains the workload's query as the view `answer`."""
+    """A new dataflow that maintains the workload's query as the view `answer`. Frees those that nobody holds any more."""
+    gc.collect()
     sources = {name: workload.schemas[table] for name, table in workload.tables.items()}
     planned = plan_views(sources, {ANSWER: workload.sql})
     return build_dataflow(planned, sources, {}, {}, now, workload.append_only)
@@ -48,8 +50,8 @@ def waiting(deltas: Deltas) -> list[Deltas]:
     """Everything is there before the first step: the steps of catching up."""
     longest = max(map(len, deltas.values()))
     return [
-        {name: _slice(delta, at, at + MICROSTEP_ROWS) for name, delta in deltas.items() if at < len(delta)}
-        for at in range(0, longest, MICROSTEP_ROWS)
+        {name: _slice(delta, at, at + CATCH_UP_ROWS) for name, delta in deltas.items() if at < len(delta)}
+        for at in range(0, longest, CATCH_UP_ROWS)
     ]
 
 

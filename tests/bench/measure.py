@@ -59,6 +59,7 @@ def _catch_up(workload: Workload, steps: Sequence[engine.Deltas], rows: int, duc
         most = max(most, engine.anonymous_bytes())
     answered = duck.check(engine.answer(dataflow))
     for _ in range(runs - 1):
+        del dataflow
         dataflow = engine.build(workload)
         seconds.append(sum(engine.run(dataflow, steps)))
     median = statistics.median(seconds)
@@ -86,6 +87,7 @@ def _ticks(workload: Workload, steps: Sequence[engine.Deltas], duck: Duck, runs:
             duck.check(engine.answer(dataflow))
         for name, value in summary(seconds).items():
             found.setdefault(name, []).append(value)
+        del dataflow
     return {"count": len(steps) - 1, **{name: statistics.median(values) for name, values in found.items()}}
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.bench import tpch
+from tests.bench import cost_law, tpch
+from tests.bench.cost_plot import Cost, plot
 from tests.bench.tpch_changes import deltas, lives
 from tests.bench.tpch_views import Judge, run
 
@@ -40,3 +41,22 @@ def test_the_judge_sees_the_rows_of_a_tick() -> None:
         judge.look(tick)
         there = table.filter((table["born"].to_numpy() <= tick) & (table["died"].to_numpy() > tick))
         judge.compare("orders", "SELECT * FROM orders", there.select([c.name for c in tpch.SCHEMAS["orders"]]))
+
+
+def test_the_cost_law_measures_ticks_of_100_rows_over_ten_times_the_data() -> None:
+    there, later = cost_law.steps(EVENTS, 20)
+    assert len(there["orders"]) + len(there["lineitem"]) == EVENTS - 20 * cost_law.NEW
+    assert all(sum(map(len, step.values())) == 100 for step in later)
+    small, large = cost_law.measure("Q3", (EVENTS, 10 * EVENTS), 20)
+    assert small.events * 10 == large.events
+    assert 5 * small.state_rows < large.state_rows < 20 * small.state_rows
+    assert min(small.milliseconds, large.milliseconds) > 0
+
+
+def test_the_plot_of_the_cost_law_shows_the_bound() -> None:
+    costs = [Cost("Q3", 100, 2.0, 10), Cost("Q3", 1_000, 2.5, 100)]
+    drawing = plot(costs)
+    assert ">2.00<" in drawing
+    assert ">2.50<" in drawing
+    assert "1.5 times the smaller" in drawing
+    assert "| Q3 | 100 | 10 | 2.00 | 1,000 | 100 | 2.50 | 1.25 |" in cost_law.table(costs)

@@ -140,15 +140,15 @@ def test_an_overflow_on_the_way_is_none() -> None:
 
 @some
 @given(kind=st.sampled_from(twins.TYPES), data=st.data(), descending=st.booleans())
-def test_overtaken_equals_a_comparison(kind: twins.ColumnType, data: st.DataObject, descending: bool) -> None:
+def test_leaders_equal_a_comparison(kind: twins.ColumnType, data: st.DataObject, descending: bool) -> None:
     values = data.draw(st.lists(twins.values_of(kind), min_size=6, max_size=6))
     current = data.draw(st.lists(twins.values_of(kind), min_size=2, max_size=2))
     ids = data.draw(st.lists(st.integers(0, 1), min_size=6, max_size=6))
     diffs = data.draw(st.lists(st.sampled_from([1, 2, -1, 0]), min_size=6, max_size=6))
     columns = twins.column(values, kind), twins.column(current, kind)
-    marks = rows.overtaken(np.array(ids), 2, columns[0], np.array(diffs), columns[1], descending)
+    found = rows.leaders(np.array(ids), 2, columns[0], np.array(diffs), columns[1], descending)
     plain, firsts = map(twins.column_values, columns)
-    assert marks.tolist() == twins.overtaken(ids, plain, diffs, firsts, descending)
+    assert found.tolist() == twins.leaders(ids, plain, diffs, firsts, descending)
 
 
 def test_ids_out_of_range_are_refused() -> None:
@@ -157,9 +157,9 @@ def test_ids_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match="group id -1"):
         rows.float_sums(np.array([-1]), 1, pa.array([1.0]), np.array([1]))
     with pytest.raises(ValueError, match="group id 1 of row 0 is outside 0 to 0"):
-        rows.overtaken(np.array([1]), 1, pa.array([1]), np.array([1]), pa.array([1]), False)
+        rows.leaders(np.array([1]), 1, pa.array([1]), np.array([1]), pa.array([1]), False)
     with pytest.raises(ValueError, match="'l' are compared with 'g'"):
-        rows.overtaken(np.array([0]), 1, pa.array([1]), np.array([1]), pa.array([1.0]), False)
+        rows.leaders(np.array([0]), 1, pa.array([1]), np.array([1]), pa.array([1.0]), False)
 
 
 any_float = st.one_of(

@@ -183,17 +183,24 @@ def _compare(a: Any, b: Any) -> int:
     return -1 if a < b else 1
 
 
-def overtaken(
+def leaders(
     ids: Sequence[int], values: Sequence[Any], diffs: Sequence[int], current: Sequence[Any], descending: bool
-) -> list[bool]:
-    """Twin of rows.overtaken."""
-    marks = [False] * len(current)
-    for group, value, diff in zip(ids, values, diffs, strict=True):
-        if value is None:
-            continue
-        sign = -1 if current[group] is None else _compare(value, current[group]) * (-1 if descending else 1)
-        marks[group] |= (diff > 0 and sign < 0) or (diff <= 0 and current[group] is not None and sign == 0)
-    return marks
+) -> list[int]:
+    """Twin of rows.leaders."""
+
+    def better(value: Any, other: Any) -> bool:
+        return other is None or _compare(value, other) * (-1 if descending else 1) < 0
+
+    found = []
+    for group, first in enumerate(current):
+        rows = [row for row, owner in enumerate(ids) if owner == group and values[row] is not None]
+        lead = None
+        for row in rows:
+            if diffs[row] > 0 and better(values[row], first) and (lead is None or better(values[row], values[lead])):
+                lead = row
+        lost = first is not None and any(diffs[row] <= 0 and _compare(values[row], first) == 0 for row in rows)
+        found.append(lead if lead is not None else -2 if lost else -1)
+    return found
 
 
 def compare_rows(order: Sequence[Order], a: Row, b: Row) -> int:

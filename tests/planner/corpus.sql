@@ -855,3 +855,35 @@ SELECT i FROM generate_series(9223372036854775800, 9223372036854775807, 3) AS i
 SELECT generate_series(1, 3) AS g FROM orders ORDER BY 1 LIMIT 2
 
 SELECT o.id, x.l FROM orders o, LATERAL (SELECT count(*) AS l FROM generate_series(1, o.qty) AS i WHERE i % 2 = 1) x
+
+SELECT id, lag(qty) OVER (PARTITION BY customer ORDER BY id, placed, qty, amount, price) AS a FROM orders
+
+SELECT id, lag(qty, 2, -1) OVER w AS a, lead(amount) OVER w AS b, count(*) OVER w AS n FROM orders WINDOW w AS (PARTITION BY customer ORDER BY id, placed, qty, amount, price, note)
+
+SELECT customer, sum(qty) OVER (PARTITION BY customer ORDER BY id) AS s, avg(amount) OVER (PARTITION BY customer ORDER BY id) AS a FROM orders
+
+SELECT id, sum(amount) OVER (PARTITION BY customer) AS s, max(note) OVER (PARTITION BY customer) AS m, count(*) OVER () AS n FROM orders
+
+SELECT rank() OVER (ORDER BY qty DESC) AS r, dense_rank() OVER (ORDER BY qty DESC) AS d, percent_rank() OVER (ORDER BY qty DESC) AS p, cume_dist() OVER (ORDER BY qty DESC) AS c, qty FROM orders
+
+SELECT id, first_value(qty) OVER (PARTITION BY id ORDER BY v) AS f FROM (SELECT id % 3 AS id, v, v AS qty FROM events) x
+
+SELECT customer, sum(qty) AS total, rank() OVER (ORDER BY sum(qty) DESC) AS place, sum(sum(qty)) OVER (ORDER BY customer ROWS UNBOUNDED PRECEDING) AS running FROM orders GROUP BY customer
+
+SELECT v, count(*) OVER (ORDER BY v RANGE BETWEEN 2 PRECEDING AND 1 FOLLOWING) AS n, sum(v) OVER (ORDER BY v GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING EXCLUDE TIES) AS g FROM events
+
+SELECT placed, count(*) OVER (ORDER BY placed RANGE BETWEEN INTERVAL '1 day' PRECEDING AND INTERVAL '2 hours' FOLLOWING) AS n FROM orders
+
+SELECT day, count(*) OVER (ORDER BY day DESC RANGE INTERVAL '2 days' PRECEDING) AS n FROM orders
+
+SELECT w, count(*) OVER (ORDER BY w RANGE BETWEEN 0.5 PRECEDING AND 1.25 FOLLOWING) AS n, sum(x) OVER (PARTITION BY v) AS s FROM events
+
+SELECT DISTINCT ntile(3) OVER (ORDER BY id, customer, amount, qty, price) AS t, id FROM orders
+
+SELECT x, sum(x) OVER (ORDER BY x ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS s, bool_and(x > 1) OVER (ORDER BY x) AS b, count(v) FILTER (WHERE v > 1) OVER (ORDER BY x) AS c FROM events
+
+SELECT o.id, (SELECT max(n) FROM (SELECT row_number() OVER (ORDER BY e.v) AS n FROM events AS e WHERE e.id = o.id) AS y) AS m FROM orders AS o
+
+SELECT id, n FROM (SELECT customer, id, count(*) OVER (PARTITION BY customer ORDER BY id) AS n FROM orders) x WHERE customer = 2
+
+SELECT nth_value(v, 2) OVER (ORDER BY v RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS s, last_value(v) OVER (ORDER BY v DESC NULLS LAST) AS l FROM events

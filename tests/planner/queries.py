@@ -213,10 +213,55 @@ class Queries:
         self.subqueries = 1
         items = [(self.expression(kind, columns), self.name("c"), kind) for kind in self.rng.choices(KINDS, k=3)]
         self.subqueries = 0
+        if self.rng.random() < 0.25:
+            # Two would tell equal rows apart, each in its own way.
+            text, kind = self._window(columns)
+            items[0] = text, self.name("w"), kind
         chosen = ", ".join(f"{text} AS {name}" for text, name, _ in items)
         distinct = "DISTINCT " if self.rng.random() < 0.2 else ""
         query = f"SELECT {distinct}{chosen} FROM {source}{self._where(columns)}{self._cut(len(items))}"
         return query, [(name, kind) for _, name, kind in items]
+
+    def _window(self, columns: Columns) -> tuple[str, str]:
+        """A window function whose answer does not depend on which of equal rows comes first."""
+        rng = self.rng
+        partition = "" if rng.random() < 0.3 else f"PARTITION BY {self.expression(rng.choice(KINDS), columns, 1)} "
+        key, kind = self.expression(rng.choice(("int", "numeric", "date", "text")), columns, 1), rng.choice(KINDS)
+        key += rng.choice(("", " DESC", " NULLS FIRST", " DESC NULLS LAST"))
+        total = f"{key}, {', '.join(name for name, _ in columns)}"
+        value, number = self.expression(kind, columns, 1), self.expression("int", columns, 1)
+        value = f"({value})::text" if kind == "text" else value
+        exclude = rng.choice(("", "", "", " EXCLUDE CURRENT ROW", " EXCLUDE GROUP", " EXCLUDE TIES"))
+        bounds = [
+            "UNBOUNDED PRECEDING AND CURRENT ROW",
+            "1 PRECEDING AND 2 FOLLOWING",
+            "2 PRECEDING AND 1 PRECEDING",
+            "CURRENT ROW AND UNBOUNDED FOLLOWING",
+            "UNBOUNDED PRECEDING AND 1 FOLLOWING",
+        ]
+        between = f" BETWEEN {rng.choice(bounds)}{exclude}"
+        # Over groups of peers any order will do; over rows it has to be total.
+        groups = rng.choice(("", f" GROUPS{between}", f" RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING{exclude}"))
+        peers, rows = f"({partition}ORDER BY {key}{groups})", f"({partition}ORDER BY {total} ROWS{between})"
+        over, sums = rng.choice((peers, rows)), rng.choice(("sum", "max", "min", "count"))
+        aggregate = f"{sums}({number}) OVER {over}" + ("::int" if sums == "count" else "::numeric")
+        extreme = "max" if kind != "bool" else "bool_or"
+        return rng.choice(
+            [
+                (f"{rng.choice(('rank', 'dense_rank'))}() OVER ({partition}ORDER BY {key})::int", "int"),
+                (f"{rng.choice(('percent_rank', 'cume_dist'))}() OVER ({partition}ORDER BY {key})", "float"),
+                (f"row_number() OVER ({partition}ORDER BY {total})::int", "int"),
+                (f"ntile({rng.choice((1, 2, 3))}) OVER ({partition}ORDER BY {total})", "int"),
+                (f"lag({value}, {rng.choice((0, 1, 2))}) OVER ({partition}ORDER BY {total})", kind),
+                (f"lead({value}, 1, {value}) OVER ({partition}ORDER BY {total})", kind),
+                (f"{rng.choice(('first_value', 'last_value'))}({value}) OVER {rows}", kind),
+                (f"nth_value({value}, 2) OVER {rows}", kind),
+                (aggregate, "int" if sums == "count" else "numeric"),
+                (f"sum({number}) FILTER (WHERE {self.expression('bool', columns, 1)}) OVER {over}::numeric", "numeric"),
+                (f"count(*) OVER ({partition.strip()})::int", "int"),
+                (f"{extreme}({value}) OVER ({partition.strip()})", kind),
+            ]
+        )
 
     def _grouped(self, depth: int) -> tuple[str, Columns]:
         source, columns = self._from(depth)

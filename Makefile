@@ -10,7 +10,7 @@ RUNS ?= 5
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sanitize lint format types bounds build bench bench-peers bench-tpch bench-cost lock generate clean
+.PHONY: help demo test fuzz sanitize lint format types bounds build bench bench-peers bench-tpch bench-cost lock generate clean
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ demo: build ## live data on the embedded broker and a view answering; SECONDS=20
 
 test: build ## every test, with the real servers they need
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+fuzz: build ## random queries against PostgreSQL until stopped; FUZZ="--seed 5 --queries 20000" says which
+	@$(BIN)/python -m tests.planner.fuzz $(FUZZ)
 
 SANITIZED := build/sanitize/tree
 ROOMS := config dataflow ingest planner serve sinks headwater deploy

@@ -30,6 +30,7 @@ from dataflow.operators.outer import Null
 from dataflow.operators.positive import PositiveSpec
 from dataflow.operators.reduce import ReduceSpec
 from dataflow.operators.semi import SemiJoinSpec
+from dataflow.operators.temporal import TemporalSpec, TimeBound
 from dataflow.operators.topk import TopKSpec
 from dataflow.operators.union import NegateSpec, UnionSpec
 from dataflow.operators.upsert import UpsertSpec
@@ -94,6 +95,12 @@ class GraphBuilder:
         if not predicates and tuple(outputs) == tuple(range(len(node.types))) and tuple(types) == node.types:
             return node
         return self._add(LinearSpec(tuple(predicates), tuple(outputs)), (node,), tuple(types))
+
+    def temporal_filter(self, node: Node, bounds: Sequence[TimeBound]) -> Node:
+        """The rows for which all bounds hold at the time of the step: they come and go as time passes."""
+        if not bounds:
+            raise ValueError("a temporal filter needs a bound")
+        return self._add(TemporalSpec(tuple(bounds)), (node,), node.types)
 
     def flat_map(
         self,

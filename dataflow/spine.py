@@ -415,6 +415,13 @@ class Spine:
             raise ValueError("only an empty spine can take runs over")
         self._set(tuple(run for run in runs if run.rows))
 
+    def clear(self) -> None:
+        """Drop every row."""
+        self.freed += sum(run.bytes - run.stored_bytes for run in self._runs)
+        self._merging = []
+        self._debt = 0
+        self._set(())
+
     def snapshot(self) -> Snapshot:
         """The collection as it is now; later inserts and merges leave it as it is. For the thread that inserts."""
         self._take()

@@ -3,8 +3,8 @@
 Always true: after a step, and only then, every view's snapshot is the query over the sum of all inputs so far; the sum of a
 view's changes is its snapshot; operators whose inputs did not change are not run, so an idle step costs microseconds.
 Row errors of an operator reach every view downstream of it, once, whatever number of paths lead there.
-Deliberately unknown here: time (one step is one time), names of columns, where deltas come from and go to. No threads: one
-thread steps, and what `View` hands out may be read by any.
+Deliberately unknown here: clocks (the time of a step is handed in), names of columns, where deltas come from and go to.
+No threads: one thread steps, and what `View` hands out may be read by any.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataflow.nodes import Export, explain, upstream
 from dataflow.operators.base import NO_ERRORS, Arrangement, Operator, Stopwatch, Types, arrangement_of, combine
 from dataflow.operators.constant import Input
 from dataflow.operators.pieces import arrange_pieces
+from dataflow.operators.temporal import TemporalFilter
 from dataflow.spine import Layout, Snapshot, Spine
 from dataflow.state import State, put, shape_of, take
 from dataflow.types import TEXT, Schema
@@ -97,7 +98,13 @@ class Dataflow:
             operator = node.spec.build(node.types, tuple(self._operators[source.number] for source in node.inputs))
             self._operators[node.number] = operator
         self._order = tuple(self._operators.items())
-        self._roots = tuple((number, operator) for number, operator in self._order if not operator.inputs)
+        self._temporal = tuple(operator for _, operator in self._order if isinstance(operator, TemporalFilter))
+        self._timed = False
+        self._roots = tuple(
+            (number, operator)
+            for number, operator in self._order
+            if not operator.inputs or isinstance(operator, TemporalFilter)
+        )
         self._numbers = {operator: number for number, operator in self._order}
         arrange_pieces(self._operators.values())
         found = {op.name: op for op in self._operators.values() if isinstance(op, Input)}
@@ -133,17 +140,26 @@ class Dataflow:
         self.steps = 0
         """How many steps are complete: the frontier of every operator."""
 
-    def step(self, inputs: Mapping[str, Delta], errors: Mapping[str, Delta] | None = None) -> StepResult:
+    def step(
+        self, inputs: Mapping[str, Delta], errors: Mapping[str, Delta] | None = None, time: int | None = None
+    ) -> StepResult:
         """Push one delta for each named input (none: empty) through the graph.
 
         errors: by input, errors of the source itself (one text column), for every view downstream.
+        time: of the step, in milliseconds since 1970, never less than before; needed where the graph has temporal filters.
         KeyError or TypeError, with nothing changed, if an input does not exist or has other types. Any other exception
         leaves the state half way: the dataflow then refuses further steps, and is to be built anew.
         """
         if self._broken is not None:
             raise RuntimeError(f"an earlier step failed ({self._broken}); build the dataflow anew and replay")
+        if self._temporal and time is None and not self._timed:
+            raise ValueError("this dataflow has temporal filters: a step needs its time")
         self._put(inputs, errors or {})
         try:
+            if time is not None:
+                self._timed = True
+                for waiting in self._temporal:
+                    waiting.advance(time)
             ran = self._run()
             result = self._collect(ran)
         except BaseException as failure:
@@ -151,13 +167,19 @@ class Dataflow:
             raise
         for _, operator in ran:
             operator.finish()
-            self._restless.update(dict.fromkeys(operator.spines()))
+            self._restless.update((spine, None) for spine in operator.spines() if spine.rows)
         self.steps += 1
         return result
 
     def view(self, name: str) -> View:
         """The exported view; KeyError if there is none of this name."""
         return self._views[name]
+
+    @property
+    def deadline(self) -> int | None:
+        """A time before which no view changes without new input, or None where none ever will."""
+        found = [operator.deadline for operator in self._temporal]
+        return min((time for time in found if time is not None), default=None)
 
     def changed_views(self) -> set[str]:
         """The views whose snapshots are others than at the last call, also by merging; at the first call all."""

@@ -196,9 +196,11 @@ class TickLoop:
             pending = Pending()
             for name, ranges in part.ranges.items():
                 if name in self._rooms.sources and name not in self._unusable:
-                    self._replay_source(name, ranges, pending)
+                    self._replay_source(name, ranges, pending, part.time)
             if self._stop.is_set():
                 return
+            # What time alone changed until then, also where nothing came.
+            self._step({}, pending, part.time)
             self._to_sinks(part.time, pending)
         self._rooms.remap.forget()
 
@@ -222,7 +224,7 @@ class TickLoop:
         )
         log.info("remap log compacted", bytes_before=before, bytes=remap.nbytes)
 
-    def _replay_source(self, name: str, ranges: Mapping[int, Range], pending: Pending) -> None:
+    def _replay_source(self, name: str, ranges: Mapping[int, Range], pending: Pending, time_: int) -> None:
         """Read one source's ranges again; a difference to what the log says makes the source unusable, never wrong."""
         source = self._rooms.sources[name]
         until = {partition: piece.end for partition, piece in ranges.items()}
@@ -230,7 +232,7 @@ class TickLoop:
         while not (self._stop.is_set() or source.reached(until)):
             if taken := source.take(CATCH_UP_ROWS, until):
                 self._collect(seen, {name: taken})
-                self._step({name: taken}, pending)
+                self._step({name: taken}, pending, time_)
                 self._maintain(LEAST_FUEL + FUEL_PER_ROW * taken.records)
             elif (status := source.status()).state == "halted":
                 self._unusable[name] = status.reason
@@ -258,14 +260,15 @@ class TickLoop:
             taken = self._take(names, CATCH_UP_ROWS)
             if taken:
                 self._collect(ranges, taken)
-                self._step(taken, pending)
+                self._step(taken, pending, self._coming())
                 self._maintain(LEAST_FUEL + FUEL_PER_ROW * sum(t.records for t in taken.values()))
             elif open_sources:
                 self._pause(0.05)
             else:
-                self._step({}, pending)
+                appended = self._append(ranges)
+                self._step({}, pending, self._last_time)
                 self._settle(names)
-                self._complete(self._append(ranges), pending)
+                self._complete(appended, pending)
                 return True
         return False
 
@@ -289,7 +292,7 @@ class TickLoop:
         while not self._stop.is_set():
             while self._unmerged and not (self._wake.is_set() or self._stop.is_set()):
                 self._unmerged = self._maintain(LEAST_FUEL)
-            self._wake.wait(max(0.0, started + HEARTBEAT - self._clock.monotonic()))
+            self._wake.wait(max(0.0, min(started + HEARTBEAT - self._clock.monotonic(), self._until_deadline())))
             if self._stop.is_set():
                 break
             rest = started + LOADED_INTERVAL - self._clock.monotonic()
@@ -299,13 +302,23 @@ class TickLoop:
             started = self._clock.monotonic()
             self._tick(started)
 
+    def _until_deadline(self) -> float:
+        """Seconds until time alone may change a view."""
+        deadline = self._rooms.dataflow.deadline
+        return HEARTBEAT if deadline is None else (deadline - self._clock.now()) / 1000
+
+    def _coming(self) -> int:
+        """A time for steps before their binding: not before any bound one, nor after the binding's own."""
+        self._last_time = max(self._clock.now() - 1, self._last_time)
+        return self._last_time
+
     def _tick(self, started: float) -> None:
         taken = self._take(self._rooms.sources, TICK_ROWS)
         ranges: dict[str, dict[int, Range]] = {}
         self._collect(ranges, taken)
         pending = Pending()
         appended = self._append(ranges)
-        self._step(taken, pending)
+        self._step(taken, pending, self._last_time)
         # A topic that appeared late comes in tick by tick; its views are shown once its past is whole in them.
         self._settle(self._rooms.sources.keys() - self._in_views - self._unusable.keys())
         self._complete(appended, pending)
@@ -371,8 +384,9 @@ class TickLoop:
             self._ends.setdefault(name, {}).update({piece.partition: piece.end for piece in pieces.values()})
         return self._last_time, self._disk.submit(self._rooms.remap.append, [binding])
 
-    def _step(self, taken: Mapping[str, Taken], pending: Pending) -> None:
-        result = self._rooms.dataflow.step({name: part.delta for name, part in taken.items() if len(part.delta)})
+    def _step(self, taken: Mapping[str, Taken], pending: Pending, time_: int) -> None:
+        deltas = {name: part.delta for name, part in taken.items() if len(part.delta)}
+        result = self._rooms.dataflow.step(deltas, time=time_)
         pending.add(result.changes, set(self._rooms.sink_views.values()))
 
     def _complete(self, appended: tuple[int, Future[None]], pending: Pending) -> None:

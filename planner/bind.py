@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from dataflow.types import BOOLEAN, TEXT, ColumnType
-from planner import bind_row, bind_session, bind_subquery, bind_table, functions
+from planner import bind_row, bind_session, bind_subquery, bind_table, functions, temporal
 from planner.aggregates import Aggregates, aggregate_of, grouping_of
 from planner.bind_condition import between, connective, escape, in_list, is_test, like, negation
 from planner.bind_window import WINDOW_FUNCTIONS, window, without_over
 from planner.functions import FunctionError
+from planner.functions.logic import nullif_type
 from planner.functions.tables import TABLE_FUNCTIONS
 from planner.literals import Untyped, interval, number, string, typed_literal
 from planner.names import TRIMS, written_type
@@ -140,7 +141,9 @@ class Binder:
         except FunctionError as error:
             raise self.text.error(node, error.message, error.hint or None) from None
         cast = tuple(self.cast(arg, t, node) for arg, t in zip(args, resolved.arguments, strict=True))
-        return Call(name, cast, resolved.result)
+        made = Call(name, cast, resolved.result)
+        own = nullif_type(types[0], made.type) if name == "nullif" else made.type
+        return made if own == made.type else Cast(made, own)
 
     def alike(self, nodes: Sequence[exp.Expr], bound: Sequence[Bound], what: str) -> tuple[list[Scalar], ColumnType]:
         """Alternatives cast to their common type."""
@@ -253,6 +256,8 @@ def _anonymous(binder: Binder, node: exp.Expr) -> Bound:
         return aggregate_of(binder, node, name, None)
     if name == "grouping":
         return grouping_of(binder, node)
+    if name == "mz_now":
+        return temporal.now(binder, node)
     if name in TABLE_FUNCTIONS:
         return bind_table.in_list(binder, node, name)
     return binder.call(node, name, [binder.bind(arg) for arg in node.expressions])

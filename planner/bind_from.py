@@ -14,9 +14,9 @@ from planner import bind_table
 from planner.bind_join import bind_join, join_kind
 from planner.bind_table import is_call
 from planner.catalog import CatalogError, spelling, suggest
-from planner.decorrelate import outer_columns
 from planner.errors import SqlError
 from planner.lateral import joined
+from planner.outer import outer_columns
 from planner.parse import Text, start
 from planner.plan import Constant, Get
 from planner.refusals import hint_for, wording

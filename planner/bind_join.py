@@ -14,8 +14,8 @@ from dataflow.types import ColumnType
 from planner import functions, lateral
 from planner.bind import Binder
 from planner.catalog import spelling, suggest
-from planner.decorrelate import outer_columns, relocate
 from planner.functions import FunctionError
+from planner.outer import outer_columns, relocate
 from planner.parse import Text
 from planner.plan import Join, OuterJoin, Pairs, Plan, Project, SemiJoin, Union
 from planner.relation import Environment, From

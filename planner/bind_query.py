@@ -33,6 +33,7 @@ from planner.scalar import ColumnRef, Grouping, Parameter, Scalar
 from planner.scalars import walk
 from planner.scope import Field, Scope
 from planner.subqueries import attached, filtered
+from planner.temporal import refuse
 
 
 def bind_view(text: Text, catalog: Catalog) -> Relation:
@@ -244,6 +245,7 @@ def _select(select: exp.Select, env: Environment) -> _Parts:
         text.only(having_node, "this")
         binder.clause = "HAVING"
         having = binder.condition(having_node.this, "HAVING")
+        refuse(having, binder)
     groups = group_keys(select, items, binder)
     distinct = select.args.get("distinct")
     if distinct is not None:
@@ -269,7 +271,9 @@ def _select(select: exp.Select, env: Environment) -> _Parts:
 
 def _where(plan: Plan, node: exp.Expr, binder: Binder) -> Plan:
     try:
-        return filtered(plan, binder.condition(node, "WHERE"))
+        condition = binder.condition(node, "WHERE")
+        refuse(condition, binder)
+        return filtered(plan, condition)
     except SqlError as error:
         binder.text.errors.append(error)
         return plan

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from dataflow.types import BOOLEAN
-from planner import bind_subquery
+from planner import bind_subquery, temporal
 from planner.parse import Text
 from planner.quantified import OPPOSITES, compare_rows
 from planner.scalar import Call, Scalar
@@ -42,7 +42,8 @@ def binary(binder: Binder, node: exp.Expr, operator: str) -> Bound:
         return _quantified(binder, node, operator, quantifier == "all", operand)
     first, second = parts(left, text), parts(right, text)
     if first is None and second is None:
-        return binder.call(node, operator, [binder.bind(left), binder.bind(right)])
+        both = [binder.bind(left), binder.bind(right)]
+        return temporal.with_integer(operator, both) or binder.call(node, operator, both)
     if operator in ("is_distinct_from", "is_not_distinct_from"):
         pairs = list(zip(*_of_one_length(binder, node, first or [left], second or [right]), strict=True))
         tests = tuple(binder.call(node, operator, [binder.bind(a), binder.bind(b)]) for a, b in pairs)

@@ -30,6 +30,7 @@ from planner.scalar import (
     ColumnRef,
     Grouping,
     Literal,
+    Now,
     OuterRef,
     Over,
     Parameter,
@@ -105,7 +106,7 @@ def _compile(scalar: Scalar) -> _Node:
             return _call(scalar)
         case Case():
             return _case(scalar)
-        case Over() | OuterRef() | Parameter() | Grouping() | TableValue() | Subquery():
+        case Over() | OuterRef() | Parameter() | Now() | Grouping() | TableValue() | Subquery():
             raise ValueError(f"{scalar} reached compilation; this is a planner mistake")
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from dataflow.types import BIGINT, BOOLEAN
+from planner.outer import is_outer, outer_columns
 from planner.plan import (
     AggregateCall,
     Constant,
@@ -31,69 +31,15 @@ from planner.plan import (
     Reduce,
     SemiJoin,
     Single,
+    TemporalFilter,
     TopK,
     Union,
     Window,
 )
-from planner.plans import inputs, own_scalars, rewrite_plan, rewrite_scalars, with_inputs
+from planner.plans import inputs, with_inputs
 from planner.rules.order_joins import order_joins
-from planner.scalar import Call, ColumnRef, Literal, OuterRef, Scalar, Subquery
-from planner.scalars import can_fail, rewrite, walk
-
-
-def outer_columns(plan: Plan, depth: int) -> dict[int, OuterRef]:
-    """The columns of the SELECT at `depth` that a plan refers to, by position."""
-    found = {
-        node.index: node
-        for scalar in own_scalars(plan)
-        for node in walk(scalar)
-        if isinstance(node, OuterRef) and node.depth == depth
-    }
-    for below in inputs(plan):
-        found |= outer_columns(below, depth)
-    return dict(sorted(found.items()))
-
-
-def is_outer(scalar: Scalar, depth: int) -> bool:
-    """Whether a scalar refers to the SELECT at `depth`."""
-    return any(isinstance(node, OuterRef) and node.depth == depth for node in walk(scalar))
-
-
-def inward(scalar: Scalar, depth: int) -> Scalar:
-    """A scalar over the rows of the SELECT at `depth`, as a subquery in it sees it."""
-    return rewrite(scalar, lambda s: OuterRef(depth, s.index, s.type, s.name) if isinstance(s, ColumnRef) else None)
-
-
-def outward(scalar: Scalar, depth: int, shift: int) -> Scalar:
-    """The reverse, for a scalar over a subquery's rows that stand `shift` columns to the right of the outer ones."""
-
-    def change(node: Scalar) -> Scalar | None:
-        if isinstance(node, OuterRef) and node.depth == depth:
-            return ColumnRef(node.index, node.type, node.name)
-        return ColumnRef(node.index + shift, node.type, node.name) if isinstance(node, ColumnRef) else None
-
-    return rewrite(scalar, change)
-
-
-def relocate(scalar: Scalar, place: Callable[[int], int]) -> Scalar:
-    """A bound scalar over rows whose columns stand elsewhere, also for the subqueries in it."""
-
-    def inside(subquery: Subquery, node: Scalar) -> Scalar | None:
-        if isinstance(node, OuterRef) and node.depth == subquery.depth:
-            return replace(node, index=place(node.index))
-        return None
-
-    def change(node: Scalar) -> Scalar | None:
-        if isinstance(node, ColumnRef):
-            return ColumnRef(place(node.index), node.type, node.name)
-        if not isinstance(node, Subquery):
-            return None
-        plan = rewrite_plan(
-            node.plan, lambda below: rewrite_scalars(below, lambda s: rewrite(s, partial(inside, node)))
-        )
-        return replace(node, plan=plan, values=tuple(rewrite(value, change) for value in node.values))
-
-    return rewrite(scalar, change)
+from planner.scalar import Call, ColumnRef, Literal, OuterRef, Scalar
+from planner.scalars import can_fail, rewrite
 
 
 class Dependent:
@@ -141,6 +87,9 @@ class Dependent:
                 group = (*range(self.width), *(column + self.width for column in plan.group))
                 order = tuple(replace(term, column=term.column + self.width) for term in plan.order)
                 return replace(plan, input=self.over(plan.input), group=group, order=order)
+            case TemporalFilter():
+                bounds = tuple(replace(b, value=self._moved(b.value)) for b in plan.bounds)
+                return TemporalFilter(self.over(plan.input), bounds)
             case FlatMap():
                 calls = tuple(replace(c, args=tuple(map(self._moved, c.args))) for c in plan.calls)
                 return replace(plan, input=self.over(plan.input), calls=calls)

@@ -22,6 +22,7 @@ from planner.plan import (
     Reduce,
     SemiJoin,
     Single,
+    TemporalFilter,
     TopK,
     Union,
     Window,
@@ -63,6 +64,8 @@ def _line(plan: Plan) -> str:
             return f"Reduce {', '.join(map(str, plan.aggregates))}{keys}".replace("Reduce  by", "Reduce by")
         case TopK():
             return _top_k(plan)
+        case TemporalFilter():
+            return f"TemporalFilter {' AND '.join(map(str, plan.bounds))}"
         case FlatMap():
             calls = ", ".join(map(str, plan.calls))
             more = (" with ordinality" if plan.ordinality else "") + (" or NULLs" if plan.keeps else "")

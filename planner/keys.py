@@ -24,6 +24,7 @@ from planner.plan import (
     Reduce,
     SemiJoin,
     Single,
+    TemporalFilter,
     TopK,
     Union,
     Window,
@@ -64,7 +65,7 @@ def keys_of(plan: Plan, known: Mapping[str, frozenset[Key]]) -> frozenset[Key]:
             return _first_rows(plan, keys_of(plan.input, known))
         case Single():
             return _least([*keys_of(plan.input, known), Key(range(plan.keys))])
-        case Negate() | Positive() | Window():
+        case Negate() | Positive() | Window() | TemporalFilter():
             return keys_of(plan.input, known)
         case Union():
             return frozenset()

@@ -10,8 +10,9 @@ unknown: how the item was bound; it refers to the left rows as to the SELECT at 
 
 from __future__ import annotations
 
-from planner.decorrelate import Dependent, outer_columns
-from planner.plan import Constant, Filter, FlatMap, Get, Join, Negate, Pairs, Plan, Project, Union
+from planner.decorrelate import Dependent
+from planner.outer import outer_columns
+from planner.plan import Constant, Filter, FlatMap, Get, Join, Negate, Pairs, Plan, Project, TemporalFilter, Union
 from planner.plans import inputs
 from planner.scalar import ColumnRef
 from planner.subqueries import dependent
@@ -38,7 +39,7 @@ def _linear(item: Plan, depth: int) -> bool:
     if not outer_columns(item, depth):
         return True
     match item:
-        case Filter() | Project() | FlatMap() | Union() | Negate() | Get() | Constant():
+        case Filter() | Project() | FlatMap() | TemporalFilter() | Union() | Negate() | Get() | Constant():
             return all(_linear(below, depth) for below in inputs(item))
         case Join():
             own = [below for below in item.inputs if outer_columns(below, depth)]

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from dataflow.expression import Evaluated, Expression
 from dataflow.graph import Aggregate, GraphBuilder, Node
+from dataflow.operators.temporal import TimeBound
 from dataflow.operators.window_functions import WindowCall
 from dataflow.types import BIGINT, ColumnType
 from planner.compile import compile_scalar
@@ -40,6 +41,7 @@ from planner.plan import (
     Reduce,
     SemiJoin,
     Single,
+    TemporalFilter,
     TopK,
     Union,
     Window,
@@ -110,6 +112,11 @@ class Lowering:
                 return self._semi_join(plan)
             case Reduce():
                 return self._reduce(plan)
+            case TemporalFilter():
+                bounds = [
+                    TimeBound(self.compile(b.value), b.operator[0] == "<", len(b.operator) == 1) for b in plan.bounds
+                ]
+                return self.builder.temporal_filter(self.lower(plan.input), bounds)
             case FlatMap():
                 calls = [compile_call(call) for call in plan.calls]
                 types = [type_ for call in plan.calls for type_ in call.types]

@@ -237,6 +237,30 @@ class Reduce:
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """`mz_now() operator value`, where the operator is <, <=, > or >=; a timestamptz, or a bigint in milliseconds."""
+
+    operator: str
+    value: Scalar
+
+    def __str__(self) -> str:
+        return f"mz_now() {self.operator} {self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class TemporalFilter:
+    """The rows for which all bounds hold at the time that it is."""
+
+    input: Plan
+    bounds: tuple[Bound, ...]
+
+    @property
+    def types(self) -> Types:
+        """Types of the rows."""
+        return self.input.types
+
+
+@dataclass(frozen=True, slots=True)
 class TableCall:
     """A call of a table function, which makes rows of `types` of one row."""
 
@@ -315,6 +339,7 @@ Plan = (
     | TopK
     | FlatMap
     | Window
+    | TemporalFilter
     | Distinct
     | Positive
     | Single

@@ -24,6 +24,7 @@ from planner.plan import (
     Reduce,
     SemiJoin,
     Single,
+    TemporalFilter,
     TopK,
     Union,
     Window,
@@ -78,6 +79,8 @@ def rewrite_scalars(plan: Plan, change: Callable[[Scalar], Scalar]) -> Plan:
                 replace(a, argument=None if a.argument is None else change(a.argument)) for a in plan.aggregates
             )
             return Reduce(plan.input, tuple(map(change, plan.keys)), calls)
+        case TemporalFilter():
+            return replace(plan, bounds=tuple(replace(b, value=change(b.value)) for b in plan.bounds))
         case FlatMap():
             return replace(plan, calls=tuple(replace(c, args=tuple(map(change, c.args))) for c in plan.calls))
         case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union() | Window():
@@ -101,6 +104,8 @@ def own_scalars(plan: Plan) -> tuple[Scalar, ...]:
             return tuple(side for pair in plan.equal for side in pair) + plan.on
         case Reduce():
             return plan.keys + tuple(a.argument for a in plan.aggregates if a.argument is not None)
+        case TemporalFilter():
+            return tuple(bound.value for bound in plan.bounds)
         case FlatMap():
             return tuple(arg for call in plan.calls for arg in call.args)
         case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union() | Window():

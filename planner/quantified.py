@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dataflow.types import BIGINT, BOOLEAN, Kind
-from planner.decorrelate import inward
 from planner.functions import FunctionError, resolve_aggregate
+from planner.outer import inward
 from planner.plan import AggregateCall, Filter, Project, Reduce
 from planner.scalar import Call, Case, ColumnRef, Literal, Scalar, Subquery
 

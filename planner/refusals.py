@@ -48,11 +48,17 @@ _WORDS: dict[str, tuple[str, str | None]] = {
     "Parameter": ("a parameter", "write the value itself"),
     "Collate": ("COLLATE", "text compares by its bytes (collation C)"),
     "SimilarTo": ("SIMILAR TO", "use LIKE or ~"),
-    "CurrentTimestamp": ("current_timestamp", "compare with a time that the messages carry"),
-    "CurrentDate": ("current_date", "compare with a date that the messages carry"),
-    "CurrentTime": ("current_time", "compare with a time that the messages carry"),
-    "Localtime": ("localtime", "compare with a time that the messages carry"),
-    "Localtimestamp": ("localtimestamp", "compare with a time that the messages carry"),
+    "CurrentTimestamp": (
+        "current_timestamp",
+        "filter with mz_now() in WHERE, or compare with a time that the messages carry",
+    ),
+    "CurrentDate": ("current_date", "filter with mz_now() in WHERE, or compare with a date that the messages carry"),
+    "CurrentTime": ("current_time", "filter with mz_now() in WHERE, or compare with a time that the messages carry"),
+    "Localtime": ("localtime", "filter with mz_now() in WHERE, or compare with a time that the messages carry"),
+    "Localtimestamp": (
+        "localtimestamp",
+        "filter with mz_now() in WHERE, or compare with a time that the messages carry",
+    ),
     "CurrentUser": ("current_user", None),
     "SessionUser": ("session_user", None),
     "Alias": ("AS here", None),
@@ -77,10 +83,9 @@ _WORDS: dict[str, tuple[str, str | None]] = {
     "Delete": ("DELETE", None),
 }
 
-_NOW = "compare with a time that the messages carry"
+_NOW = "filter with mz_now() in WHERE, or compare with a time that the messages carry"
 CLOCKS: dict[str, str] = {
     "now": _NOW,
-    "mz_now": _NOW,
     "clock_timestamp": _NOW,
     "statement_timestamp": _NOW,
     "transaction_timestamp": _NOW,

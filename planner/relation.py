@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from dataflow.types import ColumnType
 from planner.catalog import Catalog
-from planner.decorrelate import relocate
+from planner.outer import relocate
 from planner.parse import Text
 from planner.plan import Join, Plan
 from planner.scalar import Scalar

@@ -157,6 +157,16 @@ class Grouping:
 
 
 @dataclass(frozen=True, slots=True)
+class Now:
+    """mz_now(), the time of the step. Stands in bound conditions only, until `planner.temporal` makes bounds of them."""
+
+    type: ColumnType
+
+    def __str__(self) -> str:
+        return "mz_now()"
+
+
+@dataclass(frozen=True, slots=True)
 class TableValue:
     """A table function in a select list: the row stands there once for each value.
 
@@ -191,4 +201,4 @@ class Subquery:
         return f"{self.kind} subquery"
 
 
-Scalar = ColumnRef | Literal | Call | Cast | Case | Over | OuterRef | Parameter | Grouping | TableValue | Subquery
+Scalar = ColumnRef | Literal | Call | Cast | Case | Over | OuterRef | Parameter | Now | Grouping | TableValue | Subquery

@@ -16,6 +16,7 @@ from planner.scalar import (
     ColumnRef,
     Grouping,
     Literal,
+    Now,
     OuterRef,
     Over,
     Parameter,
@@ -69,7 +70,7 @@ def arguments(scalar: Scalar) -> tuple[Scalar, ...]:
             return scalar.values
         case Grouping() | TableValue():
             return scalar.args
-        case ColumnRef() | Literal() | OuterRef() | Parameter():
+        case ColumnRef() | Literal() | OuterRef() | Parameter() | Now():
             return ()
 
 
@@ -101,7 +102,7 @@ def with_arguments(scalar: Scalar, new: tuple[Scalar, ...]) -> Scalar:
             return Grouping(new, scalar.type)
         case TableValue():
             return TableValue(scalar.function, new, scalar.type)
-        case ColumnRef() | Literal() | OuterRef() | Parameter():
+        case ColumnRef() | Literal() | OuterRef() | Parameter() | Now():
             return scalar
 
 
@@ -148,7 +149,7 @@ def conjuncts(scalar: Scalar) -> tuple[Scalar, ...]:
 def can_fail(scalar: Scalar) -> bool:
     """Whether some row might make the scalar an error: False only where that is certain."""
     match scalar:
-        case ColumnRef() | Literal() | OuterRef() | Parameter() | Over() | Grouping() | TableValue() | Subquery():
+        case ColumnRef() | Literal() | OuterRef() | Parameter() | Now() | Over() | Grouping() | TableValue() | Subquery():
             own = False
         case Call():
             own = scalar.function not in _SAFE and not _is_plain_match(scalar)

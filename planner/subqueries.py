@@ -15,12 +15,27 @@ from dataclasses import replace
 
 from dataflow.types import BOOLEAN
 from planner import quantified
-from planner.decorrelate import Dependent, default_of, is_outer, outer_columns, outward
+from planner.decorrelate import Dependent, default_of
 from planner.keys import Key, keys_of
-from planner.plan import Distinct, Filter, OuterJoin, Pairs, Plan, Project, Reduce, SemiJoin, Single, TopK
+from planner.outer import is_outer, outer_columns, outward
+from planner.plan import (
+    Distinct,
+    Filter,
+    OuterJoin,
+    Pairs,
+    Plan,
+    Project,
+    Reduce,
+    SemiJoin,
+    Single,
+    TemporalFilter,
+    TopK,
+    Union,
+)
 from planner.plans import inputs, own_scalars
 from planner.scalar import Call, ColumnRef, Literal, Over, Scalar, Subquery
 from planner.scalars import arguments, can_fail, conjuncts, rewrite, substitute, walk
+from planner.temporal import alternatives, bounds_of, has_now
 from planner.windows import with_windows
 
 _TRUE = Literal(True, BOOLEAN)
@@ -29,6 +44,9 @@ _TRUE = Literal(True, BOOLEAN)
 def filtered(plan: Plan, *conditions: Scalar) -> Plan:
     """The rows for which all conditions are TRUE."""
     parts = [part for condition in conditions for part in conjuncts(condition)]
+    of_time = [part for part in parts if has_now(part)]
+    if of_time:
+        return _while(filtered(plan, *(part for part in parts if not has_now(part))), of_time)
     plain = tuple(part for part in parts if not _stands_in(part))
     plan = Filter(plan, plain) if plain else plan
     rest: list[Scalar] = []
@@ -51,6 +69,23 @@ def filtered(plan: Plan, *conditions: Scalar) -> Plan:
     wider, tests = attached(plan, tuple(rest))
     types = plan.types
     return Project(Filter(wider, tests), tuple(ColumnRef(i, type_, f"#{i}") for i, type_ in enumerate(types)))
+
+
+def _while(plan: Plan, parts: list[Scalar]) -> Plan:
+    """The rows for which conditions with mz_now() are TRUE."""
+    simple = [bounds_of(part) for part in parts]
+    bounds = tuple(bound for found in simple if found is not None for bound in found)
+    if bounds:
+        width, types = len(plan.types), plan.types
+        plan, values = attached(plan, tuple(bound.value for bound in bounds))
+        plan = TemporalFilter(plan, tuple(replace(b, value=v) for b, v in zip(bounds, values, strict=True)))
+        if len(plan.types) > width:
+            plan = Project(plan, tuple(ColumnRef(i, type_, f"#{i}") for i, type_ in enumerate(types)))
+    for part in (part for part, found in zip(parts, simple, strict=True) if found is None):
+        # One alternative is about time: where the others are not TRUE already, it decides.
+        others, other = alternatives(part)
+        plan = Union((filtered(plan, others), filtered(plan, Call("is_not_true", (others,), BOOLEAN), other)))
+    return plan
 
 
 def attached(plan: Plan, scalars: tuple[Scalar, ...]) -> tuple[Plan, tuple[Scalar, ...]]:

@@ -113,6 +113,20 @@ def _left(arguments: tuple[ColumnType, ...], _literals: tuple[object, ...]) -> C
     return TEXT if arguments[0].kind is Kind.VARCHAR else arguments[0]
 
 
+_CROSSED = (
+    frozenset({Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT}),
+    frozenset({Kind.REAL, Kind.DOUBLE}),
+    frozenset({Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ}),
+)
+"""Kinds that PostgreSQL compares with each other without a cast."""
+
+
+def nullif_type(left: ColumnType | None, compared: ColumnType) -> ColumnType:
+    """The type of nullif's result, which is its left operand's where the comparison needs no cast of that."""
+    crossed = left is not None and any({left.kind, compared.kind} <= kinds for kinds in _CROSSED)
+    return left if left is not None and crossed else compared
+
+
 def _ordered(arguments: tuple[ColumnType, ...], _literals: tuple[object, ...]) -> ColumnType:
     if arguments[0].kind is Kind.JSONB:
         raise FunctionError("jsonb values have no order here", "take a scalar out first: (value ->> 'key')::numeric")

@@ -1,4 +1,4 @@
-"""Table functions: those that make rows of one row: generate_series, the jsonb expansions, regexp_split_to_table.
+"""Table functions: those that make rows of one row: generate_series, date_bin_hopping, the jsonb expansions.
 
 Always true: a NULL argument makes no rows; the rows have an order, that of WITH ORDINALITY. Every function is computed column
 by column. Deliberately unknown here: where a call stands (planner.bind_table), and the operator (dataflow.operators.flatmap).
@@ -7,7 +7,7 @@ by column. Deliberately unknown here: where a call stands (planner.bind_table), 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from dataflow import scalars
 from dataflow.expression import Produced
-from dataflow.operators.linear import messages
+from dataflow.operators.linear import first_error, messages
 from dataflow.types import BIGINT, INTEGER, JSONB, TEXT, ColumnType, Kind
 from planner.functions.registry import Function, choose
 from planner.functions.types import FunctionError
@@ -96,7 +96,7 @@ def _int64(values: pa.Array) -> Int64s:
     return numbers
 
 
-def _series(start: Int64s, stop: Int64s, step: Int64s, known: Mask, type_: pa.DataType) -> Produced:
+def _series(start: Int64s, stop: Int64s, step: Int64s, known: Mask, type_: pa.DataType) -> Series:
     zero = known & (step == 0)
     up = known & (step > 0) & (start <= stop)
     down = known & (step < 0) & (start >= stop)
@@ -106,6 +106,48 @@ def _series(start: Int64s, stop: Int64s, step: Int64s, known: Mask, type_: pa.Da
     steps = np.minimum(distance // np.maximum(size, np.uint64(1)), np.uint64((1 << 62) - 1)).astype(np.int64)
     errors = messages(zero, _STEP_ZERO) if zero.any() else None
     return Series(np.where(up | down, steps + 1, 0), start, step, type_, errors)
+
+
+_DAY = 86_400_000_000
+_INTERVAL = np.dtype([("months", "<i4"), ("days", "<i4"), ("micros", "<i8")])
+"""How an interval lies in memory (`dataflow.types`)."""
+_IN_MONTHS = "an interval of months has no fixed length here: use days or hours"
+
+
+def _micros(intervals: pa.Array) -> tuple[Int64s, Mask]:
+    """Intervals in microseconds, and where they have months, which are of no fixed length."""
+    buffer = intervals.buffers()[1]
+    if not len(intervals) or buffer is None:
+        return np.zeros(len(intervals), np.int64), np.zeros(len(intervals), np.bool_)
+    parts = np.frombuffer(buffer, _INTERVAL)[intervals.offset : intervals.offset + len(intervals)]
+    return parts["days"].astype(np.int64) * _DAY + parts["micros"], parts["months"] != 0
+
+
+def _times(args: Arrays, _rows: int) -> Produced:
+    step, months = _micros(args[2])
+    known = _known(args) & ~months
+    return _with_months(_series(_int64(args[0]), _int64(args[1]), step, known, args[0].type), months & _known(args))
+
+
+def _hops(args: Arrays, _rows: int) -> Produced:
+    """The starts of the windows of a width, one every hop, that a time lies in."""
+    (hop, hop_months), (width, width_months) = _micros(args[0]), _micros(args[1])
+    time, known, months = _int64(args[2]), _known(args), hop_months | width_months
+    bad = known & ~months & ((hop <= 0) | (width <= 0))
+    fine = known & ~months & ~bad
+    safe = np.where(fine, hop, 1)
+    last = time // safe * safe
+    # Windows begin at multiples of the hop; the first one that still covers the time ends after it.
+    first = (time - np.where(fine, width, 1)) // safe * safe + safe
+    counts = np.where(fine & (first <= last), (last - first) // safe + 1, 0)
+    errors = messages(bad, "hop and width must be greater than zero") if bad.any() else None
+    return _with_months(Series(counts, first, safe, args[2].type, errors), months & known)
+
+
+def _with_months(series: Series, months: Mask) -> Series:
+    if not months.any():
+        return series
+    return replace(series, errors=first_error(series.errors, messages(months, _IN_MONTHS)))
 
 
 def _members(name: str, shown: str, is_object: bool, as_text: bool) -> TableFunction:
@@ -125,6 +167,16 @@ def _members(name: str, shown: str, is_object: bool, as_text: bool) -> TableFunc
     return TableFunction(Function(name, (Kind.JSONB,), columns[0]), columns, expand, names)
 
 
+def _series_of_times(kind: Kind) -> TableFunction:
+    type_ = ColumnType(kind)
+    return TableFunction(Function("generate_series", (kind, kind, Kind.INTERVAL), type_), (type_,), _times)
+
+
+def _hopping(kind: Kind) -> TableFunction:
+    type_ = ColumnType(kind)
+    return TableFunction(Function("date_bin_hopping", (Kind.INTERVAL, Kind.INTERVAL, kind), type_), (type_,), _hops)
+
+
 def _series_of(kind: Kind, type_: ColumnType) -> TableFunction:
     return TableFunction(Function("generate_series", (kind, kind, kind), type_, optional=1), (type_,), _integers)
 
@@ -132,6 +184,8 @@ def _series_of(kind: Kind, type_: ColumnType) -> TableFunction:
 FUNCTIONS: tuple[TableFunction, ...] = (
     _series_of(Kind.INTEGER, INTEGER),
     _series_of(Kind.BIGINT, BIGINT),
+    *map(_series_of_times, (Kind.TIMESTAMP, Kind.TIMESTAMPTZ)),
+    *map(_hopping, (Kind.TIMESTAMP, Kind.TIMESTAMPTZ)),
     _members("jsonb_array_elements", "values", is_object=False, as_text=False),
     _members("jsonb_array_elements_text", "values", is_object=False, as_text=True),
     _members("jsonb_each", "both", is_object=True, as_text=False),

@@ -17,12 +17,14 @@ from planner.rules.name_columns import name_columns
 from planner.rules.order_joins import order_joins
 from planner.rules.prune_columns import prune_columns
 from planner.rules.push_filters import push_filters
+from planner.rules.push_temporal import push_temporal
 
 Rule = Callable[[Plan], Plan]
 
 RULES: tuple[Rule, ...] = (
     fold_constants,
     push_filters,
+    push_temporal,
     factor_conditions,
     extract_keys,
     order_joins,

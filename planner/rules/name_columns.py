@@ -20,6 +20,7 @@ from planner.plan import (
     Reduce,
     SemiJoin,
     Single,
+    TemporalFilter,
     TopK,
     Union,
     Window,
@@ -60,7 +61,7 @@ def _names(plan: Plan) -> list[str]:
     match plan:
         case Get():
             return [f"{plan.name}.{column.name}" for column in plan.schema]
-        case Filter() | Distinct() | Negate() | Positive() | Single():
+        case Filter() | TemporalFilter() | Distinct() | Negate() | Positive() | Single():
             return _names(plan.input)
         case TopK():
             return _names(plan.input) + (["row_number"] if plan.numbered else [])

@@ -25,6 +25,7 @@ from planner.plan import (
     Reduce,
     SemiJoin,
     Single,
+    TemporalFilter,
     TopK,
     Union,
     Window,
@@ -64,6 +65,10 @@ def _keep(plan: Plan, wanted: tuple[int, ...]) -> Plan:
             return _two_sided(plan, wanted)
         case Reduce():
             return _reduce(plan, wanted)
+        case TemporalFilter():
+            needed = _union(wanted, *(columns(bound.value) for bound in plan.bounds))
+            bounds = tuple(replace(bound, value=_moved(bound.value, needed)) for bound in plan.bounds)
+            return _select(TemporalFilter(_keep(plan.input, needed), bounds), tuple(needed.index(i) for i in wanted))
         case FlatMap():
             return _flat_map(plan, wanted)
         case TopK():

@@ -26,6 +26,7 @@ from planner.plan import (
     Reduce,
     SemiJoin,
     Single,
+    TemporalFilter,
     TopK,
     Union,
     Window,
@@ -74,7 +75,7 @@ def _push(plan: Plan, predicates: tuple[Scalar, ...]) -> Plan:
             return _through_outer_join(plan, predicates)
         case SemiJoin():
             return _below(plan, predicates, range(len(plan.left.types)))
-        case FlatMap():
+        case FlatMap() | TemporalFilter():
             return _below(plan, predicates, range(len(plan.input.types)))
         case TopK():
             return _through_top_k(plan, predicates)
@@ -184,7 +185,9 @@ def _bound(predicate: Scalar, place: int) -> int | None:
 
 
 def _below(
-    plan: OuterJoin | SemiJoin | TopK | Window | Single | FlatMap, predicates: tuple[Scalar, ...], free: Iterable[int]
+    plan: OuterJoin | SemiJoin | TopK | Window | Single | FlatMap | TemporalFilter,
+    predicates: tuple[Scalar, ...],
+    free: Iterable[int],
 ) -> Plan:
     """The predicates about columns that the first input has at the same places, below; the others above."""
     allowed = set(free)

@@ -887,3 +887,21 @@ SELECT o.id, (SELECT max(n) FROM (SELECT row_number() OVER (ORDER BY e.v) AS n F
 SELECT id, n FROM (SELECT customer, id, count(*) OVER (PARTITION BY customer ORDER BY id) AS n FROM orders) x WHERE customer = 2
 
 SELECT nth_value(v, 2) OVER (ORDER BY v RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS s, last_value(v) OVER (ORDER BY v DESC NULLS LAST) AS l FROM events
+
+-- postgres: DuckDB's series of times are of other types
+SELECT t FROM generate_series(TIMESTAMP '2026-01-01', TIMESTAMP '2026-01-03', interval '6 hours') AS t
+
+-- postgres: DuckDB's series of times are of other types
+SELECT o.id, t FROM orders o, generate_series(o.placed, o.placed + interval '3 days', interval '1 day 1 hour') AS t
+
+-- postgres: DuckDB's series of times are of other types
+SELECT c.id, t FROM customers c, generate_series(c.since, TIMESTAMP '2026-01-01', interval '-30 days') AS t
+
+-- postgres: DuckDB's series of times are of other types
+SELECT o.id, generate_series(o.placed, o.placed + interval '1 minute', o.qty * interval '10 seconds') AS t FROM orders o WHERE o.qty > 0
+
+-- postgres: DuckDB's series of times are of other types
+SELECT t FROM generate_series(DATE '2026-01-01', DATE '2026-01-03', interval '12 hours') AS t
+
+-- postgres: DuckDB's result is of the common type
+SELECT id, nullif(qty::smallint, 3) AS a, nullif(qty, customer) AS b, nullif(day, placed) AS c, nullif(qty, amount) AS d, nullif(price::real, price) AS e, nullif(customer, 2) AS f, nullif(1, NULL) AS g, nullif(NULL, 1) AS h FROM orders

@@ -61,7 +61,7 @@ def _value(column: Column, rng: random.Random) -> Any:
     if column.nullable and rng.random() < 0.2:
         return None
     match column.type.kind:
-        case Kind.BIGINT | Kind.INTEGER:
+        case Kind.BIGINT | Kind.INTEGER | Kind.SMALLINT:
             return rng.randrange(1, 6)
         case Kind.NUMERIC:
             return Decimal(rng.randrange(-300, 2500)) / 100
@@ -81,14 +81,14 @@ def _value(column: Column, rng: random.Random) -> Any:
             return rng.choice(["red", "blue", "green", "a%b", "eu", "Red", ""])
 
 
-def random_steps(seed: int, count: int) -> list[Step]:
+def random_steps(seed: int, count: int, tables: Mapping[str, Schema] = TABLES) -> list[Step]:
     """Changes step by step: mostly inserts at first, then as many deletes, at last everything goes but one row in ten."""
     rng = random.Random(seed)
-    present: dict[str, list[Row]] = {name: [] for name in TABLES}
+    present: dict[str, list[Row]] = {name: [] for name in tables}
     steps: list[Step] = []
     for number in range(count):
         step: dict[str, list[tuple[Row, int]]] = {}
-        for name, columns in TABLES.items():
+        for name, columns in tables.items():
             changes = step[name] = []
             leave = 0.9 if number == count - 1 else 0.1 * number
             for row in [row for row in present[name] if rng.random() < leave]:
@@ -105,7 +105,7 @@ def random_steps(seed: int, count: int) -> list[Step]:
 
 def accumulated(steps: Sequence[Step]) -> Iterator[dict[str, list[Row]]]:
     """All rows of each table after each step."""
-    present: dict[str, list[Row]] = {name: [] for name in TABLES}
+    present: dict[str, list[Row]] = {name: [] for name in steps[0]}
     for step in steps:
         for name, changes in step.items():
             for row, diff in changes:
@@ -116,10 +116,10 @@ def accumulated(steps: Sequence[Step]) -> Iterator[dict[str, list[Row]]]:
         yield {name: list(rows) for name, rows in present.items()}
 
 
-def delta_of(name: str, changes: Sequence[tuple[Row, int]]) -> Delta:
+def delta_of(name: str, changes: Sequence[tuple[Row, int]], tables: Mapping[str, Schema] = TABLES) -> Delta:
     """The changes of one table as a delta."""
-    columns = zip(*(row for row, _ in changes), strict=True) if changes else [()] * len(TABLES[name])
-    arrays = tuple(pa.array(list(v), c.type.arrow) for v, c in zip(columns, TABLES[name], strict=True))
+    columns = zip(*(row for row, _ in changes), strict=True) if changes else [()] * len(tables[name])
+    arrays = tuple(pa.array(list(v), c.type.arrow) for v, c in zip(columns, tables[name], strict=True))
     return Delta(arrays, np.array([diff for _, diff in changes], np.int64))
 
 
@@ -198,9 +198,11 @@ def _arrow_rows(table: pa.Table) -> list[Row]:
     return list(zip(*columns, strict=True))
 
 
-def load_postgres(database: psycopg.Connection[Any], tables: Mapping[str, list[Row]]) -> None:
+def load_postgres(
+    database: psycopg.Connection[Any], tables: Mapping[str, list[Row]], schemas: Mapping[str, Schema] = TABLES
+) -> None:
     """Replace the tables by these rows."""
-    for name, columns in TABLES.items():
+    for name, columns in schemas.items():
         types = ", ".join(f"{c.name} {c.type}" for c in columns)
         database.execute(f"DROP TABLE IF EXISTS {name}")
         database.execute(f"CREATE TABLE {name} ({types})")

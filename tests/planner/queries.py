@@ -1,29 +1,15 @@
-"""Random queries over the tables of `oracle`: typed, always valid in PostgreSQL, and of every shape that views may have."""
+"""Random queries over given tables: typed, always valid in PostgreSQL, and of every shape that views may have."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 Columns = list[tuple[str, str]]
 """Name and kind of each column that a clause can see: int, numeric, float, text, bool, date, time."""
 
-_TABLES: dict[str, Columns] = {
-    "orders": [
-        ("id", "int"),
-        ("customer", "int"),
-        ("amount", "numeric"),
-        ("qty", "int"),
-        ("price", "float"),
-        ("note", "text"),
-        ("ok", "bool"),
-        ("placed", "time"),
-        ("day", "date"),
-    ],
-    "customers": [("id", "int"), ("name", "text"), ("region", "text"), ("credit", "numeric")],
-    "events": [("id", "int"), ("v", "int"), ("w", "numeric"), ("x", "float")],
-}
 _LITERALS = {
     "int": ["0", "1", "2", "3", "-1", "NULL::int"],
     "numeric": ["0.5", "2", "1.25", "-3.10", "NULL::numeric"],
@@ -33,6 +19,7 @@ _LITERALS = {
     "date": ["DATE '2026-01-02'", "NULL::date"],
     "time": ["TIMESTAMPTZ '2026-01-02 10:00:00+00'", "NULL::timestamptz"],
 }
+_COLUMN = re.compile(r"\b[a-z]\w*\.[a-z]")
 KINDS = tuple(_LITERALS)
 
 
@@ -41,6 +28,7 @@ class Queries:
     """A stream of random queries."""
 
     rng: random.Random
+    tables: Mapping[str, Columns]
     names: int = 0
     subqueries: int = 0
     """How many levels of subqueries an expression may have here: not everywhere may it have any."""
@@ -77,10 +65,11 @@ class Queries:
             return self._subquery(kind, columns)
         if kind != "bool":
             general += [lambda: f"greatest({sub(kind)}, {sub(kind)})", lambda: f"least({sub(kind)}, {sub(kind)})"]
-        return self.rng.choice(general + 3 * self._special(kind, sub))()
+        return self.rng.choice(general + 3 * self._special(kind, sub, columns))()
 
-    def _special(self, kind: str, sub: Callable[[str], str]) -> list[Callable[[], str]]:
+    def _special(self, kind: str, sub: Callable[[str], str], columns: Columns) -> list[Callable[[], str]]:
         any_kind = self.rng.choice(KINDS)
+        documents = [name for name, k in columns if k == "json"]
         compared = self.rng.choice(("=", "<>", "<", "<=", ">", ">="))
         return {
             "int": [
@@ -112,6 +101,7 @@ class Queries:
                 lambda: f"({sub('int')})::text",
                 lambda: f"({sub('bool')})::text",
                 lambda: f"replace({sub('text')}, 'e', 'xx')",
+                *(lambda name=name: f"({name} ->> '{self.rng.choice('ab')}')" for name in documents),
             ],
             "bool": [
                 lambda: f"({sub(any_kind)} {compared} {sub(any_kind)})",
@@ -124,6 +114,8 @@ class Queries:
                 lambda: f"({sub('int')} IN ({sub('int')}, {sub('int')}))",
                 lambda: f"({sub('int')} NOT IN ({sub('int')}, 2))",
                 lambda: f"({sub('numeric')} BETWEEN {sub('int')} AND {sub('numeric')})",
+                lambda: f"(({sub('int')}, {sub('text')}) {compared} ({sub('int')}, {sub('text')}))",
+                lambda: f"({sub('int')} {compared} {self.rng.choice(['ANY', 'ALL'])} (ARRAY[{sub('int')}, 2]))",
                 lambda: f"({sub('text')} LIKE '{self.rng.choice(['r%', '%e%', '_ed', ''])}')",
             ],
             "date": [lambda: f"({sub('date')} + {sub('int')}::int)", lambda: f"({sub('time')})::date"],
@@ -134,27 +126,40 @@ class Queries:
         """A subquery as a value; it may refer to the columns around it."""
         levels, self.subqueries = self.subqueries, self.subqueries - 1
         alias = self.name("s")
-        table = self.rng.choice(list(_TABLES))
-        own = [(f"{alias}.{name}", k) for name, k in _TABLES[table]]
+        table = self.rng.choice(list(self.tables))
+        own = [(f"{alias}.{name}", k) for name, k in self.tables[table]]
         source = f"{table} AS {alias}"
-        pairs = [(a, b) for a, k in columns for b, other in own if k == other]
+        pairs = [(a, b) for a, k in columns for b, other in own if k == other != "json"]
         conditions = [" = ".join(self.rng.choice(pairs))] if pairs and self.rng.random() < 0.6 else []
         if self.rng.random() < 0.4:
             conditions.append(self.expression("bool", own + columns, 1))
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         self.subqueries = 0
-        if kind != "bool":
+        if kind == "bool" and self.rng.random() < 0.4:
+            text = self._compared(own, columns, source, where)
+        elif kind != "bool":
             same = [f"{self.rng.choice(('max', 'min'))}({name})" for name, k in own if k == kind]
             same.append(f"CASE WHEN count(*) > 1 THEN {self.rng.choice(_LITERALS[kind])} END")
             text = f"(SELECT {self.rng.choice(same)} FROM {source}{where})"
         elif self.rng.random() < 0.5:
             text = f"({self.rng.choice(['', 'NOT '])}EXISTS (SELECT 1 FROM {source}{where}))"
         else:
-            column, of = self.rng.choice(own)
+            column, of = self.rng.choice([(c, k) for c, k in own if k != "json"])
             value = self.expression(of, columns, 1)
             text = f"({value} {self.rng.choice(['', 'NOT '])}IN (SELECT {column} FROM {source}{where}))"
         self.subqueries = levels
         return text
+
+    def _compared(self, own: Columns, columns: Columns, source: str, where: str) -> str:
+        """ANY, ALL, and row values with a subquery."""
+        rows = self.rng.random() < 0.4
+        chosen = self.rng.choices([(c, k) for c, k in own if k != "json"], k=2 if rows else 1)
+        values = ", ".join(self.expression(kind, columns, 1) for _, kind in chosen)
+        names = ", ".join(name for name, _ in chosen)
+        compared = self.rng.choice(("=", "=", "<>", "<", "<=", ">", ">="))
+        quantifier = self.rng.choice(("ANY", "ALL", "SOME"))
+        value = f"({values})" if rows else values
+        return f"({value} {compared} {quantifier} (SELECT {names} FROM {source}{where}))"
 
     def _cut(self, width: int) -> str:
         """ORDER BY and LIMIT that leave no doubt which rows are meant: by every column."""
@@ -170,13 +175,18 @@ class Queries:
         parts: list[str] = []
         seen: Columns = []
         for number in range(self.rng.choice((1, 1, 1, 2, 2, 3))):
+            if number and self.rng.random() < 0.25:
+                text, new = self._lateral(seen)
+                parts.append(text)
+                seen = seen + new
+                continue
             alias = self.name("t")
             if depth and self.rng.random() < 0.3:
                 text, columns = self.query(depth - 1)
                 text = f"({text}) AS {alias}"
             else:
-                table = self.rng.choice(list(_TABLES))
-                text, columns = f"{table} AS {alias}", _TABLES[table]
+                table = self.rng.choice(list(self.tables))
+                text, columns = f"{table} AS {alias}", self.tables[table]
             new = [(f"{alias}.{name}", kind) for name, kind in columns]
             if number == 0:
                 parts.append(text)
@@ -190,14 +200,49 @@ class Queries:
             seen = seen + new
         return "".join(parts), seen
 
+    def _lateral(self, seen: Columns) -> tuple[str, Columns]:
+        """A join with a subquery or a table function that refers to the tables on its left."""
+        alias = self.name("l")
+        join = self.rng.choice(("CROSS JOIN", "LEFT JOIN"))
+        on = "" if join == "CROSS JOIN" else " ON TRUE"
+        documents = [name for name, kind in seen if kind == "json"]
+        choice = self.rng.random()
+        if choice < 0.25:
+            low, high = self.expression("int", seen, 1), self.expression("int", seen, 1)
+            text = f"generate_series({low} % 4, {high} % 4) WITH ORDINALITY AS {alias} (i, n)"
+            return f" {join} {text}{on}", [(f"{alias}.i", "int"), (f"{alias}.n::int", "int")]
+        if choice < 0.4 and documents:
+            text = f"jsonb_object_keys({self.rng.choice(documents)}) AS {alias} (k)"
+            return f" {join} LATERAL {text}{on}", [(f"{alias}.k", "text")]
+        table, inner = self.rng.choice(list(self.tables)), self.name("s")
+        own = [(f"{inner}.{name}", k) for name, k in self.tables[table]]
+        pairs = [(a, b) for a, k in seen for b, other in own if k == other != "json"]
+        conditions = [" = ".join(self.rng.choice(pairs))] if pairs and self.rng.random() < 0.8 else []
+        if self.rng.random() < 0.3:
+            conditions.append(self.expression("bool", own + seen, 1))
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        kinds = self.rng.choices(KINDS, k=2)
+        names = [self.name("c"), self.name("c")]
+        if choice < 0.6:
+            outputs = [self._aggregate(own) for _ in kinds]
+            items = ", ".join(f"{text} AS {name}" for (text, _), name in zip(outputs, names, strict=True))
+            kinds, cut = [kind for _, kind in outputs], ""
+        else:
+            items = ", ".join(f"{self.expression(k, own + seen, 1)} AS {n}" for k, n in zip(kinds, names, strict=True))
+            cut = f" ORDER BY 1, 2 DESC LIMIT {self.rng.randrange(1, 3)}" if self.rng.random() < 0.6 else ""
+        text = f" {join} LATERAL (SELECT {items} FROM {table} AS {inner}{where}{cut}) AS {alias}{on}"
+        return text, [(f"{alias}.{name}", kind) for name, kind in zip(names, kinds, strict=True)]
+
     def _join_condition(self, left: Columns, right: Columns) -> tuple[str, bool]:
         """A condition, and whether a column of each side must be equal in it."""
-        pairs = [(a, b) for a, kind in left for b, other in right if kind == other]
+        pairs = [(a, b) for a, kind in left for b, other in right if kind == other != "json"]
         if not pairs or self.rng.random() < 0.1:
             return self.expression("bool", left + right, 1), False
         chosen = [" = ".join(self.rng.choice(pairs)) for _ in range(self.rng.choice((1, 1, 2)))]
         if self.rng.random() < 0.3:
+            self.subqueries = int(self.rng.random() < 0.3)
             chosen.append(self.expression("bool", left + right, 1))
+            self.subqueries = 0
         return " AND ".join(chosen), True
 
     def _where(self, columns: Columns) -> str:
@@ -218,6 +263,10 @@ class Queries:
             text, kind = self._window(columns)
             items[0] = text, self.name("w"), kind
         chosen = ", ".join(f"{text} AS {name}" for text, name, _ in items)
+        if self.rng.random() < 0.08:
+            name = self.name("c")
+            chosen += f", generate_series(1, ({self.expression('int', columns, 1)}) % 3) AS {name}"
+            items.append(("", name, "int"))
         distinct = "DISTINCT " if self.rng.random() < 0.2 else ""
         query = f"SELECT {distinct}{chosen} FROM {source}{self._where(columns)}{self._cut(len(items))}"
         return query, [(name, kind) for _, name, kind in items]
@@ -267,18 +316,29 @@ class Queries:
         source, columns = self._from(depth)
         keys = [(self.expression(k, columns, 1), k) for k in self.rng.choices(KINDS, k=self.rng.randrange(3))]
         # PostgreSQL refuses constants here.
-        inner = [(key, kind) for key, kind in keys if key not in _LITERALS[kind]]
+        inner = [(key, kind) for key, kind in keys if _COLUMN.search(key)]
         aggregates = [self._aggregate(columns) for _ in range(2)]
         having = f" HAVING {self.expression('bool', inner + aggregates, 1)}" if self.rng.random() < 0.3 else ""
         outputs: list[tuple[str, str, str]] = [(key, self.name("k"), kind) for key, kind in inner]
         kinds = self.rng.choices(KINDS, k=2)
         outputs += [(self.expression(kind, inner + aggregates, 1), self.name("a"), kind) for kind in kinds]
-        group = f" GROUP BY {', '.join(key for key, _ in inner)}" if inner else " HAVING count(*) >= 0"
+        group = self._group_by([key for key, _ in inner]) if inner else " HAVING count(*) >= 0"
+        if inner and self.rng.random() < 0.3:
+            outputs.append((f"grouping({inner[0][0]})", self.name("g"), "int"))
         if not inner:
             having = ""
         chosen = ", ".join(f"{text} AS {name}" for text, name, _ in outputs)
         query = f"SELECT {chosen} FROM {source}{self._where(columns)}{group}{having}{self._cut(len(outputs))}"
         return query, [(name, kind) for _, name, kind in outputs]
+
+    def _group_by(self, keys: list[str]) -> str:
+        """GROUP BY with grouping sets now and then."""
+        listed = ", ".join(keys)
+        # PostgreSQL computes what is constant in an expression before it looks for keys in it.
+        if self.rng.random() < 0.7 or not all(re.fullmatch(r"\w+\.\w+", key) for key in keys):
+            return f" GROUP BY {listed}"
+        sets = f"GROUPING SETS (({listed}), ({keys[0]}), ())"
+        return f" GROUP BY {self.rng.choice((f'ROLLUP ({listed})', f'CUBE ({listed})', sets))}"
 
     def _aggregate(self, columns: Columns) -> tuple[str, str]:
         kind = self.rng.choice(("int", "numeric", "float", "text", "date", "time"))

@@ -19,8 +19,8 @@ from planner.literals import Untyped
 from planner.parse import Text
 from planner.plan import AggregateCall, AggregateFunction
 from planner.plans import rewrite_plan, rewrite_scalars
-from planner.scalar import Case, ColumnRef, Grouping, Literal, OuterRef, Scalar, Subquery
-from planner.scalars import rewrite, walk
+from planner.scalar import Call, Case, ColumnRef, Grouping, Literal, OuterRef, Scalar, Subquery
+from planner.scalars import TESTS_WITH_OPPOSITES, rewrite, walk
 
 if TYPE_CHECKING:
     from planner.bind import Binder, Bound
@@ -126,6 +126,9 @@ def _resolve(text: Text, node: exp.Expr, name: str, types: Sequence[object]) -> 
         raise text.error(node, error.message, error.hint or None) from None
 
 
+_NEGATED = {opposite: test for test, opposite in TESTS_WITH_OPPOSITES.items()}
+
+
 def regroup(
     scalar: Scalar,
     keys: Sequence[Scalar],
@@ -140,6 +143,11 @@ def regroup(
     """
 
     def change(node: Scalar) -> Scalar | None:
+        if isinstance(node, Call) and node.function in _NEGATED:
+            # NOT of a key: binding made one test of both.
+            plain = Call(_NEGATED[node.function], node.args, node.type)
+            if node not in keys and plain in keys:
+                return Call("not", (ColumnRef(keys.index(plain), node.type, str(plain)),), node.type)
         if node in keys:
             return ColumnRef(keys.index(node), node.type, node.name if isinstance(node, ColumnRef) else str(node))
         if isinstance(node, Subquery):

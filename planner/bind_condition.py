@@ -14,6 +14,7 @@ from dataflow.types import BOOLEAN
 from planner import bind_row
 from planner.parse import start
 from planner.scalar import Call, Scalar
+from planner.scalars import TESTS_WITH_OPPOSITES
 
 if TYPE_CHECKING:
     from planner.bind import Binder, Bound
@@ -38,19 +39,10 @@ def negation(binder: Binder, node: exp.Expr) -> Bound:
     return _negated(binder.condition(node.this, "NOT"))
 
 
-_OPPOSITES = {
-    "is_null": "is_not_null",
-    "is_true": "is_not_true",
-    "is_false": "is_not_false",
-    "like": "not_like",
-    "ilike": "not_ilike",
-}
-
-
 def _negated(scalar: Scalar) -> Scalar:
     """NOT of a condition: by its own opposite where it has one."""
-    if isinstance(scalar, Call) and scalar.function in _OPPOSITES:
-        return Call(_OPPOSITES[scalar.function], scalar.args, BOOLEAN)
+    if isinstance(scalar, Call) and scalar.function in TESTS_WITH_OPPOSITES:
+        return Call(TESTS_WITH_OPPOSITES[scalar.function], scalar.args, BOOLEAN)
     return Call("not", (scalar,), BOOLEAN)
 
 

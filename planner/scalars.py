@@ -54,6 +54,16 @@ _SAFE = frozenset(
 """Functions that cannot fail for any row, whatever their argument types."""
 
 
+TESTS_WITH_OPPOSITES = {
+    "is_null": "is_not_null",
+    "is_true": "is_not_true",
+    "is_false": "is_not_false",
+    "like": "not_like",
+    "ilike": "not_ilike",
+}
+"""Tests whose negation is a test of its own, which binding makes of it."""
+
+
 def arguments(scalar: Scalar) -> tuple[Scalar, ...]:
     """The scalars directly below."""
     match scalar:

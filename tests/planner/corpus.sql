@@ -905,3 +905,5 @@ SELECT t FROM generate_series(DATE '2026-01-01', DATE '2026-01-03', interval '12
 
 -- postgres: DuckDB's result is of the common type
 SELECT id, nullif(qty::smallint, 3) AS a, nullif(qty, customer) AS b, nullif(day, placed) AS c, nullif(qty, amount) AS d, nullif(price::real, price) AS e, nullif(customer, 2) AS f, nullif(1, NULL) AS g, nullif(NULL, 1) AS h FROM orders
+
+SELECT (note LIKE 'r%') AS k, count(*) AS n FROM orders GROUP BY (note LIKE 'r%') HAVING NOT (note LIKE 'r%')

@@ -267,6 +267,10 @@ class Queries:
             name = self.name("c")
             chosen += f", generate_series(1, ({self.expression('int', columns, 1)}) % 3) AS {name}"
             items.append(("", name, "int"))
+        if self.rng.random() < 0.15:
+            text, kind = self._window(columns)
+            items.append((text, self.name("w"), kind))
+            chosen += f", {text} AS {items[-1][1]}"
         distinct = "DISTINCT " if self.rng.random() < 0.2 else ""
         query = f"SELECT {distinct}{chosen} FROM {source}{self._where(columns)}{self._cut(len(items))}"
         return query, [(name, kind) for _, name, kind in items]
@@ -311,6 +315,27 @@ class Queries:
                 (f"{extreme}({value}) OVER ({partition.strip()})", kind),
             ]
         )
+
+    def _window(self, columns: Columns) -> tuple[str, str]:
+        """A window function whose value does not depend on how ties are broken, and its kind."""
+        kinds = self.rng.choices(("int", "text", "bool", "date", "numeric"), k=2)
+        partition, order = (self.expression(kind, columns, 1) for kind in kinds)
+        argument = self.expression("int", columns, 1)
+        function, kind = self.rng.choice(
+            (
+                ("rank()", "int"),
+                ("dense_rank()", "int"),
+                ("cume_dist()", "float"),
+                ("count(*)", "int"),
+                (f"sum({argument})", "int"),
+                (f"min({argument})", "int"),
+                (f"max({argument}) FILTER (WHERE {self.expression('bool', columns, 1)})", "int"),
+            )
+        )
+        frame = self.rng.choice(("", "", " GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW", " RANGE UNBOUNDED PRECEDING"))
+        by = self.rng.choice((f"PARTITION BY {partition} ", ""))
+        over = f"{function} OVER ({by}ORDER BY {order} {self.rng.choice(('', 'DESC'))}{frame})"
+        return (f"({over})::int" if kind == "int" else over), kind
 
     def _grouped(self, depth: int) -> tuple[str, Columns]:
         source, columns = self._from(depth)

@@ -26,7 +26,8 @@ from psycopg.types.string import TextLoader
 from dataflow.types import Kind, Schema
 from planner import PlanErrors, PlannedViews, build_dataflow, plan_views
 from tests.planner import oracle
-from tests.planner.queries import Columns, Queries
+from tests.planner.expressions import Columns
+from tests.planner.queries import Queries
 from tests.servers.postgres import PostgresServer, find_binaries
 
 TOGETHER = 20

@@ -383,6 +383,11 @@ class Spine:
         return sum(run.rows for run in self._runs)
 
     @property
+    def empty(self) -> bool:
+        """Whether nothing is in it, and nothing is being sorted for it."""
+        return not self._runs and not self._coming
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all runs."""
         return sum(run.bytes for run in self._runs)
@@ -417,6 +422,8 @@ class Spine:
 
     def clear(self) -> None:
         """Drop every row."""
+        self._take()
+        self._end_started()
         self.freed += sum(run.bytes - run.stored_bytes for run in self._runs)
         self._merging = []
         self._debt = 0

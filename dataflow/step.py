@@ -167,7 +167,7 @@ class Dataflow:
             raise
         for _, operator in ran:
             operator.finish()
-            self._restless.update((spine, None) for spine in operator.spines() if spine.rows)
+            self._restless.update((spine, None) for spine in operator.spines() if not spine.empty)
         self.steps += 1
         return result
 

@@ -103,7 +103,7 @@ class TemporalFilter(Operator):
         if self._now is None:
             return None
         for level, spine in enumerate(self._levels):
-            if spine.rows:
+            if not spine.empty:
                 bit = FINEST + level - 1
                 return self._now + 1 if level == 0 else max(self._now + 1, ((self._now >> bit) | 1) << bit)
         return None
@@ -122,7 +122,7 @@ class TemporalFilter(Operator):
     def _top(self, time: int) -> int:
         """How many levels, from the lowest, may have changes that are due at a time: 0 if there are none in them."""
         touched = LEVELS if self._then is None else _level((time ^ self._then).bit_length()) + 1
-        if time == self._then or not any(spine.rows for spine in self._levels[:touched]):
+        if time == self._then or all(spine.empty for spine in self._levels[:touched]):
             return 0
         return touched
 
@@ -130,7 +130,7 @@ class TemporalFilter(Operator):
         """The changes that are due; those of the touched levels that are not are dealt out anew."""
         parts = []
         for spine in self._levels[: self._top(now)]:
-            if spine.rows:
+            if not spine.empty:
                 parts.append(spine.snapshot().rows())
                 spine.clear()
         waiting = combine(parts, self._stored)

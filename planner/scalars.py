@@ -159,7 +159,9 @@ def conjuncts(scalar: Scalar) -> tuple[Scalar, ...]:
 def can_fail(scalar: Scalar) -> bool:
     """Whether some row might make the scalar an error: False only where that is certain."""
     match scalar:
-        case ColumnRef() | Literal() | OuterRef() | Parameter() | Now() | Over() | Grouping() | TableValue() | Subquery():
+        case (
+            ColumnRef() | Literal() | OuterRef() | Parameter() | Now() | Over() | Grouping() | TableValue() | Subquery()
+        ):
             own = False
         case Call():
             own = scalar.function not in _SAFE and not _is_plain_match(scalar)

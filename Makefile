@@ -10,7 +10,7 @@ RUNS ?= 5
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz sanitize lint format types bounds build bench bench-peers bench-tpch bench-cost lock generate clean
+.PHONY: help demo test fuzz sim sanitize lint format types bounds build bench bench-peers bench-tpch bench-cost lock generate clean
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,10 @@ sanitize: $(VENV)/.installed ## the kernels' tests under address- and undefined-
 		LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 		$(abspath $(BIN))/python -m pytest -q -p no:cacheprovider -m "not kafka" $(SANITIZE_TESTS)
+
+SEEDS ?= 100
+sim: build ## simulated faults: SEEDS runs of the service, whose clock, disk, broker and schedule a seed decides
+	@$(BIN)/python -m tests.sim --seeds $(SEEDS)
 
 lint: $(VENV)/.installed ## ruff: lint and format
 	@$(BIN)/ruff check .

@@ -102,6 +102,7 @@ class ReadAhead:
         self._lock = threading.Lock()
         self._chunks: deque[Chunk] = deque()
         self._rows = self._bytes = 0
+        self._starved = False
         self._bound: dict[int, int] = {}  # ends of the ranges given out
         self._reached: dict[int, int] = {}  # at least those: everything before is taken, or holds no records
         self._floor: dict[int, int] = {}
@@ -134,8 +135,13 @@ class ReadAhead:
 
     @property
     def full(self) -> bool:
-        """Whether reading should pause."""
-        return self._rows >= self._max_rows or self._bytes >= self._max_bytes
+        """Whether reading should pause.
+
+        Not while a cut waits for records of one partition and all that was read lies beyond the cut in others: the broker
+        decides in which order partitions come, and waiting for each other would never end. Partitions come in turns, so what is
+        read beyond the bound then is about what one turn of the others holds.
+        """
+        return (self._rows >= self._max_rows or self._bytes >= self._max_bytes) and not self._starved
 
     @property
     def reached(self) -> dict[int, int]:
@@ -177,6 +183,7 @@ class ReadAhead:
             for part in parts:
                 self._reach(part.ends)
             taken = self._make_taken(parts, until)
+            self._starved = taken is None and until is not None and bool(self._chunks)
             self._settle()
             return taken
 
@@ -185,10 +192,11 @@ class ReadAhead:
             self._reached[partition] = max(end, self._reached.get(partition, 0))
 
     def _settle(self) -> None:
-        """Offsets without records before the floor were bound by the earlier run already."""
+        """Offsets without records right before the floor were bound by the earlier run already. Not those before the floor is
+        reached: what is taken again until then may be added up, and has no gaps."""
         for partition, floor in self._floor.items():
-            if partition in self._bound:
-                self._bound[partition] = max(self._bound[partition], min(self._reached[partition], floor))
+            if self._reached.get(partition, 0) >= floor and partition in self._bound:
+                self._bound[partition] = max(self._bound[partition], floor)
 
     def _make_taken(self, parts: Sequence[Chunk], until: Mapping[int, int] | None) -> Taken | None:
         sums = _sums(parts)

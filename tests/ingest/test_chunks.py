@@ -165,6 +165,21 @@ def test_ranges_go_on_where_the_earlier_run_ended() -> None:
         assert [(r.start, r.end, r.count) for r in taken.ranges] == [(5, 9, 1)]
 
 
+def test_ranges_before_the_floor_have_no_gaps() -> None:
+    """An offset without a record between two takes of a replay."""
+    ahead = ReadAhead(SCHEMA, 1000, 1 << 20)
+    ahead.resume({0: 9})
+    ahead.open({0: 0})
+    ahead.add(_chunk([(0, offset) for offset in range(5)], {0: 5}))
+    first = ahead.take(100, {0: 9})
+    ahead.add(_chunk([], {0: 6}))
+    ahead.add(_chunk([(0, offset) for offset in range(6, 9)], {0: 9}))
+    second = ahead.take(100, {0: 9})
+    assert first is not None
+    assert second is not None
+    assert first.ranges[0].extended(second.ranges[0]).end == 9
+
+
 @pytest.mark.parametrize(("rows", "size"), [(4, 1 << 20), (1000, 200)])
 def test_full_beyond_either_limit(rows: int, size: int) -> None:
     ahead = ReadAhead(SCHEMA, rows, size)
@@ -200,6 +215,22 @@ def test_a_large_batch_behind_one_beyond_the_cut_is_reached() -> None:
     taken = ahead.take(10, {0: 0, 1: 20})
     assert taken is not None
     assert taken.records == 10
+
+
+def test_a_cut_is_reached_when_others_fill_the_queue() -> None:
+    """What lies beyond the cut must not keep the reader from what the cut waits for."""
+    ahead = ReadAhead(SCHEMA, 4, 1 << 30)
+    ahead.open({0: 0, 1: 0})
+    ahead.add(_chunk([(0, offset) for offset in range(5)], {0: 5}))
+    assert ahead.full
+    cut = {0: 0, 1: 1}
+    assert ahead.take(100, cut) is None
+    assert not ahead.full
+    ahead.add(_chunk([(1, 0)], {1: 1}))
+    taken = ahead.take(100, cut)
+    assert taken is not None
+    assert [piece.end for piece in taken.ranges] == [1]
+    assert ahead.full
 
 
 @pytest.mark.parametrize("runs", [1, FEW_RUNS, FEW_RUNS + 1, 4 * FEW_RUNS])

@@ -1,0 +1,1 @@
+"""The simulator: the real tick loop, log, checkpoints, dataflow and sinks, in a world where one seed decides everything else."""

@@ -1,0 +1,82 @@
+"""Executors without threads: a job waits until the world lets it run, or somebody needs its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.sim.chance import Crash
+
+
+class Job:
+    """A Future of one job."""
+
+    def __init__(self, call: Callable[[], Any], forced: bool = True) -> None:
+        self._forced = forced
+        self._call: Callable[[], Any] | None = call
+        self._value: Any = None
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Do it, once."""
+        if self._call is None:
+            return
+        call, self._call = self._call, None
+        try:
+            self._value = call()
+        except Crash:
+            raise
+        except Exception as error:  # noqa: BLE001 (it is raised where the result is wanted)
+            self._error = error
+
+    def done(self) -> bool:
+        """Whether it ran."""
+        return self._call is None
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Its result, made now if need be; or its exception."""
+        if self._forced:
+            self.run()
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+class Jobs:
+    """What takes the place of ThreadPoolExecutor: jobs of all of them wait in `waiting`, in order for each."""
+
+    waiting: list[Job]
+
+    def __init__(self) -> None:
+        self.waiting = []
+        self.unforced: object = None
+        """A call whose result nobody really waits for: a mistake that can be built in."""
+
+    def executor(self, *_: Any, **__: Any) -> Jobs:
+        """An executor; all are this one."""
+        return self
+
+    def submit(self, call: Callable[..., Any], *args: Any) -> Job:
+        """Put a job behind the others."""
+        job = Job(lambda: call(*args), call is not self.unforced)
+        self.waiting.append(job)
+        return job
+
+    def step(self) -> None:
+        """Run the oldest job that waits."""
+        while self.waiting:
+            job = self.waiting.pop(0)
+            if not job.done():
+                job.run()
+                return
+
+    def shutdown(self, wait: bool = True, cancel_futures: bool = False) -> None:
+        """End. Jobs that nobody waited for do not happen."""
+        self.waiting.clear()
+
+    def __enter__(self) -> Jobs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self.waiting:
+            self.step()

@@ -1,0 +1,29 @@
+"""The simulator in CI: fresh seeds for a minute, and mistakes that are built in are found."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.sim.__main__ import PLANTS
+
+
+def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.sim", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
+
+
+@pytest.mark.slow
+def test_no_promise_is_broken() -> None:
+    done = simulate("--seeds", "10000", "--seconds", "60")
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+def test_a_mistake_that_is_built_in_is_found(plant: str) -> None:
+    done = simulate("--first", "1", "--seeds", "20", "--ticks", "60", "--plant", plant)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "broke a promise" in done.stdout

@@ -87,9 +87,10 @@ lock: $(VENV)/.installed ## pin every dependency again, with hashes
 	@$(BIN)/uv pip compile -q pyproject.toml --universal --generate-hashes --no-header --no-annotate -o requirements.txt
 	@$(BIN)/uv pip compile -q pyproject.toml --extra dev --universal --generate-hashes --no-header --no-annotate -o requirements-dev.txt
 
-generate: build ## rewrite the generated files: the JSON Schema and the Grafana dashboard
+generate: build ## rewrite the generated files: the JSON Schema, the Grafana dashboard and docs/functions.md
 	@$(BIN)/python -m headwater schema > config/headwater.schema.json
 	@$(BIN)/python -m deploy.grafana.generate
+	@$(BIN)/python -m planner.document > docs/functions.md
 
 clean: ## remove what was built (not .venv)
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache

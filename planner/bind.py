@@ -186,6 +186,11 @@ def _minus(binder: Binder, node: exp.Expr) -> Bound:
     return binder.call(node, "-", [binder.bind(inner)])
 
 
+def _complement(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this")
+    return binder.call(node, "~", [binder.bind(node.this)])
+
+
 def _case(binder: Binder, node: exp.Expr) -> Bound:
     binder.text.only(node, "this", "ifs", "default")
     subject = binder.bind(node.this) if node.args.get("this") is not None else None
@@ -293,6 +298,7 @@ _HANDLERS: dict[type[exp.Expr], Callable[[Binder, exp.Expr], Bound]] = {
     exp.Null: lambda _, __: Untyped(None),
     exp.Boolean: lambda _, node: Literal(bool(node.this), BOOLEAN),
     exp.Neg: _minus,
+    exp.BitwiseNot: _complement,
     exp.And: connective,
     exp.Or: connective,
     exp.Not: negation,

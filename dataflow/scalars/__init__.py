@@ -400,3 +400,23 @@ def date_time(dates: pa.Array, times: pa.Array, rows: int) -> Result:
 def date_bin(strides: pa.Array, values: pa.Array, origins: pa.Array, rows: int) -> Result:
     """The start of the bin that each timestamp is in; bins are as long as `strides` and counted from `origins`."""
     return _result(_scalars.date_bin(strides, values, origins, rows))
+
+
+def real(name: str, values: pa.Array, rows: int) -> Result:
+    """A function of doubles by its SQL name: trigonometric and hyperbolic ones, cbrt, degrees, radians."""
+    return _result(_scalars.real(name, values, rows))
+
+
+def atan2(y: pa.Array, x: pa.Array, rows: int) -> Result:
+    """The angle of the point (x, y), doubles."""
+    return _result(_scalars.atan2(y, x, rows))
+
+
+def common(a: pa.Array, b: pa.Array, rows: int, multiple: bool) -> Result:
+    """The greatest common divisor, or the least common multiple, of int32 or int64."""
+    return _result(_scalars.common(a, b, rows, multiple))
+
+
+def width_bucket(values: pa.Array, lows: pa.Array, highs: pa.Array, counts: pa.Array, rows: int) -> Result:
+    """Which of `counts` equal buckets from `lows` to `highs` doubles fall in: 0 below, counts + 1 at the end and beyond."""
+    return _result(_scalars.width_bucket(values, lows, highs, counts, rows))

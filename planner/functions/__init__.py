@@ -17,7 +17,21 @@ from itertools import groupby
 from operator import attrgetter
 
 from dataflow.types import ColumnType
-from planner.functions import arithmetic, bits, comparison, intervals, jsonb, logic, system, text, time
+from planner.functions import (
+    arithmetic,
+    bits,
+    calendar,
+    comparison,
+    documents,
+    intervals,
+    jsonb,
+    logic,
+    reals,
+    strings,
+    system,
+    text,
+    time,
+)
 from planner.functions.aggregates import AGGREGATES
 from planner.functions.registry import Function, Resolved, choose
 from planner.functions.types import FunctionError, can_cast, common_type, implicit_cast, type_name
@@ -51,8 +65,12 @@ SCALARS = _by_name(
         *text.FUNCTIONS,
         *time.FUNCTIONS,
         *intervals.FUNCTIONS,
+        *calendar.FUNCTIONS,
         *jsonb.FUNCTIONS,
         *system.ENTRIES,
+        *documents.FUNCTIONS,
+        *reals.FUNCTIONS,
+        *strings.FUNCTIONS,
     )
 )
 """Every overload of every scalar function and operator, by name."""

@@ -13,6 +13,7 @@ from typing import Any
 from dataflow import scalars
 from dataflow.scalars import FIELD_CODE
 from dataflow.types import DATE, DOUBLE, INTEGER, NUMERIC, TIMESTAMP, TIMESTAMPTZ, ColumnType, Kind
+from planner.functions.calendar import instant, local, zone_name
 from planner.functions.constants import specialised
 from planner.functions.registry import Function, Implementation, Site, fixed
 from planner.functions.types import FunctionError, derived_numeric, type_name
@@ -125,11 +126,13 @@ def _truncate(site: Site, unit: str) -> Callable[[Any, int], tuple[Any, Any]]:
 
 
 def _zone(site: Site, zone: str) -> Callable[[Any, int], tuple[Any, Any]]:
-    """AT TIME ZONE: between the wall clock of a zone and the instant; the one zone here is UTC, where both have equal bits."""
-    if zone.upper() not in ("UTC", "GMT", "Z", "ETC/UTC", "ZULU"):
-        raise FunctionError(f'time zone "{zone}" not recognized', "the only time zone here is UTC")
-    data = site.result.arrow
-    return lambda values, _rows: (values.view(data), None)
+    """AT TIME ZONE: between the wall clock of a zone and the instant; in UTC both have equal bits."""
+    data, name = site.result.arrow, zone_name(zone)
+    if name is None:
+        return lambda values, _rows: (values.view(data), None)
+    if site.result.kind is Kind.TIMESTAMP:
+        return lambda values, _rows: (local(values, name), None)
+    return lambda values, _rows: (instant(values, name), None)
 
 
 def _add(sign: int, dates: int, days: int) -> Implementation:

@@ -1,6 +1,6 @@
 """Roots, exponentials, logarithms and powers of numerics, by Python's decimal arithmetic: 60 digits, then 16 after the point.
 
-The only functions evaluated row by row in Python: nothing vectorised has this precision. Cast to double precision where
+Evaluated row by row in Python, for nothing vectorised has this precision. Cast to double precision where
 speed matters more than the digits. Results are exactly rounded; PostgreSQL's have fewer or more digits by a rule of its own.
 """
 

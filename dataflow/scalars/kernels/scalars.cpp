@@ -12,4 +12,5 @@ NB_MODULE(_scalars, m) {
   add_time(m);
   add_json(m);
   add_intervals(m);
+  add_math(m);
 }

@@ -217,5 +217,6 @@ void add_text(nb::module_& m);
 void add_time(nb::module_& m);
 void add_json(nb::module_& m);
 void add_intervals(nb::module_& m);
+void add_math(nb::module_& m);
 
 }  // namespace headwater::scalars

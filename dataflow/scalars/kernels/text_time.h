@@ -110,9 +110,9 @@ inline Status parse_date_fields(Cursor& in, int64_t& year, int64_t& month, int64
 
 inline Status parse_time_fields(Cursor& in, int64_t& micros) {
   int64_t hour = 0, minute = 0, second = 0, fraction = 0;
-  if (!in.take_digits(1, 2, hour) || !in.take(':') || !in.take_digits(2, 2, minute)) return Status::syntax;
+  if (!in.take_digits(1, 2, hour) || !in.take(':') || !in.take_digits(1, 2, minute)) return Status::syntax;
   if (in.take(':')) {
-    if (!in.take_digits(2, 2, second)) return Status::syntax;
+    if (!in.take_digits(1, 2, second)) return Status::syntax;
     if (in.take('.')) {
       int64_t scale = kMicrosPerSecond;
       bool up = false;

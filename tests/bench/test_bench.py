@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from dataflow.memory import MemoryLimit
+from headwater.runs import RunFiles
 from tests.bench import engine, nexmark, report, tpch
 from tests.bench.duck import Duck
 from tests.bench.numbers import quantile
@@ -37,6 +40,28 @@ def test_answers_equal_duckdb(name: str, data: dict[str, Data]) -> None:
         engine.run(dataflow, fed)
         rows = duck.check(engine.answer(dataflow))
         assert rows > 0
+
+
+@pytest.mark.parametrize("name", ["W1", "W3", "W4", "W7", "W6-Q5"])
+def test_with_half_of_the_state_in_files_answers_equal_duckdb(name: str, data: dict[str, Data], tmp_path: Path) -> None:
+    workload = WORKLOADS[name]
+    tables = data[workload.data]
+    duck = Duck(workload)
+    duck.load(tables, -1, EVENTS)
+    steps = engine.ticks(workload, tables, engine.whole(workload, tables), EVENTS, 500)
+    unlimited = engine.build(workload)
+    engine.run(unlimited, steps)
+    state_bytes = engine.state(unlimited)[1]
+    files = RunFiles(tmp_path / "runs")
+    limit = MemoryLimit(files, state_bytes // 2, least_bytes=1)
+    dataflow = engine.build(workload)
+    dataflow.limit_memory(limit)
+    engine.run(dataflow, steps)
+    limit.settle(wait=True)
+    assert limit.memory_bytes <= limit.limit
+    assert sum(operator.state_file_bytes for operator in dataflow.statistics()) > 0
+    assert duck.check(engine.answer(dataflow)) > 0
+    files.close()
 
 
 def test_a_wrong_answer_is_noticed(data: dict[str, Data]) -> None:

@@ -121,7 +121,7 @@ class IntervalSum {
   int64_t months_ = 0, days_ = 0, micros_ = 0;
 };
 
-// Digits with an optional point, or a point alone, which PostgreSQL takes for zero; no sign.
+// Digits with an optional point, or a point alone, which PostgreSQL takes for zero; no sign. Out of range: 0.
 inline Status take_interval_number(Cursor& in, int64_t& whole, double& fraction) {
   const size_t from = in.at;
   whole = 0;
@@ -137,6 +137,7 @@ inline Status take_interval_number(Cursor& in, int64_t& whole, double& fraction)
   } else if (digits == 0) {
     return Status::syntax;
   }
+  if (wide) whole = 0;
   return wide ? Status::range : Status::ok;
 }
 

@@ -10,10 +10,15 @@ KERNELS = Path(__file__).resolve().parents[2] / "dataflow" / "kernels"
 SOURCES = sorted(path for path in KERNELS.iterdir() if path.suffix in (".cpp", ".h"))
 
 
-def test_the_row_kernels_stay_small() -> None:
-    lines = {path.name: len(path.read_text().splitlines()) for path in SOURCES}
+def test_the_row_kernels_stay_under_three_thousand_lines_of_code() -> None:
+    lines = {path.name: sum(1 for line in path.read_text().splitlines() if _is_code(line)) for path in SOURCES}
     assert len(lines) > 10
-    assert sum(lines.values()) < 3400, lines
+    assert sum(lines.values()) < 3000, lines
+
+
+def _is_code(line: str) -> bool:
+    """Neither blank nor a comment alone: reasons and costs may be as long as they have to be."""
+    return bool(line.strip()) and not line.lstrip().startswith("//")
 
 
 def test_the_row_kernels_include_nothing_else_of_ours() -> None:

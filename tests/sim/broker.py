@@ -22,7 +22,7 @@ from sinks.progress import Progress
 from sinks.session import SessionLostError, Target, fenced
 from tests.sim.chance import Chance
 
-TRANSFERS: Schema = (Column("id", BIGINT), Column("src", BIGINT), Column("dst", BIGINT), Column("amount", BIGINT))
+TRANSFERS: Schema = tuple(Column(name, BIGINT) for name in ("id", "src", "dst", "amount", "at"))
 ACCOUNTS: Schema = (Column("account", BIGINT), Column("owner", TEXT))
 
 Row = tuple[Any, ...]

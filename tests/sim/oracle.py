@@ -16,6 +16,7 @@ VIEWS = {
     "JOIN accounts AS a ON a.account = t.dst GROUP BY a.owner",
     "richest": "SELECT account, amount FROM balance ORDER BY amount DESC, account LIMIT 3",
     "ratios": "SELECT account, 1000 / amount AS ratio FROM balance",
+    "recent": "SELECT dst, count(*) AS n FROM transfers WHERE mz_now() < at + 3000 GROUP BY dst",
     "unowned": "SELECT b.account FROM balance AS b WHERE NOT EXISTS (SELECT 1 FROM accounts AS a WHERE a.account = b.account)",
 }
 
@@ -25,17 +26,17 @@ SINKS = {"balance_out": "balance", "owned_out": "owned"}
 Answer = dict[str, Counter[tuple[Any, ...]]]
 
 
-def answer(transfers: Topic, accounts: Topic, positions: Mapping[str, Mapping[int, int]]) -> Answer:
-    """Rows of each view, and under `ratios errors` the errors of that view."""
+def answer(transfers: Topic, accounts: Topic, positions: Mapping[str, Mapping[int, int]], time: int) -> Answer:
+    """Rows of each view at a time, and under `ratios errors` the errors of that view."""
     moved = transfers.rows(positions.get("transfers", {}))
     told = dict(accounts.rows(positions.get("accounts", {})))
     owners = {account: owner for account, owner in told.items() if owner is not None}
     balance: dict[int, int] = defaultdict(int)
-    for _, src, dst, amount in moved:
+    for _, src, dst, amount, _ in moved:
         balance[dst] += amount
         balance[src] -= amount
     owned: dict[str, list[int]] = {}
-    for number, _, dst, amount in moved:
+    for number, _, dst, amount, _ in moved:
         if dst in owners:
             group = owned.setdefault(owners[dst], [0, 0, 0])
             owned[owners[dst]] = [group[0] + 1, group[1] + amount, max(group[2], number)]
@@ -48,6 +49,7 @@ def answer(transfers: Topic, accounts: Topic, positions: Mapping[str, Mapping[in
         "owned": Counter((owner, *group) for owner, group in owned.items()),
         "richest": Counter(ordered[:3]),
         "ratios": Counter(ratios),
+        "recent": Counter(Counter(dst for _, _, dst, _, at in moved if time < at + 3000).items()),
         "unowned": Counter((account,) for account in balance if account not in owners),
         "ratios errors": Counter({("division by zero",): zeros} if zeros else {}),
     }

@@ -45,7 +45,7 @@ from tests.sim.broker import ACCOUNTS, TRANSFERS, Output, Reader, Session, Topic
 from tests.sim.chance import Chance, Crash
 from tests.sim.disk import Disk
 from tests.sim.jobs import Jobs
-from tests.sim.oracle import KEYS, SINKS, VIEWS, answer
+from tests.sim.oracle import KEYS, SINKS, VIEWS, Answer, answer
 
 START = 1_795_346_117_450
 PEOPLE = 12
@@ -163,7 +163,7 @@ class World:
         self.last_shown = 0
         self.last_positions: Positions = {}
         self.publications = self.incarnations = self.restored = 0
-        self._answers: dict[str, Any] = {}
+        self._answers: dict[str, Answer] = {}
         self._transfers = self._fruitless = 0
         self._open: list[Callable[[], None]] = []
         self._live: tuple[list[Reader], list[SimSink], Jobs, Flag] | None = None
@@ -212,7 +212,7 @@ class World:
         """Everything that would be a thread, a broker or large is the world's."""
         jobs, random = Jobs(), self.chance.random
         self._jobs = jobs
-        sizes = {(ticks, "MICROSTEP_ROWS"): 16, (ticks, "COMPACT_BYTES"): 0, (kafka, "QUEUE_ROWS"): 30}
+        sizes = {(ticks, "CATCH_UP_ROWS"): 16, (ticks, "COMPACT_BYTES"): 0, (kafka, "QUEUE_ROWS"): 30}
         with ExitStack() as patches:
             for place in (ticks, checkpoint, runs):
                 patches.enter_context(mock.patch.object(place, "ThreadPoolExecutor", jobs.executor))
@@ -259,7 +259,9 @@ class World:
         )
         self._live = (readers, list(sinks.values()), jobs, stop)
         step = dataflow.step
-        with mock.patch.object(dataflow, "step", lambda *a: (self.chance.point("before a step"), step(*a))[1]):
+        with mock.patch.object(
+            dataflow, "step", lambda *a, **k: (self.chance.point("before a step"), step(*a, **k))[1]
+        ):
             self._loop = TickLoop(rooms, cast(Any, wake), cast(Any, stop), self.clock)
             self._loop.run()
 
@@ -337,7 +339,7 @@ class World:
         records = random.choice(self.transfers.partitions)
         for _ in range(random.randint(1, 8)):
             src, dst = random.sample(range(PEOPLE), 2)
-            records.append((self._transfers, src, dst, random.choice((1, 1, 2, 5))))
+            records.append((self._transfers, src, dst, random.choice((1, 1, 2, 5)), self.clock.now()))
             self._transfers += 1
         if random.random() < 0.3:
             records.append(None)
@@ -398,7 +400,7 @@ class World:
         if time < self.last_shown:
             raise Wrong(f"time {time} is shown after {self.last_shown}")
         self.last_shown, self.last_positions = time, positions
-        expected = self._answer(positions)
+        expected = self._answer(positions, time)
         for name, view in published.views.items():
             if view.state != "ready":
                 continue
@@ -422,16 +424,16 @@ class World:
         found = Counter(
             tuple(_plain(json.loads(value)[name]) for name in names) for value in output.rows.values() if value
         )
-        expected = self._answer(positions)[SINKS[sink]]
+        expected = self._answer(positions, 0)[SINKS[sink]]
         if found != Counter({tuple(map(_plain, row)): count for row, count in expected.items()}):
             raise Wrong(f"the topic of {sink}: {found} instead of {expected}")
 
-    def _answer(self, positions: Positions) -> Any:
-        key = repr(positions)
+    def _answer(self, positions: Positions, time: int) -> Answer:
+        key = repr((positions, time))
         if key not in self._answers:
             if len(self._answers) > 50:
                 self._answers.clear()
-            self._answers[key] = answer(self.transfers, self.accounts, positions)
+            self._answers[key] = answer(self.transfers, self.accounts, positions, time)
         return self._answers[key]
 
 

@@ -263,8 +263,13 @@ class Service:
         registries = {name: make_registry(connection) for name, connection in self.connections.items()}
         schemas = self._schemas(registries)
         self._relations.sources = schemas
-        planned = plan_views(schemas, {name: view.sql for name, view in self.settings.views.items()})
-        self._dataflow = self._plan(planned, schemas)
+        upserts = {
+            name: tuple([column.name for column in schemas[name]].index(key) for key in source.key)
+            for name, source in self.settings.sources.items()
+            if source.envelope == "upsert"
+        }
+        planned = plan_views(schemas, {name: view.sql for name, view in self.settings.views.items()}, upserts)
+        self._dataflow = self._plan(planned, schemas, upserts)
         self._limit_memory(self._dataflow)
         THREADS.use(self.settings.threads or usable_cores())
         self._checkpoints = self._open_checkpoints()
@@ -343,12 +348,9 @@ class Service:
             self._memory = MemoryLimit(self._runs, limit)
             dataflow.limit_memory(self._memory)
 
-    def _plan(self, planned: PlannedViews, schemas: Mapping[str, Schema]) -> Dataflow:
-        upserts = {
-            name: tuple([column.name for column in schemas[name]].index(key) for key in source.key)
-            for name, source in self.settings.sources.items()
-            if source.envelope == "upsert"
-        }
+    def _plan(
+        self, planned: PlannedViews, schemas: Mapping[str, Schema], upserts: Mapping[str, tuple[int, ...]]
+    ) -> Dataflow:
         indexes = {
             name: tuple([column.name for column in planned.schemas[name]].index(key) for key in view.key)
             for name, view in self.settings.views.items()

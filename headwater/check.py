@@ -120,24 +120,19 @@ class _Checker:
         self._unknown |= broken | clashing
         checkable = _readable(views, self._unknown)
         try:
-            self.planned = plan_views(self.schemas, checkable)
+            self.planned = plan_views(self.schemas, checkable, self._upserts())
         except PlanErrors as errors:
             for error in errors.errors:
                 self._sql_mistake(error)
             wrong = {error.view for error in errors.errors}
-            self.planned = plan_views(self.schemas, _readable(checkable, wrong))
+            self.planned = plan_views(self.schemas, _readable(checkable, wrong), self._upserts())
         for name, entry in entries(self.tree, "views"):
             if name in self.planned.schemas:
                 self._key_columns(("views", name, "key"), entry.get("key"), name)
 
     def check_sinks(self) -> None:
         """Sinks need keys that exist in their view and are unique there."""
-        upserts = {
-            name: tuple([column.name for column in self.schemas[name]].index(column) for column in key)
-            for name, entry in entries(self.tree, "sources")
-            if entry.get("envelope") == "upsert" and name in self.schemas
-            if (key := names(entry.get("key"))) and {column.name for column in self.schemas[name]} >= set(key)
-        }
+        upserts = self._upserts()
         for name, entry in entries(self.tree, "sinks"):
             view, key = entry.get("view"), names(entry.get("key"))
             path: Path = ("sinks", name, "key")
@@ -147,6 +142,15 @@ class _Checker:
                 proved = unique_keys(self.planned, view, upserts)
                 if not any(unique <= set(key) for unique in proved):
                     self._mistake(path, self._not_unique(view, key, proved, path))
+
+    def _upserts(self) -> dict[str, tuple[int, ...]]:
+        """The key positions of the sources with an upsert envelope."""
+        return {
+            name: tuple([column.name for column in self.schemas[name]].index(column) for column in key)
+            for name, entry in entries(self.tree, "sources")
+            if entry.get("envelope") == "upsert" and name in self.schemas
+            if (key := names(entry.get("key"))) and {column.name for column in self.schemas[name]} >= set(key)
+        }
 
     def _not_unique(self, view: str, key: tuple[str, ...], proved: Iterable[frozenset[str]], path: Path) -> str:
         written = ", ".join(shown(self.marks, (*path, index), column) for index, column in enumerate(key))

@@ -1,12 +1,13 @@
 """When a delta join stands for joins of two, and how it is made.
 
 Joins of two arrange each input once, and what every join but the last one makes; a delta join arranges nothing but its inputs, each
-by every key that it is linked by. It is taken where that makes strictly fewer arrangements, those that other views have asked for
-counted as free: inputs linked by one and the same key, and tables that views have arranged already.
+by every key that it is linked by. It is taken where it makes strictly fewer new arrangements, and of no input more than joins of
+two would: what is between two joins may be far smaller than an input. What other views have asked for is not new.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -35,8 +36,10 @@ def delta_join(lowering: Lowering, plan: Join) -> Node | None:
     linked, predicates = links_of(flat, narrow)
     nodes, sides = _inputs(lowering, flat, linked)
     builder = lowering.builder
-    new = {(nodes[of].number, key) for of, key in sides.values() if not builder.is_arranged(nodes[of], key)}
-    if len(new) >= len(_of_two(lowering, plan)):
+    ends = {(nodes[of].number, key): (of, key) for of, key in sides.values()}
+    new = Counter(flat.inputs[of] for of, key in ends.values() if not builder.is_arranged(nodes[of], key))
+    instead = Counter(below for below, _ in _of_two(lowering, plan))
+    if not new < instead:
         return None
     unique = {keyed for side, keyed in sides.items() if narrow(side)}
     joined = builder.delta_join(nodes, [Link(sides[left], sides[right]) for left, right in linked], unique)
@@ -63,8 +66,8 @@ def _inputs(lowering: Lowering, flat: FlatJoin, linked: list[Linked]) -> tuple[l
     return nodes, sides
 
 
-def _of_two(lowering: Lowering, plan: Plan) -> set[object]:
-    """What joins of two would arrange for a plan of joins that nobody has arranged yet."""
+def _of_two(lowering: Lowering, plan: Plan) -> set[tuple[Plan, tuple[object, ...]]]:
+    """What joins of two would arrange, and by what, for a plan of joins that nobody has arranged yet."""
     while isinstance(plan, Project | Filter) and plan not in lowering.nodes:
         plan = plan.input
     if not isinstance(plan, Join) or plan in lowering.nodes:
@@ -72,7 +75,7 @@ def _of_two(lowering: Lowering, plan: Plan) -> set[object]:
     left, right = plan.inputs
     width = len(left.types)
     pairs = in_order(p if max(columns(p[0])) < width else (p[1], p[0]) for p in plan.equal)
-    found: set[object] = set()
+    found: set[tuple[Plan, tuple[object, ...]]] = set()
     for side, (below, offset) in enumerate(((left, 0), (right, width))):
         key: list[Scalar] = [pair[side] for pair in pairs]
         if below not in lowering.nodes and len(flatten(below).inputs) > 1:
@@ -80,5 +83,5 @@ def _of_two(lowering: Lowering, plan: Plan) -> set[object]:
             continue
         node, places = lowering.keyed(below, key, offset)
         if not lowering.builder.is_arranged(node, places):
-            found.add((node.number, tuple(places)))
+            found.add((below, tuple(places)))
     return found

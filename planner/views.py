@@ -52,7 +52,9 @@ class _BrokenError(Exception):
 class _Planner(Catalog):
     """A catalog that plans a view when somebody first asks for it."""
 
-    def __init__(self, sources: Mapping[str, Schema], views: Mapping[str, str]) -> None:
+    def __init__(
+        self, sources: Mapping[str, Schema], views: Mapping[str, str], upsert_keys: Mapping[str, tuple[int, ...]]
+    ) -> None:
         super().__init__({**dict.fromkeys(views, ()), **sources})
         self._views = {name: sql for name, sql in views.items() if name not in sources}
         self._stack: list[str] = []
@@ -61,6 +63,7 @@ class _Planner(Catalog):
         self.plans: dict[str, Plan] = {}
         self.definitions: dict[str, str] = {}
         self._sources = {name: repr(schema) for name, schema in sources.items()}
+        self._keys = {name: frozenset([Key(key)]) for name, key in upsert_keys.items()}
 
     def get(self, name: str) -> Schema | None:
         if name not in self._views:
@@ -87,7 +90,8 @@ class _Planner(Catalog):
             self._stack.pop()
         schema = tuple(Column(column, type_, nullable) for column, type_, nullable in relation.columns)
         self.schemas[name] = schema
-        self.plans[name] = optimize(relation.plan)
+        self.plans[name] = optimize(relation.plan, self._keys)
+        self._keys[name] = keys_of(self.plans[name], self._keys)
         self.definitions[name] = self._definition(schema, relation.plan)
 
     def _definition(self, schema: Schema, plan: Plan) -> str:
@@ -98,9 +102,17 @@ class _Planner(Catalog):
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def plan_views(sources: Mapping[str, Schema], views: Mapping[str, str]) -> PlannedViews:
-    """Plan every view. `views` maps a name to its SQL. Raises PlanErrors with every mistake found."""
-    planner = _Planner(sources, views)
+def plan_views(
+    sources: Mapping[str, Schema],
+    views: Mapping[str, str],
+    upsert_keys: Mapping[str, tuple[int, ...]] | None = None,
+) -> PlannedViews:
+    """Plan every view. `views` maps a name to its SQL. Raises PlanErrors with every mistake found.
+
+    upsert_keys: key positions of the sources with an upsert envelope, for plans that rest on them; `build_dataflow` must be
+    given the same ones.
+    """
+    planner = _Planner(sources, views, upsert_keys or {})
     for name in views:
         if name in sources:
             message = f'there is both a source and a view "{name}"'

@@ -6,9 +6,11 @@ stop failing. `RULES` is the whole optimizer: they run once, in this order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from planner.keys import Key
 from planner.plan import Plan
+from planner.rules.drop_redundant import drop_redundant
 from planner.rules.extract_keys import extract_keys
 from planner.rules.factor_conditions import factor_conditions
 from planner.rules.fold_constants import fold_constants
@@ -20,6 +22,7 @@ from planner.rules.push_filters import push_filters
 from planner.rules.push_temporal import push_temporal
 
 Rule = Callable[[Plan], Plan]
+Keyed = Callable[[Plan, Mapping[str, frozenset[Key]]], Plan]
 
 RULES: tuple[Rule, ...] = (
     fold_constants,
@@ -30,13 +33,19 @@ RULES: tuple[Rule, ...] = (
     order_joins,
     push_filters,
     prune_columns,
+    drop_redundant,
+    prune_columns,
     fuse_linear,
     name_columns,
 )
 
+KEYED: Mapping[Rule, Keyed] = {order_joins: order_joins, drop_redundant: drop_redundant}
+"""The rules that also use the unique keys of sources and views, where they are known."""
 
-def optimize(plan: Plan) -> Plan:
-    """Apply every rule."""
+
+def optimize(plan: Plan, known: Mapping[str, frozenset[Key]] | None = None) -> Plan:
+    """Apply every rule. `known`: the unique keys of the sources and views that the plan reads."""
     for rule in RULES:
-        plan = rule(plan)
+        keyed = KEYED.get(rule)
+        plan = rule(plan) if keyed is None else keyed(plan, known or {})
     return plan

@@ -54,10 +54,11 @@ def deltas(lives: Lives, ticks: int) -> list[dict[str, Delta]]:
     for name, table in lives.items():
         born, died = table["born"].to_numpy(), table["died"].to_numpy()
         gone = np.flatnonzero(died < ticks)
-        when = np.concatenate([born, died[gone]])
+        # An old row goes before the one that takes its key comes, as in a topic by key.
+        when = np.concatenate([died[gone], born])
         order = np.argsort(when, kind="stable")
-        row = np.concatenate([np.arange(len(born)), gone])[order]
-        diffs = np.concatenate([np.ones(len(born), np.int64), np.full(len(gone), -1)])[order]
+        row = np.concatenate([gone, np.arange(len(born))])[order]
+        diffs = np.concatenate([np.full(len(gone), -1), np.ones(len(born), np.int64)])[order]
         columns = tuple(table[column.name].combine_chunks().take(pa.array(row)) for column in SCHEMAS[name])
         edges = np.searchsorted(when[order], np.arange(ticks + 1))
         for step, begin, end in zip(steps, edges[:-1].tolist(), edges[1:].tolist(), strict=True):

@@ -20,8 +20,6 @@ TAKEN = [
     f"{ONE_KEY} AND e.v = o.qty",
     "SELECT a.id, b.qty, c.note FROM orders a, orders b, orders c WHERE a.customer = b.customer AND b.customer = c.customer",
     "SELECT o.id, c.name FROM orders o, customers c, events e WHERE o.customer + 1 = c.id AND e.id = o.customer + 1",
-    "SELECT o.id, c.name, e.v, f.w FROM orders o JOIN customers c ON o.customer = c.id JOIN events e ON e.id = c.id "
-    "JOIN events f ON f.v = e.v",
     "SELECT c.region, sum(o.amount) AS s, count(*) AS n FROM orders o, (SELECT id, region FROM customers WHERE id > 1) c, "
     "events e WHERE o.customer = c.id AND c.id = e.id AND (o.ok OR e.w > 1) GROUP BY c.region",
 ]
@@ -47,6 +45,10 @@ def test_answers(number: int, answers: list[list[object]]) -> None:
 def test_not_where_as_much_would_be_arranged() -> None:
     assert "delta join" not in explained({"v": TWO_KEYS})
     assert "delta join" not in explained({"v": f"{TWO_KEYS} WHERE o.id + e.id = 5"})
+    # Five arrangements instead of six, but two of them of one input, which what is between two joins may be smaller than.
+    text = explained({"v": f"{ONE_KEY} JOIN events f ON f.v = e.v"})
+    assert "delta join of 3" in text
+    assert "delta join of 4" not in text
     assert "delta join" not in explained({"v": "SELECT a.id FROM orders a, orders b, orders c WHERE a.id = b.id"})
 
 

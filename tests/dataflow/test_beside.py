@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -173,6 +174,7 @@ def native_threads() -> list[str]:
     return [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
 
 
+@pytest.mark.skipif("SANITIZED" in os.environ, reason="sanitizers start threads under names of their own")
 def test_threads_begin_and_end_when_they_are_told_to() -> None:
     with using(3):
         rows.take(delta_of(1, 1000, 9).columns, np.arange(1000))

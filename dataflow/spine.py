@@ -2,7 +2,7 @@
 
 A run is sorted by (hash of the key, second, full comparison), where `second` is the row's hash, or, in an ordered layout,
 an order-preserving prefix of the first order column. The collection is the sum of the runs, so runs may be merged in any
-grouping. Runs of about the same size are merged `FAN_IN` at a time, in slices, so that a row moves about log(n) times and
+grouping. Runs of about the same size are merged a few at a time, in slices, so that a row moves about log(n) times and
 no call pays for a big merge. Large inserts and slices go on beside the thread that inserts (`dataflow.beside`).
 Always true: a snapshot never changes, and reading it needs no lock; runs with no rows are dropped.
 Deliberately unknown: time, who reads, and which runs lie in files (`dataflow.memory` puts them there).
@@ -33,6 +33,15 @@ TINY_ROWS = 1024
 
 TINY_RUNS = 8
 """Runs of tier 0 that are merged together."""
+
+LARGE_ROWS = 1 << 17
+"""From this many rows on it is the memory that a merge writes for the first time that costs, more than the comparing."""
+
+LARGE_FAN_IN = 8
+"""Runs of one tier of large runs that are merged together."""
+
+LARGE_TIER = 16
+"""The tier of the smallest large runs: above all others."""
 
 LOOSE_RUNS = 48
 """With more runs than this an insert merges along, even when nobody calls `maintain`."""
@@ -194,6 +203,13 @@ class Snapshot:
         """The kernels' objects of the runs: a run stays the same object as long as it is part of the collection."""
         return self._runs
 
+    def beyond(self, earlier: Snapshot) -> Run | None:
+        """The one run that was added since an earlier snapshot; None when that is not all that happened."""
+        same, added = self._runs[: len(earlier._runs)], self._runs[len(earlier._runs) :]
+        if len(added) == 1 and all(run is old for run, old in zip(same, earlier._runs, strict=True)):
+            return Run(added[0])
+        return None
+
     @property
     def count(self) -> int:
         """At least the number of distinct rows; equal to it when there is one run."""
@@ -306,8 +322,12 @@ class Snapshot:
 
 
 def _tier(rows: int) -> int:
-    """0 for tiny runs, then one tier for each factor of FAN_IN."""
-    return 0 if rows < TINY_ROWS else 1 + ((rows // TINY_ROWS).bit_length() - 1) // (FAN_IN.bit_length() - 1)
+    """0 for tiny runs, then one tier for each factor of FAN_IN, and from LARGE_ROWS on of LARGE_FAN_IN."""
+    if rows < TINY_ROWS:
+        return 0
+    if rows < LARGE_ROWS:
+        return 1 + ((rows // TINY_ROWS).bit_length() - 1) // (FAN_IN.bit_length() - 1)
+    return LARGE_TIER + ((rows // LARGE_ROWS).bit_length() - 1) // (LARGE_FAN_IN.bit_length() - 1)
 
 
 @dataclass(slots=True)
@@ -521,7 +541,7 @@ class Spine:
         for run in self.settled_runs():
             tiers.setdefault(_tier(run.rows), []).append(run)
         for tier, runs in tiers.items():
-            if len(runs) >= (TINY_RUNS if tier == 0 else FAN_IN):
+            if len(runs) >= (TINY_RUNS if tier == 0 else FAN_IN if tier < LARGE_TIER else LARGE_FAN_IN):
                 self._merging.append(_Merging(tuple(runs), self.scratch))
         if not self._merging and self._cancelling(idle):
             self._merging.append(_Merging(self._runs, self.scratch))

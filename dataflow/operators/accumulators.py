@@ -207,9 +207,8 @@ class State:
 
 
 def _count(ids: Int64s, groups: int, diffs: Diffs) -> Longs:
-    out = np.zeros(groups, np.int64)
-    np.add.at(out, ids, diffs)
-    return out
+    counts: Longs = rows.sum_by(ids, groups, None, diffs)[0].to_numpy(zero_copy_only=False, writable=True)
+    return counts
 
 
 def _scatter(column: pa.Array, found: Int64s, groups: int) -> Longs:

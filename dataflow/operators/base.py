@@ -29,6 +29,10 @@ NO_ERRORS = Delta.empty((TEXT,))
 """No row errors: errors are a collection of one text column."""
 
 
+SORTED_ROWS = 4_096
+"""A delta of fewer rows is sorted again sooner than it is fetched from where it is sorted."""
+
+
 class Spec(Protocol):
     """What an operator does, without its state: frozen, hashable, and `str` of it is its EXPLAIN line.
 
@@ -193,6 +197,14 @@ class Arrangement:
         if self._before is None:
             self._before = self.spine.snapshot()
         self.spine.insert(delta)
+
+    def in_order(self, delta: Delta) -> Delta:
+        """The rows that entered in this step, given as their delta: a large one comes back as the arrangement sorted it.
+
+        Probing by its key then need not sort again, and what is found lies together.
+        """
+        run = self.after.beyond(self.before) if len(delta) >= SORTED_ROWS else None
+        return delta if run is None else Delta(run.columns, run.diffs)
 
     @property
     def before(self) -> Snapshot:

@@ -75,6 +75,7 @@ class Join(Operator):
         return in_pieces(self._pairs(left, right), self.types)
 
     def _pairs(self, left: Delta, right: Delta) -> Iterator[Delta]:
+        left, right = self._left.in_order(left), self._right.in_order(right)
         for mine, theirs, diffs in matches(left, self._left_key, self._right.before, self._nulls_match):
             yield Delta(mine + theirs, diffs)
         for mine, theirs, diffs in matches(right, self._right_key, self._left.after, self._nulls_match):

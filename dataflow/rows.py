@@ -136,19 +136,6 @@ def float_round(sums: pa.FixedSizeBinaryArray) -> pa.DoubleArray:
     return _from_capsules(*_rows.float_round(sums))
 
 
-def float_pack(sums: pa.FixedSizeBinaryArray) -> pa.LargeBinaryArray:
-    """Accumulators in a short form for storage: some 20 bytes each instead of 296, none for zero.
-
-    Equal sums have equal bytes. NULL stays NULL.
-    """
-    return _from_capsules(*_rows.float_pack(sums))
-
-
-def float_unpack(packed: pa.LargeBinaryArray) -> pa.FixedSizeBinaryArray:
-    """The accumulators that `float_pack` stored; NULL gives zero. ValueError when bytes are damaged."""
-    return _from_capsules(*_rows.float_unpack(packed))
-
-
 def float_frames(
     values: pa.Array, bases: pa.Array, ranges: Sequence[tuple[Int64s, Int64s]]
 ) -> tuple[pa.LargeBinaryArray, pa.DoubleArray, npt.NDArray[np.bool_]]:

@@ -47,12 +47,6 @@ def float_add(a: Any, b: Any) -> _Capsules:
 def float_round(sums: Any) -> _Capsules:
     """The double nearest to each accumulator. O(rows), 34 words each."""
 
-def float_pack(sums: Any) -> _Capsules:
-    """Accumulators as few bytes as they need. O(rows), 34 words each."""
-
-def float_unpack(packed: Any) -> _Capsules:
-    """The accumulators again; ValueError for bytes that are none. O(rows), 37 words each."""
-
 def float_frames(
     values: Any, bases: Any, lows: Sequence[_Int64], highs: Sequence[_Int64]
 ) -> tuple[_Capsules, _Capsules, npt.NDArray[np.uint8]]:

@@ -242,35 +242,6 @@ nb::tuple float_round(nb::handle sums_) {
   return write_column(out);
 }
 
-nb::tuple float_pack(nb::handle sums_) {
-  Column sums = read_accumulators(sums_), out;
-  {
-    nb::gil_scoped_release unlocked;
-    arrow::Builder builder("Z");
-    builder.reserve(sums.length, sums.length * 32);
-    for (int64_t i = 0; i < sums.length; ++i) {
-      if (sums.valid(i)) builder.append_bytes(sums.value<Accumulator>(i).pack());
-      else builder.append_null();
-    }
-    out = builder.finish();
-  }
-  return write_column(out);
-}
-
-nb::tuple float_unpack(nb::handle packed_) {
-  Column packed = read_column(packed_), out;
-  if (packed.format.layout != arrow::Layout::bytes)
-    throw std::invalid_argument("arrow format '" + packed.format.text + "' is not that of stored float sums");
-  {
-    nb::gil_scoped_release unlocked;
-    std::vector<Accumulator> sums(static_cast<size_t>(packed.length));
-    for (int64_t i = 0; i < packed.length; ++i)
-      if (packed.valid(i)) sums[static_cast<size_t>(i)] = Accumulator::unpack(packed.bytes(i));
-    out = write_accumulators(sums);
-  }
-  return write_column(out);
-}
-
 // One of the ranges of a sliding sum: what was added up for the row before.
 struct Sliding {
   Accumulator sum;
@@ -496,8 +467,6 @@ NB_MODULE(_rows, m) {
   m.def("float_sums", &float_sums, "ids"_a, "groups"_a, "values"_a, "diffs"_a);
   m.def("float_add", &float_add, "a"_a, "b"_a);
   m.def("float_round", &float_round, "sums"_a);
-  m.def("float_pack", &float_pack, "sums"_a);
-  m.def("float_unpack", &float_unpack, "packed"_a);
   m.def("float_frames", &float_frames, "values"_a, "bases"_a, "lows"_a, "highs"_a);
   m.def("trim", [] { return malloc_trim(0) != 0; }, nb::call_guard<nb::gil_scoped_release>());
   m.def("set_threads", &set_threads, "threads"_a, "piece_rows"_a, nb::call_guard<nb::gil_scoped_release>());

@@ -26,6 +26,7 @@ from dataflow.operators.distinct import DistinctSpec
 from dataflow.operators.flatmap import FlatMapSpec
 from dataflow.operators.join import JoinSpec
 from dataflow.operators.linear import LinearSpec
+from dataflow.operators.ordered import OrderedAggregate, OrderedSpec, check_ordered
 from dataflow.operators.outer import Null
 from dataflow.operators.positive import PositiveSpec
 from dataflow.operators.reduce import ReduceSpec
@@ -276,6 +277,26 @@ class GraphBuilder:
         )
         types = tuple(node.types[column] for column in key) + tuple(a.type for a in aggregates)
         return self._add(ReduceSpec(tuple(key), tuple(aggregates), default_row, winners), (node, *ordered), types)
+
+    def reduce_ordered(
+        self,
+        node: Node,
+        key: Sequence[int],
+        order: Sequence[Order],
+        aggregates: Sequence[OrderedAggregate],
+        default_row: bool,
+    ) -> Node:
+        """As `reduce`, for aggregates over each key's rows in an order whose ties are broken by all columns."""
+        _check(node, key, "group key")
+        _check(node, [term.column for term in order], "order")
+        for aggregate in aggregates:
+            read = [column for column in (aggregate.column, aggregate.other) if column is not None]
+            _check(node, read, f"column of {aggregate.function}")
+            check_ordered(aggregate, node.types)
+        order = tuple(order) or (Order(0),)
+        sorted_rows = self._add(ArrangeSpec(tuple(key), order), (_bare(node),), node.types)
+        types = tuple(node.types[column] for column in key) + tuple(a.type for a in aggregates)
+        return self._add(OrderedSpec(tuple(key), order, tuple(aggregates), default_row), (sorted_rows,), types)
 
     def _ordered(self, node: Node, key: Sequence[int], column: int, descending: bool) -> Node:
         """(key, column) of a collection, each key's values in order; NULLs last, so that any value comes before them."""

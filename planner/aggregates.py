@@ -16,6 +16,7 @@ from dataflow.types import BOOLEAN, INTEGER
 from planner import functions
 from planner.functions import FunctionError
 from planner.literals import Untyped
+from planner.ordered_aggregates import ORDERED_NAMES, arguments_of, ordered_call, terms
 from planner.parse import Text
 from planner.plan import AggregateCall, AggregateFunction
 from planner.plans import rewrite_plan, rewrite_scalars
@@ -41,8 +42,10 @@ class Aggregates:
         return ColumnRef(self.width + self.calls.index(call), call.type, str(call))
 
 
-def aggregate_of(binder: Binder, node: exp.Anonymous, name: str, condition: exp.Expr | None) -> Bound:
-    """Bind an aggregate call, with the condition of FILTER if there is one."""
+def aggregate_of(
+    binder: Binder, node: exp.Anonymous, name: str, condition: exp.Expr | None, within: exp.Expr | None = None
+) -> Bound:
+    """Bind an aggregate call, with the condition of FILTER and the order of WITHIN GROUP if there are any."""
     aggregates, text = binder.aggregates, binder.text
     if aggregates is None:
         raise text.error(node, f"aggregate functions are not allowed in {binder.clause}", _hint(binder.clause))
@@ -50,8 +53,12 @@ def aggregate_of(binder: Binder, node: exp.Anonymous, name: str, condition: exp.
         raise text.error(node, "aggregate function calls cannot be nested", "aggregate in a subquery in FROM first")
     aggregates.nested = True
     try:
-        argument, distinct = _argument(binder, node, name)
         test = None if condition is None else binder.condition(condition, "FILTER")
+        if name in ORDERED_NAMES or within is not None:
+            call = ordered_call(binder, node, name, test, within)
+            _refuse_outer(binder, node, name, call.scalars)
+            return aggregates.column(call)
+        argument, distinct = _argument(binder, node, name)
     finally:
         aggregates.nested = False
     if argument is None:
@@ -60,9 +67,7 @@ def aggregate_of(binder: Binder, node: exp.Anonymous, name: str, condition: exp.
         # count(*) FILTER (WHERE c) counts the rows for which some value is not NULL exactly when c is TRUE.
         argument = Literal(True, BOOLEAN)
     if not isinstance(argument, Untyped):
-        read = [node for node in walk(argument) if isinstance(node, OuterRef | ColumnRef)]
-        if read and all(isinstance(node, OuterRef) for node in read):
-            raise text.unsupported(node, f"{name} of an outer query's column in a subquery", "aggregate it outside")
+        _refuse_outer(binder, node, name, (argument,))
     given = None if isinstance(argument, Untyped) else argument.type
     resolved = _resolve(text, node, name, [given])
     scalar = binder.cast(argument, resolved.arguments[0], node)
@@ -72,6 +77,12 @@ def aggregate_of(binder: Binder, node: exp.Anonymous, name: str, condition: exp.
     # The least and the greatest of a set do not depend on how often a value stands in it.
     distinct = distinct and function not in ("min", "max")
     return aggregates.column(AggregateCall(function, scalar, resolved.result, distinct))
+
+
+def _refuse_outer(binder: Binder, node: exp.Expr, name: str, scalars: Sequence[Scalar]) -> None:
+    read = [below for scalar in scalars for below in walk(scalar) if isinstance(below, OuterRef | ColumnRef)]
+    if read and all(isinstance(below, OuterRef) for below in read):
+        raise binder.text.unsupported(node, f"{name} of an outer query's column in a subquery", "aggregate it outside")
 
 
 AGGREGATE_WORDS = {"bool_and": "min", "every": "min", "bool_or": "max"}
@@ -109,14 +120,12 @@ def _argument(binder: Binder, node: exp.Anonymous, name: str) -> tuple[Bound | N
         if name != "count":
             raise text.error(node, f"function {name}() does not exist", f"give {name} the column to aggregate")
         return None, False
-    first = args[0]
-    distinct = isinstance(first, exp.Distinct)
-    if distinct:
-        text.only(first, "expressions")
-        args = first.expressions
-    if len(args) > 1:
-        raise text.error(node, f"function {name} takes one argument, not {len(args)}")
-    return binder.bind(args[0]), distinct
+    given = arguments_of(binder, node)
+    if len(given.nodes) > 1:
+        raise text.error(node, f"function {name} takes one argument, not {len(given.nodes)}")
+    # These do not depend on an order: it is checked, and has no effect.
+    terms(binder, given.order)
+    return binder.bind(given.nodes[0]), given.distinct
 
 
 def _resolve(text: Text, node: exp.Expr, name: str, types: Sequence[object]) -> functions.Resolved:

@@ -270,14 +270,29 @@ def _anonymous(binder: Binder, node: exp.Expr) -> Bound:
 
 def _filtered(binder: Binder, node: exp.Expr) -> Bound:
     binder.text.only(node, "this", "expression")
-    inner = node.this
+    inner, within = node.this, None
+    if isinstance(inner, exp.WithinGroup):
+        binder.text.only(inner, "this", "expression")
+        inner, within = inner.this, inner.expression
     if not isinstance(inner, exp.Anonymous) or not isinstance(inner.this, str):
         raise binder.text.unsupported(node)
     binder.text.only(inner, "this", "expressions")
     name = inner.this.lower()
     if name not in functions.AGGREGATE_NAMES:
         raise binder.text.error(node, f"FILTER specified, but {name} is not an aggregate function")
-    return aggregate_of(binder, inner, name, node.expression.this)
+    return aggregate_of(binder, inner, name, node.expression.this, within)
+
+
+def _within_group(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this", "expression")
+    inner = node.this
+    if not isinstance(inner, exp.Anonymous) or not isinstance(inner.this, str):
+        raise binder.text.unsupported(node)
+    name = inner.this.lower()
+    binder.text.only(inner, "this", "expressions")
+    if name not in functions.AGGREGATE_NAMES:
+        raise binder.text.error(node, f"WITHIN GROUP specified, but {name} is not an aggregate function")
+    return aggregate_of(binder, inner, name, None, node.expression)
 
 
 def _in(binder: Binder, node: exp.Expr) -> Bound:
@@ -321,4 +336,5 @@ _HANDLERS: dict[type[exp.Expr], Callable[[Binder, exp.Expr], Bound]] = {
     exp.Anonymous: _anonymous,
     exp.Filter: _filtered,
     **bind_session.HANDLERS,
+    exp.WithinGroup: _within_group,
 }

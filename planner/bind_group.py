@@ -73,10 +73,10 @@ def grouped(
     new = tuple(output if isinstance(output, Untyped) else over(output) for output in outputs)
     beside = tuple(map(over, extras))
     test = None if having is None else over(having)
-    read = keys + tuple(call.argument for call in aggregates.calls if call.argument is not None)
+    read = keys + tuple(scalar for call in aggregates.calls for scalar in call.scalars)
     plan, wider = attached(plan, read)
     given = iter(wider[len(keys) :])
-    calls = tuple(c if c.argument is None else replace(c, argument=next(given)) for c in aggregates.calls)
+    calls = tuple(call.change(lambda _: next(given)) for call in aggregates.calls)
     if groups.plain:
         plan = Reduce(plan, wider[: len(keys)], calls)
     else:

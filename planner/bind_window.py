@@ -22,6 +22,7 @@ from planner.catalog import spelling
 from planner.compile import compile_scalar
 from planner.functions import FunctionError
 from planner.literals import Untyped
+from planner.ordered_aggregates import ORDERED_NAMES
 from planner.parse import Text
 from planner.rules.fold_constants import fold
 from planner.scalar import Case, Literal, Over, Scalar
@@ -175,6 +176,8 @@ def _with_amount(binder: Binder, call: Over, node: exp.Expr, type_: ColumnType) 
 
 def _aggregate(binder: Binder, call: exp.Anonymous, name: str, condition: exp.Expr | None, blank: Over) -> Over:
     text, args = binder.text, call.expressions
+    if name in ORDERED_NAMES:
+        raise text.unsupported(call, f"{name} as a window function", "aggregate in a subquery and join it")
     for arg in args:
         if isinstance(arg, exp.Distinct):
             raise text.error(

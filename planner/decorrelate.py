@@ -227,10 +227,7 @@ class Dependent:
     def grouped(self, plan: Reduce) -> Reduce:
         """The aggregates over the rows that there are, also by the domain's columns."""
         keys = self._keys + tuple(map(self._moved, plan.keys))
-        calls = tuple(
-            replace(call, argument=None if call.argument is None else self._moved(call.argument))
-            for call in plan.aggregates
-        )
+        calls = tuple(call.change(self._moved) for call in plan.aggregates)
         return Reduce(self.over(plan.input), keys, calls)
 
     def pairs(self, references: dict[int, OuterRef], width: int) -> Pairs:

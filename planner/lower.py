@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +16,11 @@ import pyarrow.compute as pc
 
 from dataflow.expression import Evaluated, Expression
 from dataflow.graph import Aggregate, GraphBuilder, Node
+from dataflow.operators.aggregates import Function
+from dataflow.operators.ordered import ORDERED, OrderedAggregate, OrderedFunction
 from dataflow.operators.temporal import TimeBound
 from dataflow.operators.window_functions import WindowCall
+from dataflow.spine import Order
 from dataflow.types import BIGINT, ColumnType
 from planner.compile import compile_scalar
 from planner.compile_table import compile_call
@@ -256,9 +260,14 @@ class Lowering:
 
     def _reduce(self, plan: Reduce) -> Node:
         """One reduce for the aggregates of all rows, and one for each column whose values count once, side by side."""
-        plain = [a for a in plan.aggregates if not a.distinct]
-        alone = dict.fromkeys(a.argument for a in plan.aggregates if a.distinct)
-        groups = [[a for a in plan.aggregates if a.distinct and a.argument == argument] for argument in alone]
+        plain = [a for a in plan.aggregates if not a.distinct and a.function not in ORDERED]
+        alone: dict[object, list[AggregateCall]] = {}
+        for a in plan.aggregates:
+            if a.function in ORDERED:
+                alone.setdefault((a.order, a.distinct and a.scalars), []).append(a)
+            elif a.distinct:
+                alone.setdefault(a.argument, []).append(a)
+        groups = list(alone.values())
         if plain or not groups:
             groups.insert(0, plain)
         width = len(plan.keys)
@@ -276,12 +285,28 @@ class Lowering:
 
     def _aggregated(self, plan: Reduce, calls: Sequence[AggregateCall]) -> Node:
         """The keys and some of the aggregates, which all take all rows, or all the distinct values of one column."""
-        arguments = [a.argument for a in calls if a.argument is not None]
+        arguments = [scalar for a in calls for scalar in a.scalars]
         scalars = list(dict.fromkeys((*plan.keys, *arguments)))
         place = {scalar: i for i, scalar in enumerate(scalars)}
         below = self.lower(Project(plan.input, tuple(scalars)))
         if any(call.distinct for call in calls):
             below = self.builder.distinct(below, self._grows(plan.input))
-        aggregates = [Aggregate(a.function, None if a.argument is None else place[a.argument], a.type) for a in calls]
         keys, grows = [place[key] for key in plan.keys], self._grows(plan.input)
+        if calls and calls[0].function in ORDERED:
+            order = [Order(place[term], descending, nulls) for term, descending, nulls in calls[0].order]
+            ordered = [
+                OrderedAggregate(
+                    cast(OrderedFunction, a.function),
+                    place[a.scalars[0]],
+                    a.type,
+                    None if a.other is None else place[a.other],
+                    a.fraction,
+                )
+                for a in calls
+            ]
+            return self.builder.reduce_ordered(below, keys, order, ordered, default_row=not plan.keys)
+        aggregates = [
+            Aggregate(cast(Function, a.function), None if a.argument is None else place[a.argument], a.type)
+            for a in calls
+        ]
         return self.builder.reduce(below, keys, aggregates, default_row=not plan.keys, append_only=grows)

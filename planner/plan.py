@@ -7,16 +7,18 @@ rows whose count is above zero, once. Deliberately unknown: names of SQL scopes,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal as OneOf
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+from dataflow.operators.aggregates import Function
+from dataflow.operators.ordered import OrderedFunction
 from dataflow.operators.window_functions import WindowCall
 from dataflow.spine import Order
 from dataflow.types import BIGINT, ColumnType, Schema
 from planner.scalar import Scalar, Value
 
 Types = tuple[ColumnType, ...]
-AggregateFunction = OneOf["count_star", "count", "sum", "avg", "min", "max"]
+AggregateFunction = Function | OrderedFunction
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,16 +212,43 @@ class Single:
 
 @dataclass(frozen=True, slots=True)
 class AggregateCall:
-    """One aggregate; `argument` is None for count(*) alone. `distinct`: each value counts once."""
+    """One aggregate; `argument` is None for count(*) alone. `distinct`: each value counts once.
+
+    other, order, fraction: of aggregates that need their values in order (`dataflow.operators.ordered`); order has expression,
+    descending, NULLs first.
+    """
 
     function: AggregateFunction
     argument: Scalar | None
     type: ColumnType
     distinct: bool = False
+    other: Scalar | None = None
+    order: tuple[tuple[Scalar, bool, bool], ...] = ()
+    fraction: float = 0.0
 
     def __str__(self) -> str:
+        if self.argument is None:
+            return "count(*)"
         word = "DISTINCT " if self.distinct else ""
-        return "count(*)" if self.argument is None else f"{self.function}({word}{self.argument})"
+        more = "" if self.other is None else f", {self.other}"
+        terms = ", ".join(f"{term}{' desc' if descending else ''}" for term, descending, _ in self.order)
+        share = f"{self.fraction:g} of " if self.function.startswith("percentile") else ""
+        return f"{self.function}({word}{share}{self.argument}{more}{f' in order of {terms}' if terms else ''})"
+
+    @property
+    def scalars(self) -> tuple[Scalar, ...]:
+        """The scalars that it reads."""
+        own = tuple(part for part in (self.argument, self.other) if part is not None)
+        return own + tuple(term for term, _, _ in self.order)
+
+    def change(self, change: Callable[[Scalar], Scalar]) -> AggregateCall:
+        """The same over changed scalars, which `change` sees in the order of `scalars`."""
+        return replace(
+            self,
+            argument=None if self.argument is None else change(self.argument),
+            other=None if self.other is None else change(self.other),
+            order=tuple((change(term), descending, nulls_first) for term, descending, nulls_first in self.order),
+        )
 
 
 @dataclass(frozen=True, slots=True)

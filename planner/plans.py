@@ -75,9 +75,7 @@ def rewrite_scalars(plan: Plan, change: Callable[[Scalar], Scalar]) -> Plan:
         case OuterJoin() | SemiJoin():
             return replace(plan, equal=_pairs(plan.equal, change), on=tuple(map(change, plan.on)))
         case Reduce():
-            calls = tuple(
-                replace(a, argument=None if a.argument is None else change(a.argument)) for a in plan.aggregates
-            )
+            calls = tuple(a.change(change) for a in plan.aggregates)
             return Reduce(plan.input, tuple(map(change, plan.keys)), calls)
         case TemporalFilter():
             return replace(plan, bounds=tuple(replace(b, value=change(b.value)) for b in plan.bounds))
@@ -103,7 +101,7 @@ def own_scalars(plan: Plan) -> tuple[Scalar, ...]:
         case OuterJoin() | SemiJoin():
             return tuple(side for pair in plan.equal for side in pair) + plan.on
         case Reduce():
-            return plan.keys + tuple(a.argument for a in plan.aggregates if a.argument is not None)
+            return plan.keys + tuple(scalar for a in plan.aggregates for scalar in a.scalars)
         case TemporalFilter():
             return tuple(bound.value for bound in plan.bounds)
         case FlatMap():

@@ -6,7 +6,7 @@ unconstrained numerics, floats stay floats. Deliberately unknown here: how they 
 
 from __future__ import annotations
 
-from dataflow.types import BIGINT, BOOLEAN, DOUBLE, NUMERIC, ColumnType, Kind
+from dataflow.types import BIGINT, BOOLEAN, DOUBLE, NUMERIC, TEXT, ColumnType, Kind
 from planner.functions.registry import Function, Pattern
 from planner.functions.types import FLOATS, NUMBERS, TIMES, derived_numeric
 
@@ -32,6 +32,13 @@ AGGREGATES: tuple[Function, ...] = (
     *(Function("sum", (kind,), _sum) for kind in NUMBERS),
     *(Function("avg", (kind,), DOUBLE if kind in FLOATS else NUMERIC) for kind in NUMBERS),
     *(Function(name, (Kind.BOOLEAN,), BOOLEAN) for name in ("bool_and", "bool_or", "every")),
+    Function("string_agg", (Kind.TEXT, Kind.TEXT), TEXT),
+    *(
+        Function(name, (Pattern.ANYTHING, Pattern.ANYTHING), _same)
+        for name in ("max_by", "min_by", "arg_max", "arg_min")
+    ),
+    Function("percentile_cont", (Kind.DOUBLE,), DOUBLE),
+    *(Function(name, (Pattern.ANYTHING,), _same) for name in ("percentile_disc", "mode")),
     *(Function(name, (kind,), _same) for name in ("min", "max") for kind in (*NUMBERS, *TIMES, Kind.TEXT)),
 )
 """The overloads; the names are unique against the scalar functions."""

@@ -43,7 +43,7 @@ def _fuse(plan: Plan) -> Plan:
 
 
 def _read(plan: Reduce) -> tuple[Scalar, ...]:
-    return plan.keys + tuple(a.argument for a in plan.aggregates if a.argument is not None)
+    return plan.keys + tuple(scalar for a in plan.aggregates for scalar in a.scalars)
 
 
 def _is_identity(plan: Project) -> bool:

@@ -163,9 +163,9 @@ def _window(plan: Window, wanted: tuple[int, ...]) -> Plan:
 def _reduce(plan: Reduce, wanted: tuple[int, ...]) -> Plan:
     count = len(plan.keys)
     calls = tuple(plan.aggregates[i - count] for i in wanted if i >= count)
-    needed = _union((), *map(columns, plan.keys), *(columns(c.argument) for c in calls if c.argument is not None))
+    needed = _union((), *map(columns, plan.keys), *(columns(scalar) for call in calls for scalar in call.scalars))
     keys = tuple(_moved(key, needed) for key in plan.keys)
-    moved = tuple(replace(c, argument=None if c.argument is None else _moved(c.argument, needed)) for c in calls)
+    moved = tuple(c.change(lambda scalar: _moved(scalar, needed)) for c in calls)
     reduced = Reduce(_keep(plan.input, needed), keys, moved)
     kept_keys = tuple(i for i in wanted if i < count)
     return _select(reduced, kept_keys + tuple(range(count, count + len(calls))))

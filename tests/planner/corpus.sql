@@ -907,3 +907,23 @@ SELECT t FROM generate_series(DATE '2026-01-01', DATE '2026-01-03', interval '12
 SELECT id, nullif(qty::smallint, 3) AS a, nullif(qty, customer) AS b, nullif(day, placed) AS c, nullif(qty, amount) AS d, nullif(price::real, price) AS e, nullif(customer, 2) AS f, nullif(1, NULL) AS g, nullif(NULL, 1) AS h FROM orders
 
 SELECT (note LIKE 'r%') AS k, count(*) AS n FROM orders GROUP BY (note LIKE 'r%') HAVING NOT (note LIKE 'r%')
+
+SELECT customer, string_agg(note, ',' ORDER BY note) AS s FROM orders GROUP BY customer
+
+SELECT customer, string_agg(DISTINCT note, '; ' ORDER BY note DESC) AS s, count(*) AS n, count(DISTINCT note) AS d FROM orders GROUP BY customer
+
+-- postgres: DuckDB wants a constant delimiter
+SELECT string_agg(note, name ORDER BY o.id, note, name) AS s, string_agg(note, NULL ORDER BY note) AS t FROM orders o JOIN customers c ON c.id = o.customer
+
+SELECT customer, string_agg(note, '-' ORDER BY qty, note) FILTER (WHERE ok) AS s, sum(qty ORDER BY id) AS q FROM orders GROUP BY customer
+
+-- postgres: DuckDB interpolates decimals in decimal
+SELECT customer, percentile_cont(0.5) WITHIN GROUP (ORDER BY qty) AS m, percentile_cont(0.9) WITHIN GROUP (ORDER BY amount DESC) AS n FROM orders GROUP BY customer
+
+SELECT percentile_disc(0.25) WITHIN GROUP (ORDER BY note) AS d, percentile_disc(1) WITHIN GROUP (ORDER BY placed) AS e, percentile_disc(0) WITHIN GROUP (ORDER BY day DESC) AS f FROM orders
+
+SELECT customer, mode() WITHIN GROUP (ORDER BY qty) AS m, mode() WITHIN GROUP (ORDER BY note DESC) AS n FROM orders GROUP BY customer
+
+SELECT c.name, (SELECT string_agg(o.note, ',' ORDER BY o.note) FROM orders o WHERE o.customer = c.id) AS notes FROM customers c
+
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY v) FILTER (WHERE v > 1) AS p, mode() WITHIN GROUP (ORDER BY v) AS m, string_agg(v::text, '') AS s FROM events WHERE id > 99

@@ -197,7 +197,22 @@ class Queries(Expressions):
         sums = (
             [(f"sum({argument})", kind if kind != "int" else "numeric")] if kind in ("int", "numeric", "float") else []
         )
-        return self.rng.choice(extremes + counts + 2 * sums)
+        return self.rng.choice(extremes + counts + 2 * sums + self._ordered(kind, argument, columns))
+
+    def _ordered(self, kind: str, argument: str, columns: Columns) -> list[tuple[str, str]]:
+        """Aggregates that need their values in order."""
+        rng = self.rng
+        down, distinct = rng.choice(("", " DESC")), rng.choice(("", "DISTINCT "))
+        kept = rng.choice(("", f" FILTER (WHERE {self.expression('bool', columns, 1)})"))
+        typed = f"({argument})::text" if kind == "text" else argument
+        within = f"WITHIN GROUP (ORDER BY {typed}{down}){kept}"
+        share = rng.choice(("0", "0.25", "0.5", "1"))
+        found = [(f"mode() {within}", kind), (f"percentile_disc({share}) {within}", kind)]
+        if kind in ("int", "float"):
+            found.append((f"percentile_cont({share}) {within}", "float"))
+        if kind == "text":
+            found += 3 * [(f"string_agg({distinct}{typed}, '; ' ORDER BY {typed}{down}){kept}", kind)]
+        return found
 
     def _set_operation(self, depth: int) -> tuple[str, Columns]:
         kinds = self.rng.choices(KINDS, k=2)

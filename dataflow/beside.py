@@ -20,6 +20,8 @@ from dataflow.kernels import _rows
 PIECE_ROWS = 4096
 """Rows of a task: enough to be worth the some 10 microseconds until another thread has it, few enough to share a step's rows."""
 
+MOST_THREADS = 1024
+
 T = TypeVar("T")
 
 
@@ -33,9 +35,13 @@ class Threads:
     def use(self, threads: int, piece_rows: int = PIECE_ROWS) -> None:
         """Compute on this many threads, the caller's included, from now on; with 1 no other is left when this returns.
 
-        piece_rows: rows of a task; less than two tasks' rows stay on the thread they are on. ValueError when either is not
-        positive.
+        piece_rows: rows of a task; less than two tasks' rows stay on the thread they are on. ValueError when either is out
+        of range.
         """
+        if not 1 <= threads <= MOST_THREADS or piece_rows < 1:
+            raise ValueError(
+                f"threads is 1 to {MOST_THREADS} and piece_rows at least 1; got {threads} and {piece_rows}"
+            )
         _rows.set_threads(threads, piece_rows)
         before, self._executor = self._executor, None
         if before is not None:

@@ -84,12 +84,8 @@ int64_t Gather::copy(const Sources& sources, const Ref* refs, int64_t begin, int
       default: copy_width(sources, from, count, format_.width, out);
     }
   }
-  return nullable_ ? copy_validity(sources, refs, begin, end) : 0;
-}
-
-int64_t Gather::copy_validity(const Sources& sources, const Ref* refs, int64_t begin, int64_t end) {
   int64_t nulls = 0;
-  for (int64_t i = begin; i < end; ++i) {
+  for (int64_t i = begin; nullable_ && i < end; ++i) {
     if (sources[refs[i].source]->valid(refs[i].row)) continue;
     set_bit(validity_.data(), length_ + i, false);
     ++nulls;

@@ -40,7 +40,6 @@ class Gather {
   void extend(const Sources& sources, int64_t count, int64_t* bytes, int64_t pieces);
   // Copy rows [begin, end) of the refs; their text begins at `at`. Returns how many are NULL.
   int64_t copy(const Sources& sources, const Ref* refs, int64_t begin, int64_t end, int64_t at);
-  int64_t copy_validity(const Sources& sources, const Ref* refs, int64_t begin, int64_t end);
   void copy_bytes(const Sources& sources, const Ref* refs, int64_t begin, int64_t end, int64_t at);
 
   Format format_;

@@ -7,9 +7,7 @@
 #pragma once
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -19,7 +17,6 @@
 #include <mutex>
 #include <system_error>
 #include <thread>
-#include <utility>
 #include <vector>
 
 namespace headwater::rows {
@@ -32,9 +29,7 @@ class Pool {
   // Rows that make one task; a call with less than two tasks' rows stays on its thread.
   int64_t piece_rows() const { return piece_rows_.load(std::memory_order_relaxed); }
 
-  // Threads of others' that compute meanwhile have one core each: `by` more of them, or fewer.
-  void occupy(int by) { occupied_ += by; }
-
+  void occupy(int by) { occupied_ += by; }  // so many more (or fewer) threads of others' compute meanwhile, on a core each
   // Have this many threads, the caller's included, from now on; calls under way end first.
   void resize(int threads, int64_t piece_rows) {
     while (busy_.test_and_set(std::memory_order_acquire)) std::this_thread::yield();
@@ -47,10 +42,10 @@ class Pool {
     workers_.clear();
     ending_ = false;
     piece_rows_ = piece_rows;
+    std::exception_ptr failure;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);  // inherited by the threads: signals are for Python's
-    std::exception_ptr failure;
     try {
       for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
     } catch (const std::system_error&) {
@@ -77,7 +72,7 @@ class Pool {
     }
     wake_.notify_all();
     finish(job);
-    for (auto until = Clock::now() + kSpin; inside_.load(std::memory_order_acquire) && Clock::now() < until;) pause();
+    for (auto until = Clock::now() + kSpin; inside_.load(std::memory_order_acquire) && Clock::now() < until;) std::this_thread::yield();
     {
       std::unique_lock lock(mutex_);
       job_ = nullptr;  // who comes late finds nothing
@@ -89,9 +84,7 @@ class Pool {
 
  private:
   using Clock = std::chrono::steady_clock;
-  // How long a thread looks for the next call before it sleeps: waking it takes about as long.
-  static constexpr std::chrono::microseconds kSpin{50};
-
+  static constexpr std::chrono::microseconds kSpin{50};  // a thread looks so long for the next call: waking it takes about that
   struct Job {
     void (*call)(void*, int64_t);
     void* task;
@@ -107,14 +100,6 @@ class Pool {
       return new Pool;
     }();
     return pool;
-  }
-
-  static void pause() {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#else
-    sched_yield();
-#endif
   }
 
   static void finish(Job& job) {
@@ -144,7 +129,7 @@ class Pool {
         lock.lock();
         if (inside_.fetch_sub(1, std::memory_order_release) == 1) done_.notify_all();
         lock.unlock();
-        for (auto until = Clock::now() + kSpin; calls_.load(std::memory_order_relaxed) == seen && Clock::now() < until;) pause();
+        for (auto until = Clock::now() + kSpin; calls_.load(std::memory_order_relaxed) == seen && Clock::now() < until;) std::this_thread::yield();
         lock.lock();
       } else {
         wake_.wait(lock);

@@ -154,9 +154,7 @@ Matches probe(const Shape& shape, std::vector<RunPtr> runs, const std::vector<Co
   }, pieces > 1);
   std::vector<size_t> begins{0};
   for (const Found& pairs : found) begins.push_back(begins.back() + pairs.rows.size());
-  matches.probe_rows.resize(begins.back());
-  matches.refs.resize(begins.back());
-  matches.diffs.resize(begins.back());
+  matches.probe_rows.resize(begins.back()), matches.refs.resize(begins.back()), matches.diffs.resize(begins.back());
   Pool::shared().run(tasks, [&](int64_t task) {
     auto r = static_cast<uint32_t>(task / pieces);
     const Found& pairs = found[static_cast<size_t>(task)];

@@ -400,13 +400,6 @@ nb::tuple stretches_of_runs(std::shared_ptr<Shape> shape, const std::vector<std:
   return nb::make_tuple(std::move(found->matches), numbered, counted, changes, bases);
 }
 
-void set_threads(int64_t threads, int64_t piece_rows) {
-  if (threads < 1 || threads > 1024 || piece_rows < 1)
-    throw std::invalid_argument("threads is 1 to 1024 and piece_rows at least 1; got " + std::to_string(threads) + " and " +
-                                std::to_string(piece_rows));
-  Pool::shared().resize(static_cast<int>(threads), piece_rows);
-}
-
 void bind_state(nb::module_& m) {
   nb::class_<Shape>(m, "Shape").def_static("make", &make_shape, "empty_columns"_a, "key"_a, "order"_a);
   nb::class_<Run>(m, "Run", nb::is_weak_referenceable())
@@ -469,7 +462,8 @@ NB_MODULE(_rows, m) {
   m.def("float_round", &float_round, "sums"_a);
   m.def("float_frames", &float_frames, "values"_a, "bases"_a, "lows"_a, "highs"_a);
   m.def("trim", [] { return malloc_trim(0) != 0; }, nb::call_guard<nb::gil_scoped_release>());
-  m.def("set_threads", &set_threads, "threads"_a, "piece_rows"_a, nb::call_guard<nb::gil_scoped_release>());
+  m.def("set_threads", [](int threads, int64_t piece_rows) { Pool::shared().resize(threads, piece_rows); }, "threads"_a, "piece_rows"_a,
+        nb::call_guard<nb::gil_scoped_release>());
   m.def("occupy", [](int by) { Pool::shared().occupy(by); }, "by"_a);
   m.def("set_hash_mask", &set_hash_mask, "mask"_a);
   bind_state(m);

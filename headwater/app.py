@@ -91,7 +91,7 @@ class Service:
         self._thread: threading.Thread | None = None
         self._http: HttpServer | None = None
         self._pg: PgServer | None = None
-        self._relations = Relations(self.status, RELATIONS)
+        self._relations = Relations(self.status, RELATIONS, checked.settings.name)
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._runs: RunFiles | None = None
         self._checkpoints: Checkpoints | None = None

@@ -157,6 +157,8 @@ class Binder:
 
 def _column(binder: Binder, node: exp.Expr) -> Bound:
     assert isinstance(node, exp.Column)
+    if binder.text.parameters is not None:
+        node = bind_session.plain(node)
     if isinstance(node.this, exp.Star):
         raise binder.text.unsupported(node, "* inside an expression")
     if binder.env is not None and not binder.scope.knows(node):
@@ -211,6 +213,8 @@ def _case(binder: Binder, node: exp.Expr) -> Bound:
 
 def _cast(binder: Binder, node: exp.Expr) -> Bound:
     binder.text.only(node, "this", "to")
+    if (catalog := bind_session.catalog_type(binder, node.args["to"])) is not None:
+        return binder.cast(binder.bind(node.this), catalog, node)
     target = written_type(node.args["to"], binder.text)
     bound = binder.bind(node.this)
     if not isinstance(bound, Untyped) and not functions.can_cast(bound.type, target):

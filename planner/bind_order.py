@@ -15,10 +15,11 @@ from dataflow.types import BIGINT, Kind
 from planner.bind import Binder
 from planner.bind_group import Items
 from planner.catalog import spelling
+from planner.functions.types import INTEGERS
 from planner.parse import Text
 from planner.plan import Distinct, Plan, Project, TopK
 from planner.rules.fold_constants import fold
-from planner.scalar import ColumnRef, Literal, Parameter, Scalar
+from planner.scalar import Cast, ColumnRef, Literal, Parameter, Scalar
 from planner.scope import Scope
 
 CLAUSES = ("order", "limit", "offset")
@@ -166,7 +167,9 @@ def _count(node: exp.Expr, what: str, text: Text) -> int | Parameter | None:
         return None
     binder = Binder(text, Scope(), clause=what)
     value = fold(binder.cast(binder.bind(node), BIGINT, node))
-    if isinstance(value, Parameter):
+    while isinstance(value, Cast) and value.type.kind in INTEGERS:
+        value = value.arg
+    if isinstance(value, Parameter) and value.type.kind in INTEGERS:
         return value
     if not isinstance(value, Literal):
         raise text.error(node, f"{what} must be a constant", "write the number itself")

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from dataflow.types import BOOLEAN
-from planner import bind_subquery, temporal
+from dataflow.types import BOOLEAN, INTEGER
+from planner import bind_session, bind_subquery, temporal
 from planner.parse import Text
 from planner.quantified import OPPOSITES, compare_rows
-from planner.scalar import Call, Scalar
+from planner.scalar import Call, Literal, Scalar
 
 if TYPE_CHECKING:
     from planner.bind import Binder, Bound
@@ -103,6 +103,9 @@ def _quantified(binder: Binder, node: exp.Expr, operator: str, every: bool, oper
         values = parts(node.this, text) or [node.this]
         test = bind_subquery.any_row(binder, node, OPPOSITES[operator] if every else operator, values, operand)
         return Call("not", (binder.placed(test, node),), BOOLEAN) if every else binder.placed(test, node)  # type: ignore[arg-type]
+    if operator == "=" and not every and bind_session.is_letters(binder, operand):
+        place = binder.call(node, "strpos", [binder.bind(operand), binder.bind(node.this)])
+        return binder.call(node, ">", [place, Literal(0, INTEGER)])
     if not isinstance(operand, exp.Array):
         raise text.unsupported(operand, f"{'ALL' if every else 'ANY'} of an array", "write ARRAY[...] or a subquery")
     text.only(operand, "expressions")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from dataflow.types import TEXT
+from dataflow.types import BIGINT, TEXT, ColumnType
 from planner.functions import system
 from planner.literals import Untyped
 from planner.parameters import SESSION, SETTING
@@ -55,6 +55,8 @@ def call(binder: Binder, node: exp.Anonymous, name: str) -> Bound | None:
     """Bind a call whose value is the session's or the catalog's; None when it is neither."""
     if binder.text.parameters is None:
         return None
+    if name == "array" and _reads_catalog(node):
+        return Untyped(None)
     if name in SESSION and not node.expressions:
         return Parameter(name, SESSION[name])
     if name == "current_setting" and node.expressions:
@@ -69,6 +71,28 @@ def call(binder: Binder, node: exp.Anonymous, name: str) -> Bound | None:
     return None
 
 
+def _reads_catalog(node: exp.Expr) -> bool:
+    """Whether `array(SELECT ...)` reads pg_catalog alone: psql asks for lists (of a policy's roles, say) that are empty here."""
+    tables = list(node.find_all(exp.Table))
+    return bool(tables) and all(
+        isinstance(db := table.args.get("db"), exp.Identifier) and db.name.lower() == "pg_catalog" for table in tables
+    )
+
+
+def is_letters(binder: Binder, node: exp.Expr) -> bool:
+    """Whether a column of the catalog holds a list of letters, which is text here: psql asks `'d' = any(stxkind)`."""
+    return binder.text.parameters is not None and isinstance(node, exp.Column) and node.name == "stxkind"
+
+
+def plain(node: exp.Column) -> exp.Column:
+    """A column without the schema before its table: SQLAlchemy writes `pg_catalog.pg_class.relname`."""
+    if node.args.get("db") is None:
+        return node
+    short = node.copy()
+    short.set("db", None)
+    return short
+
+
 def qualified(binder: Binder, node: exp.Expr) -> Bound:
     """Bind `pg_catalog.name(...)`, in a query."""
     schema, inner = node.this, node.args.get("expression")
@@ -79,8 +103,51 @@ def qualified(binder: Binder, node: exp.Expr) -> Bound:
     return binder.bind(inner)
 
 
+_CATALOG_TYPES: dict[str, ColumnType] = {
+    **dict.fromkeys(("oid", "regclass", "regtype", "regnamespace", "regproc", "regrole"), BIGINT),
+    **dict.fromkeys(("name", "char", "cstring", "text"), TEXT),
+}
+
+
+def catalog_type(binder: Binder, node: exp.Expr) -> ColumnType | None:
+    """What a type of the catalog is here: numbers of things are bigint, names text. None for all other types, and in views."""
+    if binder.text.parameters is None:
+        return None
+    if isinstance(node, exp.ObjectIdentifier):
+        return _CATALOG_TYPES.get(str(node.name).lower())
+    if isinstance(node, exp.DataType) and node.this == exp.DType.NAME:
+        return TEXT
+    kind = node.args.get("kind")
+    if isinstance(kind, exp.Dot) and kind.name.lower() in _CATALOG_TYPES:
+        return _CATALOG_TYPES[kind.name.lower()]
+    if isinstance(kind, exp.Identifier) and kind.args.get("quoted") and kind.name == "char":
+        return TEXT
+    return None
+
+
+_OPERATORS = {"~": "~", "=": "=", "!~": "!~", "<>": "<>", "~~": "like", "!~~": "not_like", "~*": "~*"}
+
+
+def operator(binder: Binder, node: exp.Expr) -> Bound:
+    """Bind `a OPERATOR(pg_catalog.~) b`, in a query."""
+    name = _OPERATORS.get(str(node.args.get("operator")).rpartition(".")[2])
+    if binder.text.parameters is None or name is None:
+        raise binder.text.unsupported(node)
+    binder.text.only(node, "this", "operator", "expression")
+    return binder.call(node, name, [binder.bind(node.this), binder.bind(node.args["expression"])])
+
+
+def collate(binder: Binder, node: exp.Expr) -> Bound:
+    """Bind `a COLLATE pg_catalog.default` or `"C"`, in a query: text compares by its bytes anyway."""
+    if binder.text.parameters is None or node.args["expression"].name not in ("default", "C"):
+        raise binder.text.unsupported(node)
+    return binder.bind(node.this)
+
+
 HANDLERS: dict[type[exp.Expr], Callable[[Binder, exp.Expr], Bound]] = {
     exp.Parameter: parameter,
     exp.Dot: qualified,
+    exp.Operator: operator,
+    exp.Collate: collate,
     **dict.fromkeys(_WORDS, word),
 }

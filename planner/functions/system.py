@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dataflow.types import BOOLEAN, INTEGER, TEXT, ColumnType, Kind
+from dataflow.types import BIGINT, BOOLEAN, INTEGER, JSONB, TEXT, ColumnType, Kind
 from planner.functions.registry import Function, Operands, Pattern, fixed
 
 PREFIX = "pg_catalog."
@@ -19,8 +19,8 @@ PREFIX = "pg_catalog."
 OWNER_OID = 10
 OWNER = "headwater"
 
-INFORMATION_SCHEMA_FIRST, INFORMATION_SCHEMA_LAST = 13_000, 13_999
-"""Oids of the relations of information_schema: the only ones that names without a schema do not find."""
+INFORMATION_SCHEMA_FIRST, INFORMATION_SCHEMA_LAST = 13_000, 14_999
+"""Oids of the relations of information_schema and headwater, which names without a schema do not find."""
 
 OIDS: dict[Kind, int] = {
     Kind.BOOLEAN: 16,
@@ -100,6 +100,18 @@ def _whole(values: Any, rows: int) -> Any:
     return pc.cast(values, pa.int64())
 
 
+def _to_regtype(operands: Operands, rows: int) -> tuple[Any, Any]:
+    """to_regtype(name): the oid of a type, NULL when there is none of the name."""
+    names = operands[0] if len(operands[0]) == rows else pa.repeat(operands[0][0], rows)
+    return _OIDS.take(pc.index_in(names, _NAME_VALUES)), None
+
+
+def _json_build_object(_operands: Operands, rows: int) -> tuple[Any, Any]:
+    """json_build_object(...), which SQLAlchemy asks for of columns that there are not here: an error where it is computed."""
+    message = pa.scalar("json_build_object is not supported", pa.large_string())
+    return pa.nulls(rows, JSONB.arrow), pa.repeat(message, rows)
+
+
 def _visible(operands: Operands, rows: int) -> tuple[Any, Any]:
     oids = _whole(operands[0], rows)
     inside = pc.and_(pc.greater_equal(oids, INFORMATION_SCHEMA_FIRST), pc.less_equal(oids, INFORMATION_SCHEMA_LAST))
@@ -127,7 +139,18 @@ ENTRIES = (
     *_constant("obj_description", None, TEXT, 1, 2),
     *_constant("col_description", None, TEXT, 2),
     *_constant("shobj_description", None, TEXT, 2),
+    Function(PREFIX + "to_regtype", (Kind.TEXT,), BIGINT, fixed(_to_regtype)),
+    Function(PREFIX + "json_build_object", (Pattern.ANYTHING,), JSONB, fixed(_json_build_object), variadic=True),
     *_constant("pg_get_expr", None, TEXT, 2, 3),
+    *_constant("array_to_string", None, TEXT, 2, 3),
+    *_constant("pg_get_function_result", None, TEXT, 1),
+    *_constant("pg_get_function_arguments", None, TEXT, 1),
+    *_constant("pg_get_function_identity_arguments", None, TEXT, 1),
+    *_constant("pg_get_indexdef", None, TEXT, 1, 3),
+    *_constant("pg_get_constraintdef", None, TEXT, 1, 2),
+    *_constant("pg_get_viewdef", None, TEXT, 1, 2),
+    *_constant("pg_get_ruledef", None, TEXT, 1, 2),
+    *_constant("pg_get_triggerdef", None, TEXT, 1, 2),
     *_constant("pg_get_partkeydef", None, TEXT, 1),
     *_constant("pg_get_statisticsobjdef_columns", None, TEXT, 1),
     *_constant("pg_get_serial_sequence", None, TEXT, 2),

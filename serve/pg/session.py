@@ -377,6 +377,7 @@ class Session:
         self._run, self._interrupt = run, loop.create_future()
         future: Future[T] = self._threads.submit(function)
         waiting = asyncio.wrap_future(future, loop=loop)
+        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # also when nobody waits any more
         timeout = None if run.deadline is None else max(0.0, run.deadline - loop.time())
         try:
             both: list[asyncio.Future[Any]] = [waiting, self._interrupt]
@@ -385,7 +386,6 @@ class Session:
                 return waiting.result()
             cancelled = self._interrupt.done()
             run.stopped = True
-            waiting.add_done_callback(lambda late: late.cancelled() or late.exception())
             if cancelled:
                 raise QueryError("57014", "canceling statement due to user request")
             raise timed_out()

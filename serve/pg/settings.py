@@ -22,7 +22,7 @@ REPORTED = (
 )  # fmt: skip
 """Settings that a client is told of when it connects and when they change."""
 
-_DEFAULTS: dict[str, str] = {
+DEFAULTS: dict[str, str] = {
     "server_version": SERVER_VERSION,
     "server_version_num": "150000",
     "server_encoding": "UTF8",
@@ -60,7 +60,7 @@ _DEFAULTS: dict[str, str] = {
     "quote_all_identifiers": "off",
     "xmloption": "content",
 }
-_NAMES = {name.lower(): name for name in _DEFAULTS}
+_NAMES = {name.lower(): name for name in DEFAULTS}
 _FIXED = frozenset(
     ("server_version", "server_version_num", "server_encoding", "integer_datetimes", "is_superuser", "in_hot_standby",
      "session_authorization", "max_identifier_length", "max_index_keys")
@@ -75,7 +75,7 @@ class Settings:
 
     def __init__(self, startup: Mapping[str, str], user: str) -> None:
         """startup: what the client asked for when it connected; what there is not, or cannot be, it learns from the reports."""
-        self._values = dict(_DEFAULTS, session_authorization=user)
+        self._values = dict(DEFAULTS, session_authorization=user)
         for name, value in startup.items():
             try:
                 self.set(name, value)
@@ -162,14 +162,14 @@ def _checked(name: str, value: str) -> str:
             raise QueryError(
                 "22023", f'invalid value for parameter "DateStyle": "{value}"', hint="dates are shown as ISO"
             )
-        return _DEFAULTS[name]
+        return DEFAULTS[name]
     if name == "standard_conforming_strings" and lower not in ("on", "true", "1", "yes"):
         raise QueryError("22023", f'invalid value for parameter "{name}": "{value}"', hint="it is always on")
     if name == "bytea_output" and lower != "hex":
         raise QueryError("22023", f'invalid value for parameter "{name}": "{value}"', hint="bytea is shown as hex")
     if name.endswith("_timeout"):
         _milliseconds(value)
-    return _DEFAULTS[name] if name == "client_encoding" else value
+    return DEFAULTS[name] if name == "client_encoding" else value
 
 
 def _milliseconds(value: str) -> float:

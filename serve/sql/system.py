@@ -6,7 +6,7 @@ sources' columns and the status of now. Deliberately unknown: SQL.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,11 +21,16 @@ from serve.status import ServiceStatus, StatusSource
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the rows of system relations are made from. sources: the columns of each source, once they are known."""
+    """What the rows of system relations are made from.
+
+    sources: the columns of each source, once they are known. system: those of the system relations. service: its name.
+    """
 
     published: Published | None
     sources: Mapping[str, Schema]
     status: StatusSource
+    system: Mapping[str, Schema]
+    service: str
 
     def now(self) -> ServiceStatus:
         """The status of now."""
@@ -41,7 +46,7 @@ class SystemRelation:
 
     name: str
     columns: str
-    rows: Callable[[Facts], Sequence[Row]]
+    rows: Callable[[Facts], Iterable[Row]]
 
     @cached_property
     def schema(self) -> Schema:
@@ -61,8 +66,9 @@ class SystemRelation:
 class Relations:
     """All system relations of one service."""
 
-    def __init__(self, status: StatusSource, relations: Sequence[SystemRelation]) -> None:
+    def __init__(self, status: StatusSource, relations: Sequence[SystemRelation], service: str) -> None:
         self._status = status
+        self._service = service
         self._relations = {relation.name: relation for relation in relations}
         self.sources: Mapping[str, Schema] = {}
         """The columns of the sources; set once they are known."""
@@ -73,4 +79,5 @@ class Relations:
 
     def rows(self, name: str, published: Published | None) -> Delta:
         """The rows of one, now. KeyError when there is none of this name."""
-        return self._relations[name].delta(Facts(published, self.sources, self._status))
+        facts = Facts(published, self.sources, self._status, self.schemas(), self._service)
+        return self._relations[name].delta(facts)

@@ -121,7 +121,9 @@ class Door:
 
     def __init__(self, house: House, users: Mapping[str, str] | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.house = house
-        self.queries = Queries(house.publication, lambda: house.status, Relations(lambda: house.status, RELATIONS))
+        self.queries = Queries(
+            house.publication, lambda: house.status, Relations(lambda: house.status, RELATIONS, "shop")
+        )
         self.server = PgServer("127.0.0.1", 0, self.queries, users or {}, tls, "shop", "0.0.0")
         self.host, self.port = self.server.start()
         self._wires: list[Wire] = []

@@ -54,7 +54,7 @@ def made(left: list[tuple[Any, ...]], right: list[tuple[Any, ...]]) -> House:
 
 def asked(house: House, sql: str, *parameters: Literal, check: Any = lambda: None) -> list[tuple[Any, ...]]:
     """The rows of a query."""
-    queries = Queries(house.publication, lambda: house.status, Relations(lambda: house.status, RELATIONS))
+    queries = Queries(house.publication, lambda: house.status, Relations(lambda: house.status, RELATIONS, "shop"))
     prepared = queries.prepare(sql)
     values = {str(number): value for number, value in enumerate(parameters, 1)}
     found = queries.look_up(prepared, values, queries.current())
@@ -110,7 +110,7 @@ def test_order_limit_and_offset() -> None:
 )
 def test_a_query_by_key_reads_the_index(sql: str, reads_by_key: bool) -> None:
     house = made([(1, 2, "a", 1), (1, 3, "b", 1)], [])
-    queries = Queries(house.publication, lambda: house.status, Relations(lambda: house.status, RELATIONS))
+    queries = Queries(house.publication, lambda: house.status, Relations(lambda: house.status, RELATIONS, "shop"))
     assert (queries.prepare(sql).lookup is not None) == reads_by_key
 
 

@@ -1,0 +1,79 @@
+"""The schema `headwater`: what the service is doing, as relations: views, sources and their offsets, sinks, operators.
+
+Always true: it shows the status of now beside the views of the time that is read; what the broker has not said yet is NULL.
+Deliberately unknown: SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from serve.sql.system import Facts, Row, SystemRelation
+from serve.status import lag
+
+
+def _views(facts: Facts) -> Iterator[Row]:
+    for view in facts.published.views.values() if facts.published is not None else ():
+        key = ", ".join(view.schema[index].name for index in view.key)
+        yield (
+            view.name,
+            view.state,
+            view.reason or None,
+            key or None,
+            view.rows.total,
+            view.rows.nbytes,
+            view.errors.total,
+        )
+
+
+def _sources(facts: Facts) -> Iterator[Row]:
+    for name, source in facts.now().sources.items():
+        yield (name, source.state, source.reason or None, source.records, source.bytes, source.errors)
+
+
+def _offsets(facts: Facts) -> Iterator[Row]:
+    for name, source in facts.now().sources.items():
+        for number, at in source.partitions.items():
+            known = [value if value >= 0 else None for value in (at.offset, at.low, at.high)]
+            yield (name, number, *known, lag(at))
+
+
+def _sinks(facts: Facts) -> Iterator[Row]:
+    for name, sink in facts.now().sinks.items():
+        counts = (sink.transactions, sink.records, sink.bytes, sink.aborted, sink.queued_rows)
+        yield (name, sink.state, sink.reason or None, sink.frontier, *counts)
+
+
+def _operators(facts: Facts) -> Iterator[Row]:
+    for op in facts.now().operators():
+        sizes = (op.rows_in, op.rows_out, op.seconds, op.state_rows, op.state_bytes, op.state_file_bytes)
+        yield (op.node, op.operator, op.view, *sizes)
+
+
+INTROSPECTION_RELATIONS = (
+    SystemRelation(
+        "headwater.views",
+        "name text, state text, reason text, key text, rows bigint, bytes bigint, errors bigint",
+        _views,
+    ),
+    SystemRelation(
+        "headwater.sources", "name text, state text, reason text, records bigint, bytes bigint, errors bigint", _sources
+    ),
+    SystemRelation(
+        "headwater.source_offsets",
+        "source text, partition integer, next_offset bigint, low_offset bigint, high_offset bigint, lag bigint",
+        _offsets,
+    ),
+    SystemRelation(
+        "headwater.sinks",
+        "name text, state text, reason text, frontier bigint, transactions bigint, records bigint, bytes bigint, "
+        "aborted bigint, queued_rows bigint",
+        _sinks,
+    ),
+    SystemRelation(
+        "headwater.operators",
+        "node integer, operator text, view text, rows_in bigint, rows_out bigint, seconds double precision, "
+        "state_rows bigint, state_bytes bigint, state_file_bytes bigint",
+        _operators,
+    ),
+)

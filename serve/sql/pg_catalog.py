@@ -1,0 +1,331 @@
+"""pg_catalog: as much of PostgreSQL's own catalog as psql, drivers, SQLAlchemy and BI tools ask for.
+
+Views are views (`v`), for so they are called here, with an index by their key; sources are foreign tables (`f`).
+Always true: oids are stable while the service runs, and those of types are PostgreSQL's own. Tables that exist for clients to
+join with and that have no rows here are listed with their columns only. Deliberately unknown: SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from dataflow.types import Column, ColumnType, Kind, Schema
+from planner.functions.system import INFORMATION_SCHEMA_FIRST, OIDS, OWNER, OWNER_OID
+from serve.sql.system import Facts, Row, SystemRelation
+
+PG_CATALOG, PUBLIC, INFORMATION_SCHEMA, HEADWATER = 11, 2200, 12_999, 16_383
+NAMESPACES = {
+    "pg_catalog": PG_CATALOG,
+    "public": PUBLIC,
+    "information_schema": INFORMATION_SCHEMA,
+    "headwater": HEADWATER,
+}
+FIRST_OID = 16_384
+DATABASE_OID = 5
+_HEAP, _BTREE = 2, 403
+_INDEXES = 1 << 20
+"""What the oid of a relation's index is above its own."""
+
+_LENGTHS = {
+    Kind.BOOLEAN: 1,
+    Kind.SMALLINT: 2,
+    Kind.INTEGER: 4,
+    Kind.BIGINT: 8,
+    Kind.REAL: 4,
+    Kind.DOUBLE: 8,
+    Kind.DATE: 4,
+}
+_LENGTHS |= {Kind.TIMESTAMP: 8, Kind.TIMESTAMPTZ: 8, Kind.INTERVAL: 16}
+_NAMES = {
+    Kind.BOOLEAN: "bool", Kind.SMALLINT: "int2", Kind.INTEGER: "int4", Kind.BIGINT: "int8", Kind.REAL: "float4",
+    Kind.DOUBLE: "float8",
+}  # fmt: skip
+_CATEGORIES = {"bool": "B", "text": "S", "date": "D", "timestamp": "D", "timestamptz": "D", "interval": "T"}
+_NUMBERS = frozenset(("int2", "int4", "int8", "numeric", "float4", "float8"))
+
+
+def type_name(type_: ColumnType) -> str:
+    """The name of a type in pg_type."""
+    return _NAMES.get(type_.kind, type_.kind.value)
+
+
+def modifier(type_: ColumnType) -> int:
+    """A column's atttypmod."""
+    if type_.length is not None:
+        return type_.length + 4
+    return -1 if type_.precision is None else ((type_.precision << 16) | (type_.scale or 0)) + 4
+
+
+class Named:
+    """A relation as pg_class has it."""
+
+    def __init__(self, oid: int, schema: str, name: str, kind: str, columns: Schema, key: tuple[int, ...] = ()) -> None:
+        self.oid, self.schema, self.name, self.kind, self.columns, self.key = oid, schema, name, kind, columns, key
+        self.rows = -1.0
+
+
+def relations(facts: Facts) -> list[Named]:
+    """Every view, source and system relation."""
+    found: list[Named] = []
+    views = facts.published.views if facts.published is not None else {}
+    for oid, name in enumerate(sorted({*views, *facts.sources}), FIRST_OID):
+        if (view := views.get(name)) is not None:
+            found.append(Named(oid, "public", name, "v", view.schema, view.key))
+            found[-1].rows = float(view.rows.total)
+        else:
+            found.append(Named(oid, "public", name, "f", facts.sources[name]))
+    system = {"pg_catalog": 1000, "information_schema": INFORMATION_SCHEMA_FIRST, "headwater": 14_000}
+    for name, columns in facts.system.items():
+        schema, _, bare = name.partition(".")
+        oid = WELL_KNOWN.get(bare, system[schema]) if schema == "pg_catalog" else system[schema]
+        system[schema] += 1
+        found.append(Named(oid, schema, bare, "r" if schema == "pg_catalog" else "v", columns))
+    return found
+
+
+WELL_KNOWN = {
+    "pg_type": 1247, "pg_attribute": 1249, "pg_proc": 1255, "pg_class": 1259, "pg_database": 1262, "pg_description": 2609,
+    "pg_namespace": 2615, "pg_constraint": 2606, "pg_index": 2610, "pg_attrdef": 2604,
+}  # fmt: skip
+"""Oids that clients have built in."""
+
+
+def _pg_class(facts: Facts) -> Iterator[Row]:
+    for r in relations(facts):
+        yield _class_row(r.oid, r.name, NAMESPACES[r.schema], r.kind, len(r.columns), bool(r.key), r.rows)
+        if r.key:
+            yield _class_row(r.oid + _INDEXES, f"{r.name}_key", PUBLIC, "i", len(r.key), False, r.rows)
+
+
+def _class_row(oid: int, name: str, schema: int, kind: str, columns: int, indexed: bool, rows: float) -> Row:
+    method = _BTREE if kind == "i" else _HEAP if kind in "rm" else 0
+    head = (
+        oid,
+        name,
+        schema,
+        oid + 2 * _INDEXES,
+        0,
+        OWNER_OID,
+        method,
+        oid,
+        0,
+        0,
+        rows,
+        0,
+        0,
+        indexed,
+        False,
+        "p",
+        kind,
+    )
+    return (*head, columns, 0, False, False, False, False, False, True, "d", False, 0, "0", "0", None, None, None)
+
+
+def _pg_attribute(facts: Facts) -> Iterator[Row]:
+    for r in relations(facts):
+        yield from (_attribute(r.oid, place, column) for place, column in enumerate(r.columns, 1))
+        yield from (_attribute(r.oid + _INDEXES, place, r.columns[at]) for place, at in enumerate(r.key, 1))
+
+
+def _attribute(relation: int, place: int, column: Column) -> Row:
+    type_ = column.type
+    sizes = (-1, _LENGTHS.get(type_.kind, -1), place, 0, -1, modifier(type_), True, "p", "i", "")
+    return (
+        relation,
+        column.name,
+        OIDS[type_.kind],
+        *sizes,
+        not column.nullable,
+        False,
+        False,
+        "",
+        "",
+        False,
+        True,
+        0,
+        0,
+    )
+
+
+def _pg_namespace(_: Facts) -> list[Row]:
+    return [(oid, name, OWNER_OID, None) for name, oid in NAMESPACES.items()]
+
+
+def _pg_type(_: Facts) -> Iterator[Row]:
+    for kind, oid in OIDS.items():
+        name = type_name(ColumnType(kind))
+        category = "N" if name in _NUMBERS else _CATEGORIES.get(name, "U")
+        yield _type_row(oid, name, _LENGTHS.get(kind, -1), category, 100 if name == "text" else 0)
+    for oid, name, length in (
+        (18, "char", 1),
+        (19, "name", 64),
+        (26, "oid", 4),
+        (1043, "varchar", -1),
+        (705, "unknown", -2),
+    ):
+        yield _type_row(oid, name, length, "N" if name == "oid" else "S", 0)
+
+
+def _type_row(oid: int, name: str, length: int, category: str, collation: int) -> Row:
+    head = (oid, name, PG_CATALOG, OWNER_OID, length, 0 < length <= 8, "b", category, False, True, ",", 0, 0, 0)
+    return (
+        *head,
+        f"{name}in",
+        f"{name}out",
+        f"{name}recv",
+        f"{name}send",
+        "-",
+        "i",
+        "p",
+        False,
+        0,
+        -1,
+        0,
+        collation,
+        None,
+        None,
+    )
+
+
+def _pg_index(facts: Facts) -> Iterator[Row]:
+    for r in relations(facts):
+        if r.key:
+            keys = " ".join(str(at + 1) for at in r.key)
+            flags = (False, False, False, True, False, True, False, True, True, False)
+            yield (
+                r.oid + _INDEXES,
+                r.oid,
+                len(r.key),
+                len(r.key),
+                *flags,
+                keys,
+                " ".join("0" * len(r.key)),
+                None,
+                None,
+            )
+
+
+def _pg_database(facts: Facts) -> list[Row]:
+    return [(DATABASE_OID, facts.service, OWNER_OID, 6, "C", "C", False, True, -1, "c", None, None, 1663, None)]
+
+
+def _pg_views(facts: Facts) -> list[Row]:
+    return [("public", r.name, OWNER, None) for r in relations(facts) if r.kind == "v" and r.schema == "public"]
+
+
+_EMPTY: Mapping[str, str] = {
+    "pg_attrdef": "oid bigint, adrelid bigint, adnum integer, adbin text",
+    "pg_constraint": "oid bigint, conname text, connamespace bigint, contype text, condeferrable boolean, condeferred boolean, "
+    "convalidated boolean, conrelid bigint, contypid bigint, conindid bigint, conparentid bigint, confrelid bigint, "
+    "confupdtype text, confdeltype text, confmatchtype text, conislocal boolean, connoinherit boolean, conkey text, confkey text",
+    "pg_description": "objoid bigint, classoid bigint, objsubid integer, description text",
+    "pg_shdescription": "objoid bigint, classoid bigint, description text",
+    "pg_inherits": "inhrelid bigint, inhparent bigint, inhseqno integer, inhdetachpending boolean",
+    "pg_proc": "oid bigint, proname text, pronamespace bigint, proowner bigint, prolang bigint, prokind text, "
+    "prorettype bigint, proretset boolean, provolatile text, proargtypes text, pronargs integer, prosrc text",
+    "pg_enum": "oid bigint, enumtypid bigint, enumsortorder real, enumlabel text",
+    "pg_range": "rngtypid bigint, rngsubtype bigint, rngmultitypid bigint, rngcollation bigint",
+    "pg_trigger": "oid bigint, tgrelid bigint, tgname text, tgfoid bigint, tgenabled text, tgisinternal boolean, tgparentid bigint",
+    "pg_rewrite": "oid bigint, rulename text, ev_class bigint, ev_type text, ev_enabled text, is_instead boolean",
+    "pg_policy": "oid bigint, polname text, polrelid bigint, polcmd text, polpermissive boolean, polroles text, "
+    "polqual text, polwithcheck text",
+    "pg_statistic_ext": "oid bigint, stxrelid bigint, stxname text, stxnamespace bigint, stxkind text, stxstattarget integer",
+    "pg_publication": "oid bigint, pubname text, puballtables boolean",
+    "pg_publication_rel": "oid bigint, prpubid bigint, prrelid bigint, prqual text, prattrs text",
+    "pg_publication_namespace": "oid bigint, pnpubid bigint, pnnspid bigint",
+    "pg_foreign_server": "oid bigint, srvname text, srvowner bigint, srvfdw bigint, srvtype text, srvoptions text",
+    "pg_foreign_table": "ftrelid bigint, ftserver bigint, ftoptions text",
+    "pg_foreign_data_wrapper": "oid bigint, fdwname text, fdwowner bigint",
+    "pg_partitioned_table": "partrelid bigint, partstrat text, partnatts integer, partdefid bigint",
+    "pg_sequence": "seqrelid bigint, seqtypid bigint, seqstart bigint, seqincrement bigint, seqmax bigint, seqmin bigint, "
+    "seqcache bigint, seqcycle boolean",
+    "pg_depend": "classid bigint, objid bigint, objsubid integer, refclassid bigint, refobjid bigint, refobjsubid integer, "
+    "deptype text",
+    "pg_extension": "oid bigint, extname text, extowner bigint, extnamespace bigint, extversion text",
+    "pg_auth_members": "roleid bigint, member bigint, grantor bigint, admin_option boolean",
+    "pg_opclass": "oid bigint, opcname text, opcnamespace bigint, opcmethod bigint, opcintype bigint, opcdefault boolean",
+    "pg_cast": "oid bigint, castsource bigint, casttarget bigint, castfunc bigint, castcontext text, castmethod text",
+    "pg_tables": "schemaname text, tablename text, tableowner text, tablespace text, hasindexes boolean, hasrules boolean, "
+    "hastriggers boolean, rowsecurity boolean",
+    "pg_matviews": "schemaname text, matviewname text, matviewowner text, tablespace text, hasindexes boolean, "
+    "ispopulated boolean, definition text",
+    "pg_stat_user_tables": "relid bigint, schemaname text, relname text, n_live_tup bigint",
+}
+"""Tables without rows."""
+
+PG_CATALOG_RELATIONS = (
+    SystemRelation(
+        "pg_catalog.pg_class",
+        "oid bigint, relname text, relnamespace bigint, reltype bigint, reloftype bigint, relowner bigint, relam bigint, "
+        "relfilenode bigint, reltablespace bigint, relpages integer, reltuples real, relallvisible integer, "
+        "reltoastrelid bigint, relhasindex boolean, relisshared boolean, relpersistence text, relkind text, relnatts integer, "
+        "relchecks integer, relhasrules boolean, relhastriggers boolean, relhassubclass boolean, relrowsecurity boolean, "
+        "relforcerowsecurity boolean, relispopulated boolean, relreplident text, relispartition boolean, relrewrite bigint, "
+        "relfrozenxid text, relminmxid text, relacl text, reloptions text, relpartbound text",
+        _pg_class,
+    ),
+    SystemRelation(
+        "pg_catalog.pg_attribute",
+        "attrelid bigint, attname text, atttypid bigint, attstattarget integer, attlen integer, attnum integer, "
+        "attndims integer, attcacheoff integer, atttypmod integer, attbyval boolean, attstorage text, attalign text, "
+        "attcompression text, attnotnull boolean, atthasdef boolean, atthasmissing boolean, attidentity text, "
+        "attgenerated text, attisdropped boolean, attislocal boolean, attinhcount integer, attcollation bigint",
+        _pg_attribute,
+    ),
+    SystemRelation("pg_catalog.pg_namespace", "oid bigint, nspname text, nspowner bigint, nspacl text", _pg_namespace),
+    SystemRelation(
+        "pg_catalog.pg_type",
+        "oid bigint, typname text, typnamespace bigint, typowner bigint, typlen integer, typbyval boolean, typtype text, "
+        "typcategory text, typispreferred boolean, typisdefined boolean, typdelim text, typrelid bigint, typelem bigint, "
+        "typarray bigint, typinput text, typoutput text, typreceive text, typsend text, typsubscript text, typalign text, "
+        "typstorage text, typnotnull boolean, typbasetype bigint, typtypmod integer, typndims integer, typcollation bigint, "
+        "typdefault text, typacl text",
+        _pg_type,
+    ),
+    SystemRelation(
+        "pg_catalog.pg_index",
+        "indexrelid bigint, indrelid bigint, indnatts integer, indnkeyatts integer, indisunique boolean, "
+        "indisprimary boolean, indisexclusion boolean, indimmediate boolean, indisclustered boolean, indisvalid boolean, "
+        "indcheckxmin boolean, indisready boolean, indislive boolean, indisreplident boolean, indkey text, indoption text, "
+        "indexprs text, indpred text",
+        _pg_index,
+    ),
+    SystemRelation(
+        "pg_catalog.pg_database",
+        "oid bigint, datname text, datdba bigint, encoding integer, datcollate text, datctype text, datistemplate boolean, "
+        "datallowconn boolean, datconnlimit integer, datlocprovider text, daticulocale text, datcollversion text, "
+        "dattablespace bigint, datacl text",
+        _pg_database,
+    ),
+    SystemRelation(
+        "pg_catalog.pg_roles",
+        "oid bigint, rolname text, rolsuper boolean, rolinherit boolean, rolcreaterole boolean, rolcreatedb boolean, "
+        "rolcanlogin boolean, rolreplication boolean, rolconnlimit integer, rolvaliduntil timestamptz, rolbypassrls boolean",
+        lambda _: [(OWNER_OID, OWNER, False, True, False, False, True, False, -1, None, False)],
+    ),
+    SystemRelation(
+        "pg_catalog.pg_user",
+        "usename text, usesysid bigint, usecreatedb boolean, usesuper boolean",
+        lambda _: [(OWNER, OWNER_OID, False, False)],
+    ),
+    SystemRelation(
+        "pg_catalog.pg_am",
+        "oid bigint, amname text, amhandler text, amtype text",
+        lambda _: [(_HEAP, "heap", "-", "t"), (_BTREE, "btree", "-", "i")],
+    ),
+    SystemRelation(
+        "pg_catalog.pg_collation",
+        "oid bigint, collname text, collnamespace bigint, collowner bigint, collprovider text, collencoding integer",
+        lambda _: [(100, "default", PG_CATALOG, OWNER_OID, "d", -1), (950, "C", PG_CATALOG, OWNER_OID, "c", -1)],
+    ),
+    SystemRelation(
+        "pg_catalog.pg_tablespace",
+        "oid bigint, spcname text, spcowner bigint, spcacl text, spcoptions text",
+        lambda _: [(1663, "pg_default", OWNER_OID, None, None)],
+    ),
+    SystemRelation(
+        "pg_catalog.pg_language", "oid bigint, lanname text, lanowner bigint", lambda _: [(14, "sql", OWNER_OID)]
+    ),
+    SystemRelation("pg_catalog.pg_views", "schemaname text, viewname text, viewowner text, definition text", _pg_views),
+    *(SystemRelation(f"pg_catalog.{name}", columns, lambda _: []) for name, columns in _EMPTY.items()),
+)

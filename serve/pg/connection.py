@@ -112,7 +112,8 @@ class Connection(asyncio.Protocol):
         if self.session is not None:
             self.session.cancel()
         if self._task is not None:
-            self._task.cancel()
+            # Not before its first step: a task that never began would leave the work inside it neither done nor closed.
+            self._loop.call_soon(self._task.cancel)
         self._host.closed(self)
 
     # What others call.

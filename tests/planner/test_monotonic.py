@@ -42,7 +42,9 @@ def test_proof(query: str, proved: bool) -> None:
     planned = plan_views(SOURCES, {"v": query, "over": "SELECT * FROM v"})
     assert append_only(planned.plans["v"], {"orders"}) is proved
     flow = build_dataflow(
-        plan_views(SOURCES, {"v": query, "over": "SELECT DISTINCT * FROM v"}),
+        plan_views(
+            SOURCES, {"v": query, "over": "SELECT DISTINCT * FROM (SELECT * FROM v UNION ALL SELECT * FROM v) AS u"}
+        ),
         SOURCES,
         {"customers": (0,)},
         {},

@@ -44,7 +44,7 @@ sanitize: $(VENV)/.installed ## the kernels' tests under address- and undefined-
 	@$(BIN)/cmake -S . -B build/sanitize -G Ninja -DSANITIZE=ON -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
 		-DPython_EXECUTABLE=$(abspath $(BIN))/python -DCMAKE_INSTALL_MESSAGE=NEVER > /dev/null
 	@$(BIN)/cmake --build build/sanitize
-	@rm -rf $(SANITIZED) && mkdir -p $(SANITIZED) && cp -r $(ROOMS) tests pyproject.toml $(SANITIZED)/
+	@rm -rf $(SANITIZED) && mkdir -p $(SANITIZED) && cp -r $(ROOMS) tests docs pyproject.toml $(SANITIZED)/
 	@find $(SANITIZED) -name '*.so' -delete
 	@$(BIN)/cmake --install build/sanitize --prefix $(SANITIZED) > /dev/null
 	@trap 'rm -rf $(abspath $(SANITIZED))' EXIT; cd $(SANITIZED) && SANITIZED=1 \

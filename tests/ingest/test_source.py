@@ -173,7 +173,7 @@ def test_new_partitions_are_read(kafka: KafkaServer, topic_name: str) -> None:
 def test_expired_offset_halts_and_others_go_on(kafka: KafkaServer, topic_name: str) -> None:
     kafka.create_topic(topic_name, 1)
     other = kafka.create_topic(topic_name + "-other", 1)
-    produce(kafka, topic_name, range(20_000))
+    produce(kafka, topic_name, range(20_000), batch=100)
     # A small read-ahead: the reader stands still, with most of the topic unread.
     small = {"queued.min.messages": "10", "queued.max.messages.kbytes": "1", "max.partition.fetch.bytes": "1000"}
     with reading(kafka, topic_name, connection=small, ahead_rows=10) as read, reading(kafka, other) as healthy:

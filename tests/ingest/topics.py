@@ -19,9 +19,9 @@ from tests.servers.kafka import KafkaServer
 SCHEMA = (Column("id", BIGINT),)
 
 
-def produce(server: KafkaServer, topic: str, ids: Iterable[int], partitions: int = 1) -> None:
-    """Write `{"id": n}`; n goes to partition n modulo `partitions`."""
-    producer = Producer({**server.config, "log_level": 0})
+def produce(server: KafkaServer, topic: str, ids: Iterable[int], partitions: int = 1, batch: int = 10_000) -> None:
+    """Write `{"id": n}`; n goes to partition n modulo `partitions`. batch: records that a fetch cannot divide, at most."""
+    producer = Producer({**server.config, "log_level": 0, "batch.num.messages": batch})
     for number in ids:
         producer.produce(topic, b'{"id": %d}' % number, partition=number % partitions)
         producer.poll(0)

@@ -7,6 +7,7 @@ text: `headwater.check` reads them with the rooms that own them and reports at t
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
@@ -15,6 +16,17 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=63)]
 
 Property = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean"]})]
 """A librdkafka property: every scalar of the file is taken as it is written."""
+
+
+def _readable(parse: Callable[[str], object]) -> AfterValidator:
+    """The text stays as it is written; what `parse` says of one that it cannot read becomes the mistake."""
+
+    def check(text: str) -> str:
+        parse(text)
+        return text
+
+    return AfterValidator(check)
+
 
 _ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:\[\]]*)):(?P<port>\d{1,5})")
 
@@ -25,11 +37,6 @@ def parse_address(text: str) -> tuple[str, int]:
     if found is None or int(found["port"]) > 65535:
         raise ValueError("allowed: host:port with a port from 0 to 65535, an IPv6 host in [ ]")
     return found["six"] or found["host"] or "0.0.0.0", int(found["port"])
-
-
-def _address(text: str) -> str:
-    parse_address(text)
-    return text
 
 
 _MEMORY = re.compile(r"unlimited|(?P<count>[0-9]+)(?P<unit>[KMGT])iB")
@@ -52,11 +59,6 @@ def _topic(text: str) -> str:
     return text
 
 
-def _memory(text: str) -> str:
-    parse_memory(text)
-    return text
-
-
 _DURATION = re.compile(r"never|(?P<count>[0-9]+)(?P<unit>ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -67,11 +69,6 @@ def parse_duration(text: str) -> float | None:
     if found is None or (found["count"] and int(found["count"]) == 0):
         raise ValueError("allowed: a number above 0 with ms, s, m or h, as 30s; or never")
     return int(found["count"]) * _SECONDS[found["unit"]] if found["unit"] else None
-
-
-def _duration(text: str) -> str:
-    parse_duration(text)
-    return text
 
 
 class Strict(BaseModel):
@@ -131,10 +128,10 @@ class Tls(Strict):
 class Serve(Strict):
     """Where the service listens."""
 
-    http: Annotated[str, AfterValidator(_address)] = Field(
+    http: Annotated[str, _readable(parse_address)] = Field(
         default="127.0.0.1:6876", description="address:port of the HTTP endpoint; port 0 takes a free one"
     )
-    postgres: Annotated[str, AfterValidator(_address)] | None = Field(
+    postgres: Annotated[str, _readable(parse_address)] | None = Field(
         default=None,
         description="address:port for psql and other PostgreSQL clients, as 127.0.0.1:6875; off when absent; "
         "an address that other machines reach needs `users`",
@@ -150,7 +147,7 @@ class Serve(Strict):
 class Checkpoint(Strict):
     """How the state is kept for the next start."""
 
-    interval: Annotated[str, AfterValidator(_duration)] = Field(
+    interval: Annotated[str, _readable(parse_duration)] = Field(
         default="60s",
         description="time between checkpoints of the state, as 30s; after a restart only what came later is read again; or never",
     )
@@ -161,7 +158,7 @@ class Settings(Strict):
 
     name: Name = Field(description="names the service; prefixes transactional ids and consumer groups")
     state: str = Field("./state", min_length=1, description="folder of the durable state")
-    memory: Annotated[str, AfterValidator(_memory)] = Field(
+    memory: Annotated[str, _readable(parse_memory)] = Field(
         "unlimited",
         description="memory for state, as 2GiB, beyond which the largest pieces of it move to files in the state folder",
     )

@@ -203,10 +203,7 @@ class Service:
         try:
             self.address = self._http.start()
         except OSError as error:
-            raise StartError(
-                f"cannot listen on {self.settings.serve.http}: {error.strerror or error}; "
-                "stop what uses the address or choose another under `serve: {http: ...}`"
-            ) from error
+            raise _cannot_listen(self.settings.serve.http, "http", error) from error
         log.info("listening", http=f"http://{self.address[0]}:{self.address[1]}")
         if self.settings.serve.postgres is not None:
             self._listen_postgres(self.settings.serve.postgres)
@@ -223,10 +220,7 @@ class Service:
         try:
             self.postgres = self._pg.start()
         except OSError as error:
-            raise StartError(
-                f"cannot listen on {address}: {error.strerror or error}; "
-                "stop what uses the address or choose another under `serve: {postgres: ...}`"
-            ) from error
+            raise _cannot_listen(address, "postgres", error) from error
         log.info("listening for PostgreSQL clients", postgres=f"{self.postgres[0]}:{self.postgres[1]}")
 
     def _open_remap(self) -> RemapLog:
@@ -358,3 +352,10 @@ class Service:
         # A record of a source without an envelope is a row that stays.
         grows = [name for name, source in self.settings.sources.items() if source.envelope == "none"]
         return build_dataflow(planned, schemas, upserts, indexes, time.perf_counter, append_only=grows)
+
+
+def _cannot_listen(address: str, door: str, error: OSError) -> StartError:
+    return StartError(
+        f"cannot listen on {address}: {error.strerror or error}; "
+        f"stop what uses the address or choose another under `serve: {{{door}: ...}}`"
+    )

@@ -29,6 +29,7 @@ from dataflow.state import State
 from headwater import runfile
 from headwater.errors import HeadwaterError
 from headwater.runfile import DamagedRunError, Written
+from ingest.durable import sync_folder
 
 log = structlog.get_logger(__name__)
 
@@ -195,7 +196,7 @@ class Checkpoints:
                     self._files[run.identity] = entry
                 entries.append(entry)
             spines.append(tuple(entries))
-        _sync(self._folder)
+        sync_folder(self._folder)
         return Manifest(number, cut, state.shape, tuple(spines))
 
     def _name(self, manifest: Manifest) -> None:
@@ -207,7 +208,7 @@ class Checkpoints:
             file.write(HEADER + _CRC.pack(zlib.crc32(payload)) + payload)
             os.fsync(file.fileno())
         temporary.rename(path)
-        _sync(self._folder)
+        sync_folder(self._folder)
         self._kept.append(manifest)
         del self._kept[:-KEPT]
         self._remove_unnamed()
@@ -246,11 +247,3 @@ def _manifest_name(number: int) -> str:
 def _number(path: Path) -> int:
     digits = path.name[:8]
     return int(digits) if digits.isdigit() else 0
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

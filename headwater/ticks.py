@@ -13,21 +13,19 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 
 import structlog
 
 from dataflow.memory import NoRoomError
-from dataflow.spine import Snapshot
-from headwater.checkpoint import CheckpointError, Cut
+from headwater.checkpoint import Cut
 from headwater.errors import StateError
+from headwater.feed import SinkFeed
 from headwater.replay import Fold, fold, positions
-from headwater.resume import in_need, refusal
 from headwater.rooms import Clock, Pending, Rooms, SystemClock
+from headwater.saver import Saver
 from ingest.remap import Binding
 from ingest.source import Range, ReplayMismatch, Taken, verify
 from serve.reads import Published, PublishedView
-from sinks.base import SinkHaltedError
 
 log = structlog.get_logger(__name__)
 
@@ -88,11 +86,11 @@ class TickLoop:
         self._bound = positions(bindings)
         self._unusable: dict[str, str] = {}
         self._in_views: set[str] = set()
-        self._resume: dict[str, int | None] = {}
-        self._withheld: set[str] = set()
-        self._behind: dict[str, Snapshot] = {}  # full sinks: the view as of the last time that was handed over
+        self._feed = SinkFeed(rooms)
+        self._saver = (
+            Saver(rooms, self._feed, rooms.checkpoints, self._clock) if rooms.checkpoints is not None else None
+        )
         self._ends = {name: dict(ends) for name, ends in self._bound.items()}
-        self._saved_at = self._clock.monotonic()
         self._unmerged = True
         self._shown: dict[str, PublishedView] = {}
         self.waiting: dict[str, str] = {}
@@ -111,13 +109,7 @@ class TickLoop:
     def run(self) -> None:
         """Run until `stop` is set. StateError when the log cannot be written; nothing of that tick was published."""
         try:
-            early = not (self._rooms.checkpoints and self._rooms.checkpoints.candidates)
-            if early:  # reading ahead while the sinks open
-                self._start_sources({})
-            self._open_sinks()
-            restored = self._restore()
-            if not early:
-                self._start_sources(restored.positions if restored is not None else {})
+            restored = self._open()
             self._replay(restored.time if restored is not None else None)
             self._show_replayed()
             if self._hydrate(set(self._rooms.sources) - set(self._unusable)):
@@ -126,48 +118,22 @@ class TickLoop:
         finally:
             self._disk.shutdown()
 
-    def _open_sinks(self) -> None:
-        """Ask every sink for its durable frontier, all at the same time: each fences its predecessor meanwhile."""
+    def _open(self) -> Cut | None:
+        """Open the sinks, take a checkpoint's state over if one fits, start the sources where it ends."""
+        early = self._saver is None or not self._saver.times
+        if early:  # reading ahead while the sinks open
+            self._start_sources({})
         self.phase = OPENING
-        with ThreadPoolExecutor(max(1, len(self._rooms.sinks)), "open-sink") as pool:
-            opening = {name: pool.submit(sink.open) for name, sink in self._rooms.sinks.items()}
-        for name, future in opening.items():
-            # A halted one says why in its status and takes nothing; views and other sinks go on.
-            with suppress(SinkHaltedError):
-                self._resume[name] = future.result()
-        times = {binding.time for binding in self._rooms.remap.bindings}
-        for name, frontier in self._resume.items():
-            if frontier is not None and frontier - 1 not in times:
-                self._rooms.sinks[name].halt(
-                    f"its topic is complete up to time {frontier}, which the state folder does not know: it is not the "
-                    "folder this sink was written from; restore that folder, or give the sink a new name and topic"
-                )
+        self._feed.open({binding.time for binding in self._rooms.remap.bindings})
+        self.phase = "restoring"
+        restored = self._saver.restore() if self._saver is not None else None
+        if not early:
+            self._start_sources(restored.positions if restored is not None else {})
+        return restored
 
     def _start_sources(self, positions: Mapping[str, Mapping[int, int]]) -> None:
         for name, source in self._rooms.sources.items():
             source.start(positions.get(name, {}))
-
-    def _restore(self) -> Cut | None:
-        """Take the state of the newest checkpoint over that fits and is whole; None: everything is to be replayed."""
-        checkpoints = self._rooms.checkpoints
-        if checkpoints is None:
-            return None
-        self.phase = "restoring"
-        for manifest in checkpoints.candidates:
-            reason = refusal(
-                manifest, self._rooms.dataflow.shape, self._rooms.meaning, self._rooms.remap.bindings, self._resume
-            )
-            if not reason:
-                try:
-                    checkpoints.restore(manifest, self._rooms.dataflow.resume)
-                except CheckpointError as error:
-                    reason = str(error)
-                else:
-                    self._withheld |= in_need(manifest, self._resume)
-                    log.info("state restored", checkpoint=manifest.number, time=manifest.cut.time)
-                    return manifest.cut
-            log.warning("a checkpoint is not used", checkpoint=manifest.number, reason=reason)
-        return None
 
     def _show_replayed(self) -> None:
         """Let reads see the last time that was bound while the sources catch up; views of other sources still wait."""
@@ -184,11 +150,8 @@ class TickLoop:
         for name, ends in self._bound.items():
             if name in self._rooms.sources:
                 self._rooms.sources[name].replay_to(ends, topic_ids.get(name, ""))
-        frontiers = [frontier for frontier in self._resume.values() if frontier is not None]
-        bindings = self._rooms.remap.bindings
-        if self._rooms.checkpoints is not None:
-            frontiers += [manifest.cut.time + 1 for manifest in self._rooms.checkpoints.candidates]
-        folds = fold(bindings, frontiers)
+        saved = self._saver.times if self._saver is not None else []
+        folds = fold(self._rooms.remap.bindings, [*self._feed.durable_frontiers, *(time_ + 1 for time_ in saved)])
         self._compact(folds, topic_ids)
         for part in folds:
             if after is not None and part.time <= after:
@@ -201,13 +164,13 @@ class TickLoop:
                 return
             # What time alone changed until then, also where nothing came.
             self._step({}, pending, part.time)
-            self._to_sinks(part.time, pending)
+            self._hand_over(part.time, pending)
         self._rooms.remap.forget()
 
     def _compact(self, folds: list[Fold], topic_ids: dict[str, str]) -> None:
         """Let a large log hold its folds only, unless a sink halted before it told its frontier, which no fold may cross."""
         remap = self._rooms.remap
-        if remap.nbytes < COMPACT_BYTES or self._resume.keys() != self._rooms.sinks.keys():
+        if remap.nbytes < COMPACT_BYTES or not self._feed.all_open:
             return
         before = remap.nbytes
         remap.rewrite(
@@ -324,36 +287,9 @@ class TickLoop:
         self._complete(appended, pending)
         rows = sum(part.records for part in taken.values())
         self._unmerged = self._maintain(LEAST_FUEL + FUEL_PER_ROW * rows)
-        self._save()
+        if self._saver is not None and not self._unusable:
+            self._saver.save(self._last_time, self._ends)
         self._rooms.metrics.observe_tick(self._clock.monotonic() - started, rows)
-
-    def _save(self) -> None:
-        """Go on with the checkpoint under way, or begin one when it is time and something changed since the last."""
-        checkpoints = self._rooms.checkpoints
-        if checkpoints is None:
-            return
-        checkpoints.settle(self._durable)
-        now = self._clock.monotonic()
-        if now - self._saved_at < self._rooms.checkpoint_seconds or self._unusable:
-            return
-        self._saved_at = now
-        checkpoints.give_up()
-        last = checkpoints.last
-        if checkpoints.busy or (
-            last is not None and last.positions == self._ends and last.meaning == self._rooms.meaning
-        ):
-            return
-        positions = {name: dict(ends) for name, ends in self._ends.items()}
-        cut = Cut(self._last_time, positions, self._rooms.meaning, {}, tuple(sorted(self._withheld)))
-        checkpoints.begin(cut, self._rooms.dataflow.state())
-
-    def _durable(self, time_: int) -> dict[str, int | None] | None:
-        """What each sink recorded as durable, once all but the halted ones have everything up to a time; else None."""
-        if self._behind:
-            return None
-        statuses = {name: sink.status() for name, sink in self._rooms.sinks.items()}
-        alive = {name: status.durable for name, status in statuses.items() if status.state != "halted"}
-        return alive if all(self._rooms.sinks[name].settled(time_) for name in alive) else None
 
     def _take(self, names: Iterable[str], most: int) -> dict[str, Taken]:
         taken = {}
@@ -400,7 +336,7 @@ class TickLoop:
                 "then start again"
             ) from error
         self._publish(time_)
-        self._to_sinks(time_, pending)
+        self._hand_over(time_, pending)
         self.ticks += 1
         self.last_tick_wall = time.time()
 
@@ -434,28 +370,8 @@ class TickLoop:
         waiting = self._rooms.sources.keys() - self._in_views - self._unusable.keys()
         return self._unusable | {name: self._rooms.sources[name].status().reason for name in waiting}
 
-    def _to_sinks(self, time_: int, pending: Pending) -> None:
-        """Hand the changes of a complete time over. A sink whose view still waits for a source's past gets it whole later;
-        one that is full gets all of its changes as one, when there is room again."""
-        for name, sink in self._rooms.sinks.items():
-            view = self._rooms.sink_views[name]
-            sources = self._rooms.dependencies[view]
-            if sources & self._unusable.keys():
-                sink.halt(f"view {view} reads a source that is halted and whose past is not in the view")
-            elif sources & self.waiting.keys():
-                self._withheld.add(name)
-            elif name in self._withheld:
-                self._withheld.discard(name)
-                sink.write(time_, self._rooms.dataflow.view(view).snapshot().rows())
-            elif name in self._behind:
-                if not sink.full:
-                    sink.write(time_, self._rooms.dataflow.view(view).snapshot().since(self._behind.pop(name)))
-                    log.info("sink has room again", sink=name)
-            elif (delta := pending.of(view)) is not None:
-                sink.write(time_, delta)
-                if sink.full:
-                    self._behind[name] = self._rooms.dataflow.view(view).snapshot()
-                    log.warning("sink is full: changes of its view are added up until it has room", sink=name)
+    def _hand_over(self, time_: int, pending: Pending) -> None:
+        self._feed.hand_over(time_, pending, self._unusable.keys(), self.waiting.keys())
 
     def _maintain(self, fuel_rows: int) -> bool:
         """Merge and keep to the memory limit; whether work is left. StateError when the state has room nowhere."""

@@ -20,6 +20,7 @@ from typing import IO
 import msgspec
 import structlog
 
+from ingest.durable import sync_folder
 from ingest.ranges import Range
 
 __all__ = ["Binding", "Range", "RemapError", "RemapLog"]
@@ -242,11 +243,7 @@ def _write(path: Path, frames: bytes) -> Path:
 def _rename(temporary: Path, path: Path) -> None:
     temporary.rename(path)
     for folder in (path.parent, path.parent.parent):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync_folder(folder)
 
 
 def _lock(folder: Path) -> IO[bytes]:

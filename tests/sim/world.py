@@ -24,7 +24,7 @@ from prometheus_client import CollectorRegistry
 from config.settings import Sink as SinkSettings
 from config.settings import Source as SourceSettings
 from dataflow.memory import MemoryLimit
-from headwater import checkpoint, runs, ticks
+from headwater import checkpoint, feed, runs, ticks
 from headwater.checkpoint import Checkpoints
 from headwater.errors import StateError
 from headwater.rooms import Rooms
@@ -214,7 +214,7 @@ class World:
         self._jobs = jobs
         sizes = {(ticks, "CATCH_UP_ROWS"): 16, (ticks, "COMPACT_BYTES"): 0, (kafka, "QUEUE_ROWS"): 30}
         with ExitStack() as patches:
-            for place in (ticks, checkpoint, runs):
+            for place in (ticks, feed, checkpoint, runs):
                 patches.enter_context(mock.patch.object(place, "ThreadPoolExecutor", jobs.executor))
             for (place, name), small in sizes.items():
                 if random.random() < 0.5:

@@ -36,7 +36,7 @@ from dataflow.operators.topk import TopKSpec
 from dataflow.operators.union import NegateSpec, UnionSpec
 from dataflow.operators.upsert import UpsertSpec
 from dataflow.operators.window import WindowSpec
-from dataflow.operators.window_functions import WindowCall, check_call
+from dataflow.operators.window_calls import WindowCall, check_call
 from dataflow.spine import Order
 from dataflow.step import Dataflow
 from dataflow.types import BIGINT, ColumnType, Schema

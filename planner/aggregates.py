@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, cast
 
 from sqlglot import exp
 
-from dataflow.types import BOOLEAN, INTEGER
+from dataflow.types import BOOLEAN, INTEGER, ColumnType
 from planner import functions
+from planner.calls import AggregateCall, AggregateFunction
 from planner.functions import FunctionError
 from planner.literals import Untyped
 from planner.ordered_aggregates import ORDERED_NAMES, arguments_of, ordered_call, terms
 from planner.parse import Text
-from planner.plan import AggregateCall, AggregateFunction
 from planner.plans import rewrite_plan, rewrite_scalars
 from planner.scalar import Call, Case, ColumnRef, Grouping, Literal, OuterRef, Scalar, Subquery
 from planner.scalars import TESTS_WITH_OPPOSITES, rewrite, walk
@@ -128,9 +128,9 @@ def _argument(binder: Binder, node: exp.Anonymous, name: str) -> tuple[Bound | N
     return binder.bind(given.nodes[0]), given.distinct
 
 
-def _resolve(text: Text, node: exp.Expr, name: str, types: Sequence[object]) -> functions.Resolved:
+def _resolve(text: Text, node: exp.Expr, name: str, types: Sequence[ColumnType | None]) -> functions.Resolved:
     try:
-        return functions.resolve_aggregate(name, types)  # type: ignore[arg-type]
+        return functions.resolve_aggregate(name, types)
     except FunctionError as error:
         raise text.error(node, error.message, error.hint or None) from None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from sqlglot import exp
 
@@ -30,6 +31,7 @@ from planner.scalar import Call, Case, Cast, ColumnRef, Literal, OuterRef, Scala
 from planner.scope import Field, Scope
 
 Bound = Scalar | Untyped
+_Placed = TypeVar("_Placed", bound=Scalar)
 
 _BINARY: dict[type[exp.Expr], str] = {
     exp.EQ: "=",
@@ -89,10 +91,9 @@ class Binder:
         """How many SELECTs stand around this one."""
         return 0 if self.env is None else len(self.env.outer)
 
-    def placed(self, bound: Bound, node: exp.Expr) -> Bound:
+    def placed(self, bound: _Placed, node: exp.Expr) -> _Placed:
         """What was bound, its place remembered."""
-        if not isinstance(bound, Untyped):
-            self.places[id(bound)] = (bound, node)
+        self.places[id(bound)] = (bound, node)
         return bound
 
     def bind(self, node: exp.Expr) -> Bound:

@@ -16,10 +16,11 @@ from dataflow.types import INTEGER, JSONB
 from planner.aggregates import regroup
 from planner.bind import Binder, Bound
 from planner.bind_window import NEVER_NULL
+from planner.calls import AggregateCall
 from planner.catalog import spelling
 from planner.literals import Untyped
 from planner.parse import Text
-from planner.plan import AggregateCall, Plan, Project, Reduce, Union
+from planner.plan import Plan, Project, Reduce, Union
 from planner.scalar import Cast, ColumnRef, Grouping, Literal, Over, Scalar, Subquery
 from planner.scalars import walk
 from planner.scope import Scope

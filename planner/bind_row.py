@@ -102,7 +102,7 @@ def _quantified(binder: Binder, node: exp.Expr, operator: str, every: bool, oper
     if isinstance(operand, exp.Query | exp.Values):
         values = parts(node.this, text) or [node.this]
         test = bind_subquery.any_row(binder, node, OPPOSITES[operator] if every else operator, values, operand)
-        return Call("not", (binder.placed(test, node),), BOOLEAN) if every else binder.placed(test, node)  # type: ignore[arg-type]
+        return Call("not", (binder.placed(test, node),), BOOLEAN) if every else binder.placed(test, node)
     if operator == "=" and not every and bind_session.is_letters(binder, operand):
         place = binder.call(node, "strpos", [binder.bind(operand), binder.bind(node.this)])
         return binder.call(node, ">", [place, Literal(0, INTEGER)])

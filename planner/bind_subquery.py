@@ -38,14 +38,14 @@ def _one_column(binder: Binder, node: exp.Expr, what: str) -> Relation:
     return relation
 
 
-def exists(binder: Binder, node: exp.Expr) -> Bound:
+def exists(binder: Binder, node: exp.Expr) -> Subquery:
     """Bind `EXISTS (SELECT ...)`."""
     binder.text.only(node, "this")
     query = node.this.this if isinstance(node.this, exp.Subquery) else node.this
     return Subquery("exists", _relation(binder, query, node).plan, binder.depth, BOOLEAN)
 
 
-def scalar(binder: Binder, node: exp.Expr) -> Bound:
+def scalar(binder: Binder, node: exp.Expr) -> Subquery:
     """Bind `(SELECT ...)` as the value of its one row, or NULL."""
     relation = _one_column(binder, node, "subquery must return only one column")
     return Subquery("scalar", relation.plan, binder.depth, relation.columns[0][1])
@@ -87,7 +87,7 @@ def any_row(binder: Binder, node: exp.Expr, operator: str, values: list[exp.Expr
     return Subquery("any", plan, binder.depth, BOOLEAN, tuple(left for left, _ in pairs), operator, nulls)
 
 
-def in_query(binder: Binder, node: exp.Expr) -> Bound:
+def in_query(binder: Binder, node: exp.Expr) -> Subquery:
     """Bind `a IN (SELECT ...)` and `(a, b) IN (SELECT ...)`."""
     query = node.args["query"]
     binder.text.only(query, "this")

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from dataflow.types import BIGINT
+from planner.calls import TableCall
 from planner.catalog import spelling
 from planner.functions import FunctionError
 from planner.functions.tables import TableFunction, resolve_table
 from planner.literals import Untyped
-from planner.plan import Constant, FlatMap, Plan, Project, TableCall
+from planner.plan import Constant, FlatMap, Plan, Project
 from planner.relation import Columns, Environment, Relation
 from planner.scalar import Call, Case, ColumnRef, Literal, Scalar, TableValue
 from planner.scalars import rewrite, walk

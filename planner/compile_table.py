@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from dataflow.expression import Expression, Produced, TableExpression
 from dataflow.operators.linear import first_error, present
+from planner.calls import TableCall
 from planner.compile import compile_scalar
 from planner.functions.tables import resolve_table
-from planner.plan import TableCall
 
 
 @dataclass(frozen=True, slots=True)

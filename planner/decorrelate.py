@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from dataflow.types import BIGINT, BOOLEAN
+from planner.calls import AggregateCall
 from planner.outer import is_outer, outer_columns
 from planner.plan import (
-    AggregateCall,
     Constant,
     Distinct,
     Filter,

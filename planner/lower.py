@@ -19,9 +19,10 @@ from dataflow.graph import Aggregate, GraphBuilder, Node
 from dataflow.operators.aggregates import Function
 from dataflow.operators.ordered import ORDERED, OrderedAggregate, OrderedFunction
 from dataflow.operators.temporal import TimeBound
-from dataflow.operators.window_functions import WindowCall
+from dataflow.operators.window_calls import WindowCall
 from dataflow.spine import Order
 from dataflow.types import BIGINT, ColumnType
+from planner.calls import AggregateCall
 from planner.compile import compile_scalar
 from planner.compile_table import compile_call
 from planner.flat_joins import in_order
@@ -29,7 +30,6 @@ from planner.keys import Key, keys_of, partner_columns
 from planner.lower_delta import delta_join
 from planner.monotonic import append_only
 from planner.plan import (
-    AggregateCall,
     Constant,
     Distinct,
     Filter,
@@ -50,7 +50,7 @@ from planner.plan import (
     Union,
     Window,
 )
-from planner.scalar import ColumnRef, Literal, Scalar
+from planner.scalar import ColumnRef, Literal, Scalar, Value
 from planner.scalars import columns, move
 
 _ONE = pa.scalar(1, pa.int64())
@@ -172,9 +172,9 @@ class Lowering:
         cells = [self._cells([row[i] for row in plan.rows], type_) for i, type_ in enumerate(plan.types)]
         return self.builder.constant(cells, np.ones(len(plan.rows), np.int64), plan.types)
 
-    def _cells(self, values: Sequence[object], type_: ColumnType) -> pa.Array:
+    def _cells(self, values: Sequence[Value], type_: ColumnType) -> pa.Array:
         """Literal values as a column, read as any literal is."""
-        cells = [self.compile(Literal(value, type_)).evaluate((), 1).values for value in values]  # type: ignore[arg-type]
+        cells = [self.compile(Literal(value, type_)).evaluate((), 1).values for value in values]
         return pa.concat_arrays(cells) if cells else pa.array([], type_.arrow)
 
     def _join(self, plan: Join) -> Node:

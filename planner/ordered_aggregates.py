@@ -17,10 +17,10 @@ from sqlglot import exp
 from dataflow.operators.ordered import OrderedFunction
 from dataflow.types import DOUBLE, ColumnType, Kind
 from planner import functions
+from planner.calls import AggregateCall
 from planner.compile import compile_scalar
 from planner.functions import FunctionError
 from planner.literals import Untyped
-from planner.plan import AggregateCall
 from planner.scalar import Call, Case, Cast, Literal, Scalar
 from planner.scalars import walk
 

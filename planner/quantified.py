@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dataflow.types import BIGINT, BOOLEAN, Kind
+from planner.calls import AggregateCall
 from planner.functions import FunctionError, resolve_aggregate
 from planner.outer import inward
-from planner.plan import AggregateCall, Filter, Project, Reduce
+from planner.plan import Filter, Project, Reduce
 from planner.scalar import Call, Case, ColumnRef, Literal, Scalar, Subquery
 
 _TRUE, _FALSE, _NULL = (Literal(value, BOOLEAN) for value in (True, False, None))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from typing import Literal as OneOf
 
+from dataflow.operators.window_calls import WindowFunction
 from dataflow.operators.window_frames import Frame
-from dataflow.operators.window_functions import WindowFunction
 from dataflow.types import ColumnType
 
 if TYPE_CHECKING:

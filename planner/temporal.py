@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from dataflow.types import BIGINT, BOOLEAN, TIMESTAMPTZ, Kind
+from planner.calls import Bound
 from planner.literals import Untyped
-from planner.plan import Bound
 from planner.scalar import Call, Cast, Now, Scalar
 from planner.scalars import conjuncts, walk
 

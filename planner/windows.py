@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from dataflow.operators.window_functions import WindowCall
+from dataflow.operators.window_calls import WindowCall
 from dataflow.spine import Order
-from planner.plan import AggregateCall, AggregateFunction, Join, Plan, Project, Reduce, TopK, Window
+from planner.calls import AggregateCall, AggregateFunction
+from planner.plan import Join, Plan, Project, Reduce, TopK, Window
 from planner.scalar import ColumnRef, OuterRef, Over, Scalar
 from planner.scalars import rewrite, walk
 

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dataflow.scalars import Arithmetic, decimal_arithmetic
+from dataflow.scalars import decimal_arithmetic
+from dataflow.scalars.codes import Arithmetic
 
 Wide = npt.NDArray[np.uint64]
 """uint64, shape (n, 2)."""
@@ -75,6 +76,26 @@ def unsplit(low: Wide, high: Wide) -> tuple[Wide, Mask]:
 def _sign(values: Wide) -> npt.NDArray[np.uint64]:
     """All ones where negative, else zero: the limb that extends a number without changing it."""
     return (values[:, -1].view(np.int64) >> np.int64(63)).view(np.uint64)
+
+
+def saturating_add(values: Wide, number: int) -> Wide:
+    """values + number, or the least or greatest 128-bit integer where that is beyond them; number has at most 127 bits."""
+    other = np.array([[number & WORD, number >> 64 & WORD]], np.uint64)
+    total = add(values, np.broadcast_to(other, values.shape))
+    wrapped = (_sign(total) != _sign(values)) & (_sign(values) == _sign(other))
+    top = 1 << 63 if number < 0 else (1 << 63) - 1
+    extreme = np.array([0 if number < 0 else WORD, top], np.uint64)
+    return np.where(wrapped[:, None], extreme, total)
+
+
+def ranks(values: Wide) -> Longs:
+    """Numbers that compare as these do."""
+    high = values[:, 1].view(np.int64)
+    order = np.lexsort((values[:, 0], high))
+    new = (np.diff(values[order], axis=0) != 0).any(axis=1)
+    found = np.empty(len(values), np.int64)
+    found[order] = np.concatenate([[0], np.cumsum(new)])[: len(values)]
+    return found
 
 
 def fits_decimal(values: Wide, digits: int) -> Mask:

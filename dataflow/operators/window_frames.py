@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Context
 from functools import cached_property
 from typing import Literal
 
@@ -19,10 +18,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dataflow import rows
-from dataflow.operators.exact import fits_long, limbs, longs
+from dataflow.operators.exact import Wide, fits_long, limbs, longs, ranks, saturating_add
 from dataflow.rows import Int64s
 from dataflow.spine import Around, Order
-from dataflow.types import NUMERIC_PRECISION
 
 Unit = Literal["rows", "range", "groups"]
 Exclusion = Literal["no others", "current row", "group", "ties"]
@@ -185,35 +183,31 @@ class Places:
         return low, high
 
 
-Numbers = npt.NDArray[np.int64] | npt.NDArray[np.float64] | npt.NDArray[np.object_]
+Numbers = npt.NDArray[np.int64] | npt.NDArray[np.float64] | Wide
 
 
 def numbers(values: pa.Array) -> Numbers:
     """The numbers of a column to calculate with, 0 for NULL: unscaled ones of numerics, microseconds or days of times.
 
-    Numerics of more than 18 digits are Python's integers, one by one.
+    Numerics of which one has more than 64 bits are `Wide`.
     """
     if pa.types.is_decimal(values.type):
-        whole = limbs(values)
         nulls = values.is_null().to_numpy(zero_copy_only=False)
-        if (fits_long(whole) | nulls).all():
-            return np.where(nulls, 0, longs(whole))
-        scale = values.type.scale
-        return np.array([0 if v is None else int(v.scaleb(scale, _EXACT)) for v in values.to_pylist()], object)
+        whole = np.where(nulls[:, None], np.uint64(0), limbs(values))
+        return longs(whole) if fits_long(whole).all() else whole
     if pa.types.is_temporal(values.type):
         values = values.cast(pa.int32() if values.type.bit_width == 32 else pa.int64())
     plain: Numbers = values.fill_null(0).to_numpy(zero_copy_only=False)
     return plain.astype(np.float64) if pa.types.is_floating(values.type) else plain.astype(np.int64)
 
 
-_EXACT = Context(prec=NUMERIC_PRECISION)
 _LEAST, _MOST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
 def _search(values: Numbers, offset: int | float, descending: bool, first: Int64s, last: Int64s, past: bool) -> Int64s:
     """For each place the first one from `first` to `last` whose value is not before its own shifted by `offset`; with `past` the
     first one whose value is after that."""
-    keys, wanted = _ordered(values), _ordered(_shifted(values, -offset if descending else offset))
+    keys, wanted = _ordered(values, _shifted(values, -offset if descending else offset))
     if descending:
         keys, wanted = -1 - keys, -1 - wanted
     low, high = first.copy(), np.maximum(first, last)
@@ -229,18 +223,26 @@ def _shifted(values: Numbers, offset: int | float) -> Numbers:
     """values + offset; what does not fit is the nearest that does, which compares alike with all that do."""
     if values.dtype == np.float64:
         return values.astype(np.float64) + float(offset)
-    if values.dtype != np.int64:
-        return np.array([value + offset for value in values.tolist()], object)
+    if values.dtype == np.uint64:
+        return saturating_add(values.astype(np.uint64, copy=False), int(offset))
     if not _LEAST <= offset <= _MOST:
         return np.full(len(values), _LEAST if offset < 0 else _MOST)
-    moved = values + np.int64(offset)
-    wrapped = moved < values if offset >= 0 else moved > values
+    whole = values.astype(np.int64, copy=False)
+    moved = whole + np.int64(offset)
+    wrapped = moved < whole if offset >= 0 else moved > whole
     return np.where(wrapped, _LEAST if offset < 0 else _MOST, moved)
 
 
-def _ordered(values: Numbers) -> Numbers:
-    """Integers that compare as the values do: NaN is the greatest of them, and 0.0 equals -0.0."""
-    if values.dtype != np.float64:
-        return values
+def _ordered(values: Numbers, others: Numbers) -> tuple[Int64s, Int64s]:
+    """Integers that compare as all these values do: NaN is the greatest of them, and 0.0 equals -0.0."""
+    if values.dtype == np.uint64:
+        numbered = ranks(np.concatenate([values, others]).astype(np.uint64, copy=False))
+        return numbered[: len(values)], numbered[len(values) :]
+    if values.dtype == np.float64:
+        return _bits(values.astype(np.float64, copy=False)), _bits(others.astype(np.float64, copy=False))
+    return values.astype(np.int64, copy=False), others.astype(np.int64, copy=False)
+
+
+def _bits(values: npt.NDArray[np.float64]) -> Int64s:
     bits = (values + 0.0).view(np.int64)
     return np.where(np.isnan(values), _MOST, bits ^ ((bits >> 63) & _MOST))

@@ -1,4 +1,4 @@
-"""Window functions: what each needs of the rows around a row, and how it is made of them.
+"""Window functions: how each is made of the rows around a row.
 
 Always true: a result is a function of the rows in order and of their groups of peers alone; what has no result but an error is
 marked, never raised. Deliberately unknown here: where the rows come from, and what changed.
@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, cast, get_args
+from typing import NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dataflow.operators.aggregates import FLOAT_RANGE, Aggregate, check_aggregate, finisher, float_result
-from dataflow.operators.aggregates import Function as AggregateFunction
+from dataflow.operators.aggregates import FLOAT_RANGE, finisher, float_result
 from dataflow.operators.base import Types
 from dataflow.operators.exact import Mask
+from dataflow.operators.window_calls import WindowCall, as_aggregate
 from dataflow.operators.window_folds import (
     Count,
     Extreme,
@@ -32,112 +32,9 @@ from dataflow.operators.window_folds import (
 )
 from dataflow.operators.window_folds import ExactSum as ExactFold
 from dataflow.operators.window_folds import FloatSum as FloatFold
-from dataflow.operators.window_frames import DEFAULT, Frame, Places
+from dataflow.operators.window_frames import Frame, Places
 from dataflow.rows import Columns, Int64s
 from dataflow.spine import Order
-from dataflow.types import BIGINT, DOUBLE, INTEGER, ColumnType, Kind
-
-Ranking = Literal["row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile"]
-Value = Literal["lag", "lead", "first_value", "last_value", "nth_value"]
-WindowFunction = Ranking | Value | AggregateFunction
-
-_VALUES = get_args(Value)
-_RESULTS: dict[str, ColumnType] = {
-    "row_number": BIGINT,
-    "rank": BIGINT,
-    "dense_rank": BIGINT,
-    "percent_rank": DOUBLE,
-    "cume_dist": DOUBLE,
-    "ntile": INTEGER,
-}
-_INTEGERS = (Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT)
-
-
-@dataclass(frozen=True, slots=True)
-class WindowCall:
-    """One window function. column: its argument, a position in the input; None where it takes none.
-
-    amount: how many rows lag and lead go, the number of nth_value, the buckets of ntile; a constant, or a column's position in
-    `amount_column`. default: the column that lag and lead give where there is no row (None: NULL).
-    """
-
-    function: WindowFunction
-    column: int | None
-    type: ColumnType
-    frame: Frame = DEFAULT
-    amount: int = 1
-    amount_column: int | None = None
-    default: int | None = None
-
-    def __str__(self) -> str:
-        arguments = [] if self.column is None else [f"#{self.column}"]
-        if self.function in ("lag", "lead", "nth_value", "ntile"):
-            arguments.append(str(self.amount) if self.amount_column is None else f"#{self.amount_column}")
-        if self.default is not None:
-            arguments.append(f"#{self.default}")
-        name = "count" if self.function == "count_star" else self.function
-        text = f"{name}({', '.join(arguments) or ('*' if name == 'count' else '')})"
-        return text if self.function in _RESULTS or self.function in ("lag", "lead") else f"{text} over {self.frame}"
-
-
-class Needs(NamedTuple):
-    """What a row's result depends on: rows (with `groups`: groups of peers) before and after it, whole groups of peers,
-    everything before it by a fold, or the whole partition."""
-
-    before: int = 0
-    after: int = 0
-    groups: bool = False
-    peers: bool = False
-    prefix: bool = False
-    whole: bool = False
-
-    def __or__(self, other: Needs) -> Needs:
-        return Needs(
-            max(self.before, other.before),
-            max(self.after, other.after),
-            *(mine or its for mine, its in zip(self[2:], other[2:], strict=True)),
-        )
-
-
-EVERYTHING = Needs(whole=True)
-
-
-def needs(call: WindowCall) -> Needs:
-    """What a function's result depends on."""
-    match call.function:
-        case "row_number":
-            return Needs(prefix=True)
-        case "rank" | "dense_rank":
-            return Needs(prefix=True, peers=True)
-        case "percent_rank" | "cume_dist" | "ntile":
-            return EVERYTHING
-        case "lag" | "lead":
-            if call.amount_column is not None:
-                return EVERYTHING
-            back = call.amount if call.function == "lag" else -call.amount
-            return Needs(before=max(back, 0), after=max(-back, 0))
-        case _:
-            return _needs_of_frame(call)
-
-
-def _needs_of_frame(call: WindowCall) -> Needs:
-    frame = call.frame
-    start, end = frame.start, frame.end
-    if end is None or (frame.unit == "range" and (start or end)):
-        return EVERYTHING
-    prefix = start is None
-    if prefix and (call.function == "nth_value" or (call.function in _VALUES and frame.exclude != "no others")):
-        return EVERYTHING
-    if call.function == "last_value":
-        prefix = False
-    ends = [int(bound) for bound in (start, end) if bound is not None]
-    return Needs(
-        before=max(0, *(-bound for bound in ends)),
-        after=max(0, *ends),
-        groups=frame.unit == "groups",
-        peers=frame.unit != "rows" or frame.exclude in ("group", "ties"),
-        prefix=prefix,
-    )
 
 
 class Folds:
@@ -342,14 +239,10 @@ def _aggregate(call: WindowCall, scene: Scene) -> Answer:
         result = float_result(call.type, call.function == "avg", sums, large, counts)
         return Answer(result.values, result.bad, FLOAT_RANGE)
     assert isinstance(fold, ExactFold)
-    made = finisher(_as_aggregate(call), fold.kind)
+    made = finisher(as_aggregate(call), fold.kind)
     result = made.finish(fold.over(scene.places, stored, ranges), counts)
     bad = None if result.bad is None else result.bad & (counts > 0)
     return Answer(result.values, bad, made.message)
-
-
-def _as_aggregate(call: WindowCall) -> Aggregate:
-    return Aggregate(cast(AggregateFunction, call.function), call.column, call.type)
 
 
 _ANSWERS: Mapping[str, Callable[[WindowCall, Scene], Answer]] = {
@@ -369,20 +262,3 @@ _ANSWERS: Mapping[str, Callable[[WindowCall, Scene], Answer]] = {
     "min": _extreme,
     "max": _extreme,
 }
-
-
-def check_call(call: WindowCall, types: Types) -> None:
-    """ValueError unless the function takes its columns' types and gives the call's."""
-    column = None if call.column is None else types[call.column]
-    if call.function in _RESULTS:
-        fits = column is None and call.type == _RESULTS[call.function]
-    elif call.function in _VALUES:
-        default = None if call.default is None else types[call.default]
-        fits = column == call.type and default in (None, column)
-    else:
-        check_aggregate(_as_aggregate(call), column)
-        fits = True
-    if call.amount_column is not None:
-        fits = fits and types[call.amount_column].kind in _INTEGERS
-    if not fits:
-        raise ValueError(f"{call} over {column} cannot have the type {call.type}")

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from dataflow import scalars
-from dataflow.scalars import Arithmetic, Math, Rounding, Sign
+from dataflow.scalars.codes import Arithmetic, Math, Rounding, Sign
 from dataflow.types import DOUBLE, NUMERIC, NUMERIC_PRECISION, UNCONSTRAINED_SCALE, ColumnType, Kind
 from planner.functions.registry import Function, Implementation, Kernel, Operands, ResultRule, Site, fixed
 from planner.functions.transcendental import TRANSCENDENTAL

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataflow import scalars
-from dataflow.scalars import FIELD_CODE
+from dataflow.scalars.codes import FIELD_CODE
 from dataflow.types import DATE, TEXT, TIME, TIMESTAMP, TIMESTAMPTZ, Kind
 from planner.functions.logic import first_errors
 from planner.functions.registry import Function, Implementation, Kernel, Operands, Site, fixed

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataflow import scalars
-from dataflow.scalars import TextFunction, precision_of
+from dataflow.scalars import precision_of
+from dataflow.scalars.codes import TextFunction
 from dataflow.types import STRINGS, ColumnType, Kind
 from planner.functions.types import NUMBERS, TIMES, FunctionError, can_cast, type_name
 

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from dataflow import scalars
-from dataflow.scalars import FIELD_CODE
+from dataflow.scalars.codes import FIELD_CODE
 from dataflow.types import DOUBLE, INTERVAL, NUMERIC, TIME, TIMESTAMP, ColumnType, Kind
 from planner.functions.constants import specialised
 from planner.functions.logic import first_errors

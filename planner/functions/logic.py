@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataflow import scalars
-from dataflow.scalars import Comparison
+from dataflow.scalars.codes import Comparison
 from dataflow.types import TEXT, ColumnType, Kind
 from planner.functions.registry import Function, Implementation, Kernel, Operands, Pattern, Site, fixed, predicate
 from planner.functions.types import INTEGERS, FunctionError

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from dataflow import scalars
-from dataflow.scalars import Arithmetic
+from dataflow.scalars.codes import Arithmetic
 from dataflow.types import DOUBLE, INTEGER, ColumnType, Kind
 from planner.functions.registry import Function, Implementation, Kernel, Operands, Site, fixed
 from planner.functions.types import derived_numeric

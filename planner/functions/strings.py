@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataflow import scalars
-from dataflow.scalars import TextFunction
+from dataflow.scalars.codes import TextFunction
 from dataflow.types import BOOLEAN, BYTEA, INTEGER, TEXT, Kind
 from planner.functions.by_row import RowError, by_row
 from planner.functions.constants import specialised

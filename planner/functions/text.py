@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataflow import scalars
-from dataflow.scalars import TextFunction
+from dataflow.scalars.codes import TextFunction
 from dataflow.types import BYTEA, INTEGER, STRINGS, TEXT, ColumnType, Kind
 from planner.functions.constants import specialised
 from planner.functions.logic import first_errors

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dataflow import scalars
-from dataflow.scalars import FIELD_CODE
+from dataflow.scalars.codes import FIELD_CODE
 from dataflow.types import DATE, DOUBLE, INTEGER, NUMERIC, TIMESTAMP, TIMESTAMPTZ, ColumnType, Kind
 from planner.functions.calendar import instant, local, zone_name
 from planner.functions.constants import specialised

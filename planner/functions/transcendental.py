@@ -9,6 +9,7 @@ from __future__ import annotations
 import decimal
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -82,10 +83,7 @@ def _finish(compute: Callable[[], Decimal]) -> tuple[Decimal | None, str | None]
 def _by_row(function: Callable[..., Decimal]) -> Implementation:
     def kernel(operands: Operands, rows: int) -> tuple[Any, Any]:
         columns = [column.to_pylist() * (rows if len(column) == 1 else 1) for column in operands]
-        done = [
-            (None, None) if None in row else _finish(lambda row=row: function(*row))  # type: ignore[misc]
-            for row in zip(*columns, strict=True)
-        ]
+        done = [(None, None) if None in row else _finish(partial(function, *row)) for row in zip(*columns, strict=True)]
         errors = [error for _, error in done]
         failed = any(error is not None for error in errors)
         values = pa.array([value for value, _ in done], NUMERIC.arrow)

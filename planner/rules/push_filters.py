@@ -106,10 +106,15 @@ def _through_join(plan: Join, predicates: tuple[Scalar, ...]) -> Plan:
         if side is None or can_fail(predicate):
             stay.append(predicate)
         else:
-            down[side].append(move(predicate, lambda index, first=offsets[side]: index - first))  # type: ignore[misc]
+            down[side].append(_from(predicate, offsets[side]))
     inputs = tuple(_push(below, tuple(own)) for below, own in zip(plan.inputs, down, strict=True))
     joined = replace(plan, inputs=inputs)
     return Filter(joined, tuple(stay)) if stay else joined
+
+
+def _from(scalar: Scalar, first: int) -> Scalar:
+    """The scalar over the one input whose columns begin at `first`."""
+    return move(scalar, lambda index: index - first)
 
 
 def _own_conditions(plan: OuterJoin | SemiJoin) -> Plan:
@@ -121,7 +126,7 @@ def _own_conditions(plan: OuterJoin | SemiJoin) -> Plan:
         side = input_of(predicate, offsets)
         free = side == 1 or (side == 0 and isinstance(plan, SemiJoin) and not plan.anti)
         (down[side] if free and side is not None and not can_fail(predicate) else stay).append(predicate)
-    right = tuple(move(predicate, lambda index: index - offsets[1]) for predicate in down[1])
+    right = tuple(_from(predicate, offsets[1]) for predicate in down[1])
     return replace(plan, left=_push(plan.left, tuple(down[0])), right=_push(plan.right, right), on=tuple(stay))
 
 

@@ -12,19 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from planner.plan import (
-    Bound,
-    Filter,
-    FlatMap,
-    Join,
-    Negate,
-    OuterJoin,
-    Plan,
-    Project,
-    SemiJoin,
-    TemporalFilter,
-    Union,
-)
+from planner.calls import Bound
+from planner.plan import Filter, FlatMap, Join, Negate, OuterJoin, Plan, Project, SemiJoin, TemporalFilter, Union
 from planner.plans import inputs, rewrite_plan, with_inputs
 from planner.rules.push_filters import input_of
 from planner.scalar import Scalar

@@ -75,3 +75,12 @@ def test_quotients_round_half_away_from_zero(pairs, scale) -> None:
         size = int(Fraction(abs(number) * 10**16, count * 10**scale) + Fraction(1, 2))
         assert over == (size > TOP)
         assert over or int(Fraction(value) * 10**16) == (-size if number < 0 else size)
+
+
+@given(st.lists(st.integers(-(2**127), 2**127 - 1)), st.integers(-(2**126), 2**126))
+def test_shifting_and_ranks(numbers, offset) -> None:
+    shifted = exact.saturating_add(_wide(numbers), offset)
+    expected = [min(max(number + offset, -(2**127)), 2**127 - 1) for number in numbers]
+    assert _numbers(shifted) == expected
+    ranks = exact.ranks(shifted).tolist()
+    assert ranks == [sorted(set(expected)).index(number) for number in expected]

@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from dataflow.operators.window_functions import WindowCall
+from dataflow.operators.window_calls import WindowCall
 from tests.laws import zsets
 from tests.laws.zsets import NAN, Answer, Row, RowError, Term, ZSet, add
 

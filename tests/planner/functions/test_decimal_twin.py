@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataflow import scalars
-from dataflow.scalars import Arithmetic, Comparison, Rounding
+from dataflow.scalars.codes import Arithmetic, Comparison, Rounding
 from dataflow.types import ColumnType, Kind
 
 LIMIT = 10**38

@@ -15,7 +15,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from dataflow import scalars
-from dataflow.scalars import TextFunction
+from dataflow.scalars.codes import TextFunction
 from dataflow.types import BIGINT, DATE, DOUBLE, JSONB, REAL, STRINGS, TEXT, TIMESTAMP, ColumnType, Kind
 
 EXACT = Context(prec=200, rounding=ROUND_HALF_UP)

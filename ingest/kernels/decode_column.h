@@ -242,28 +242,14 @@ inline Fault put_timestamp(ColumnWriter& column, const Field& field, int64_t row
     return nullptr;
 }
 
-inline Fault put_interval(ColumnWriter& column, int64_t row, std::string_view value) {
-    Interval interval;
-    const text::Status status = text::parse_interval(value, interval);
+// A value of a kind that has one reader of text.
+template <class T>
+Fault put_parsed(ColumnWriter& column, int64_t row, std::string_view value, text::Status (*parse)(std::string_view, T&)) {
+    T parsed{};
+    const text::Status status = parse(value, parsed);
     if (status == text::Status::range) return OUT_OF_RANGE;
     if (status != text::Status::ok) return OTHER_FORM;
-    column.put(row, interval);
-    return nullptr;
-}
-
-inline Fault put_time(ColumnWriter& column, int64_t row, std::string_view value) {
-    int64_t micros = 0;
-    const text::Status status = text::parse_time(value, micros);
-    if (status == text::Status::range) return OUT_OF_RANGE;
-    if (status != text::Status::ok) return OTHER_FORM;
-    column.put(row, micros);
-    return nullptr;
-}
-
-inline Fault put_uuid(ColumnWriter& column, int64_t row, std::string_view value) {
-    text::Uuid uuid;
-    if (text::parse_uuid(value, uuid) != text::Status::ok) return OTHER_FORM;
-    column.put(row, uuid);
+    column.put(row, parsed);
     return nullptr;
 }
 
@@ -328,10 +314,10 @@ inline Fault put_text(ColumnWriter& column, const Field& field, int64_t row, std
         case Kind::NUMERIC: return put_decimal(column, field, row, value);
         case Kind::DATE: return put_date(column, row, value);
         case Kind::TIMESTAMP: case Kind::TIMESTAMPTZ: return put_timestamp(column, field, row, value);
-        case Kind::TIME: return put_time(column, row, value);
-        case Kind::UUID: return put_uuid(column, row, value);
+        case Kind::TIME: return put_parsed(column, row, value, text::parse_time);
+        case Kind::UUID: return put_parsed(column, row, value, text::parse_uuid);
         case Kind::CHAR: case Kind::VARCHAR: return put_limited(column, field, row, value);
-        case Kind::INTERVAL: return put_interval(column, row, value);
+        case Kind::INTERVAL: return put_parsed(column, row, value, text::parse_interval);
         case Kind::BYTEA: return put_base64(column, row, value, scratch);
         default: return "a string";
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from io import BytesIO
@@ -96,19 +95,6 @@ VALUE: dict[str, Any] = {
     "tags": ["a", "b"], "counts": {"bb": 2, "a": 1}, "either": "x",
     "inner": {"sum": Decimal("1.50"), "when": datetime(2026, 1, 1, tzinfo=UTC), "again": "RED"},
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[TestRegistry]:
-    with running_registry() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def registry(server: TestRegistry) -> Iterator[Registry]:
-    registry = Registry(server.url)
-    yield registry
-    registry.close()
 
 
 def register(server: TestRegistry, schema: Any, subject: str = "t-value") -> int:

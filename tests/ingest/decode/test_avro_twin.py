@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from io import BytesIO
 from itertools import count
 from typing import Any
@@ -40,7 +39,7 @@ from tests.ingest.decode.avro_twin import decode_avro, without_logical
 from tests.ingest.decode.strategies import corrupt
 from tests.ingest.decode.test_json import check_equals
 from tests.ingest.decode.twin import Bad
-from tests.servers.registry import TestRegistry, running_registry
+from tests.servers.registry import TestRegistry
 
 Typed = tuple[Any, st.SearchStrategy[Any], list[ColumnType]]
 """A schema, values to write (logical types as what lies beneath), and the column types that take them."""
@@ -136,19 +135,6 @@ def cases(draw: st.DrawFn) -> tuple[Schema, Any, list[bytes]]:
         fastavro.schemaless_writer(out, fastavro.parse_schema(without_logical(schema)), value)
         written.append(out.getvalue())
     return columns, schema, written
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[TestRegistry]:
-    with running_registry() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def registry(server: TestRegistry) -> Iterator[Registry]:
-    registry = Registry(server.url)
-    yield registry
-    registry.close()
 
 
 subjects = count()

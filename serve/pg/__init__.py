@@ -1,6 +1,7 @@
 """The PostgreSQL wire: psql, drivers and BI tools read the views through it.
 
-In: bytes of protocol 3.0. Out: rows of the last completed tick, read by `serve.sql`. `messages`, `scram`, `values` and `rows` know
-bytes; `session` what a client has prepared and set; only `connection` and `server` know sockets.
+In: bytes of protocol 3.0. Out: rows of the last completed tick, read by `serve.sql`. `frontend`, `messages`, `scram`, `values` and
+`rows` know bytes; `parse`, `copy` and `words` the text of commands; `session` the protocol's order, `execute` what a statement
+does, `state` what a client has prepared and set; only `connection` and `server` know sockets.
 Absent on purpose: SQL (the planner's), and writes: everything here is read.
 """

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import structlog
 
 from serve.pg import messages
-from serve.pg.messages import (
+from serve.pg.execute import Work
+from serve.pg.frontend import (
     CANCEL_REQUEST,
     GSS_REQUEST,
     MAX_MESSAGE,
@@ -22,11 +23,12 @@ from serve.pg.messages import (
     SSL_REQUEST,
     Frontend,
     ProtocolError,
+    Reader,
     Startup,
 )
 from serve.pg.perform import error_message
 from serve.pg.scram import MECHANISM, Exchange, ScramError, Verifier
-from serve.pg.session import Session, Work
+from serve.pg.session import Session
 from serve.sql.errors import QueryError
 
 log = structlog.get_logger(__name__)
@@ -231,7 +233,7 @@ class Connection(asyncio.Protocol):
         if message.kind != b"p":
             raise ProtocolError(f"expected SASL response, got message type {message.kind[0]}")
         if not self._started_exchange:
-            reader = messages.Reader(message.body)
+            reader = Reader(message.body)
             if reader.string() != MECHANISM:
                 raise ProtocolError("client selected an invalid SASL authentication mechanism")
             first = reader.bytes(max(0, reader.int32()))

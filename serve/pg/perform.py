@@ -27,7 +27,7 @@ from serve.pg.commands import (
     Set,
     Show,
 )
-from serve.pg.messages import ProtocolError
+from serve.pg.frontend import ProtocolError
 from serve.pg.portal import Statement
 from serve.pg.state import FAILED, IDLE, INSIDE, State
 from serve.sql.errors import QueryError

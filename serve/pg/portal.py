@@ -14,11 +14,12 @@ import pyarrow as pa
 
 from dataflow.types import TEXT, ColumnType
 from planner.query import Values
-from serve.pg import rows, values
+from serve.pg import rows
 from serve.pg.commands import Command, Copy
 from serve.pg.messages import FieldDescription, row_description
 from serve.sql.errors import QueryError
 from serve.sql.queries import Batch, Prepared
+from serve.sql.types import modifier, oid, size
 
 Column = tuple[str, ColumnType]
 
@@ -147,7 +148,7 @@ def describe(columns: Sequence[Column], formats: Sequence[int]) -> bytes:
     """RowDescription of these columns."""
     return row_description(
         [
-            FieldDescription(name, values.oid(type_), values.size(type_), values.modifier(type_), format_)
+            FieldDescription(name, oid(type_), size(type_), modifier(type_), format_)
             for (name, type_), format_ in zip(columns, formats, strict=True)
         ]
     )

@@ -18,7 +18,7 @@ from pathlib import Path
 import structlog
 
 from serve.pg.connection import Connection
-from serve.pg.messages import Startup
+from serve.pg.frontend import Startup
 from serve.pg.scram import Verifier
 from serve.pg.session import Session
 from serve.pg.settings import Settings

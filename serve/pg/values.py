@@ -42,21 +42,6 @@ from serve.sql.errors import QueryError, code_of
 
 UNKNOWN = 705
 
-_SIZES = {
-    Kind.BOOLEAN: 1,
-    Kind.SMALLINT: 2,
-    Kind.INTEGER: 4,
-    Kind.BIGINT: 8,
-    Kind.REAL: 4,
-    Kind.DOUBLE: 8,
-    Kind.DATE: 4,
-    Kind.TIMESTAMP: 8,
-    Kind.TIMESTAMPTZ: 8,
-    Kind.INTERVAL: 16,
-    Kind.TIME: 8,
-    Kind.UUID: 16,
-}
-
 _TYPES = {
     OIDS[type_.kind]: type_
     for type_ in (
@@ -68,23 +53,6 @@ _TYPES = {
 
 EPOCH_DAYS = 10_957
 EPOCH_MICROS = EPOCH_DAYS * 86_400_000_000
-
-
-def oid(type_: ColumnType) -> int:
-    """PostgreSQL's number of the type."""
-    return OIDS[type_.kind]
-
-
-def size(type_: ColumnType) -> int:
-    """Bytes of a value in PostgreSQL's own storage; -1 when they vary."""
-    return _SIZES.get(type_.kind, -1)
-
-
-def modifier(type_: ColumnType) -> int:
-    """The typmod: of a numeric its precision and scale, of char and varchar their length, else -1."""
-    if type_.length is not None:
-        return type_.length + 4
-    return -1 if type_.precision is None else ((type_.precision << 16) | (type_.scale or 0)) + 4
 
 
 def declared(number: int) -> ColumnType | None:

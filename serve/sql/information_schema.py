@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from dataflow.types import Kind
 from planner.functions.types import type_name as long_name
-from serve.sql.pg_catalog import NAMESPACES, relations, type_name
+from serve.sql.pg_catalog import NAMESPACES, relations
 from serve.sql.system import Facts, Row, SystemRelation
+from serve.sql.types import type_name
 
 _KINDS = {"f": "FOREIGN", "r": "SYSTEM TABLE", "v": "VIEW"}
 

@@ -7,11 +7,13 @@ join with and that have no rows here are listed with their columns only. Deliber
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from dataflow.types import Column, ColumnType, Kind, Schema
+from dataflow.types import Column, ColumnType, Schema
 from planner.functions.system import INFORMATION_SCHEMA_FIRST, OIDS, OWNER, OWNER_OID
+from serve.sql.pg_empty import EMPTY
 from serve.sql.system import Facts, Row, SystemRelation
+from serve.sql.types import modifier, size, type_name
 
 PG_CATALOG, PUBLIC, INFORMATION_SCHEMA, HEADWATER = 11, 2200, 12_999, 16_383
 NAMESPACES = {
@@ -26,34 +28,8 @@ _HEAP, _BTREE = 2, 403
 _INDEXES = 1 << 20
 """What the oid of a relation's index is above its own."""
 
-_LENGTHS = {
-    Kind.BOOLEAN: 1,
-    Kind.SMALLINT: 2,
-    Kind.INTEGER: 4,
-    Kind.BIGINT: 8,
-    Kind.REAL: 4,
-    Kind.DOUBLE: 8,
-    Kind.DATE: 4,
-}
-_LENGTHS |= {Kind.TIMESTAMP: 8, Kind.TIMESTAMPTZ: 8, Kind.INTERVAL: 16}
-_NAMES = {
-    Kind.BOOLEAN: "bool", Kind.SMALLINT: "int2", Kind.INTEGER: "int4", Kind.BIGINT: "int8", Kind.REAL: "float4",
-    Kind.DOUBLE: "float8",
-}  # fmt: skip
 _CATEGORIES = {"bool": "B", "text": "S", "date": "D", "timestamp": "D", "timestamptz": "D", "interval": "T"}
 _NUMBERS = frozenset(("int2", "int4", "int8", "numeric", "float4", "float8"))
-
-
-def type_name(type_: ColumnType) -> str:
-    """The name of a type in pg_type."""
-    return _NAMES.get(type_.kind, type_.kind.value)
-
-
-def modifier(type_: ColumnType) -> int:
-    """A column's atttypmod."""
-    if type_.length is not None:
-        return type_.length + 4
-    return -1 if type_.precision is None else ((type_.precision << 16) | (type_.scale or 0)) + 4
 
 
 class Named:
@@ -129,7 +105,7 @@ def _pg_attribute(facts: Facts) -> Iterator[Row]:
 
 def _attribute(relation: int, place: int, column: Column) -> Row:
     type_ = column.type
-    sizes = (-1, _LENGTHS.get(type_.kind, -1), place, 0, -1, modifier(type_), True, "p", "i", "")
+    sizes = (-1, size(type_), place, 0, -1, modifier(type_), True, "p", "i", "")
     return (
         relation,
         column.name,
@@ -153,9 +129,10 @@ def _pg_namespace(_: Facts) -> list[Row]:
 
 def _pg_type(_: Facts) -> Iterator[Row]:
     for kind, oid in OIDS.items():
-        name = type_name(ColumnType(kind))
+        type_ = ColumnType(kind)
+        name = type_name(type_)
         category = "N" if name in _NUMBERS else _CATEGORIES.get(name, "U")
-        yield _type_row(oid, name, _LENGTHS.get(kind, -1), category, 100 if name == "text" else 0)
+        yield _type_row(oid, name, size(type_), category, 100 if name == "text" else 0)
     for oid, name, length in (
         (18, "char", 1),
         (19, "name", 64),
@@ -212,46 +189,6 @@ def _pg_database(facts: Facts) -> list[Row]:
 def _pg_views(facts: Facts) -> list[Row]:
     return [("public", r.name, OWNER, None) for r in relations(facts) if r.kind == "v" and r.schema == "public"]
 
-
-_EMPTY: Mapping[str, str] = {
-    "pg_attrdef": "oid bigint, adrelid bigint, adnum integer, adbin text",
-    "pg_constraint": "oid bigint, conname text, connamespace bigint, contype text, condeferrable boolean, condeferred boolean, "
-    "convalidated boolean, conrelid bigint, contypid bigint, conindid bigint, conparentid bigint, confrelid bigint, "
-    "confupdtype text, confdeltype text, confmatchtype text, conislocal boolean, connoinherit boolean, conkey text, confkey text",
-    "pg_description": "objoid bigint, classoid bigint, objsubid integer, description text",
-    "pg_shdescription": "objoid bigint, classoid bigint, description text",
-    "pg_inherits": "inhrelid bigint, inhparent bigint, inhseqno integer, inhdetachpending boolean",
-    "pg_proc": "oid bigint, proname text, pronamespace bigint, proowner bigint, prolang bigint, prokind text, "
-    "prorettype bigint, proretset boolean, provolatile text, proargtypes text, pronargs integer, prosrc text",
-    "pg_enum": "oid bigint, enumtypid bigint, enumsortorder real, enumlabel text",
-    "pg_range": "rngtypid bigint, rngsubtype bigint, rngmultitypid bigint, rngcollation bigint",
-    "pg_trigger": "oid bigint, tgrelid bigint, tgname text, tgfoid bigint, tgenabled text, tgisinternal boolean, tgparentid bigint",
-    "pg_rewrite": "oid bigint, rulename text, ev_class bigint, ev_type text, ev_enabled text, is_instead boolean",
-    "pg_policy": "oid bigint, polname text, polrelid bigint, polcmd text, polpermissive boolean, polroles text, "
-    "polqual text, polwithcheck text",
-    "pg_statistic_ext": "oid bigint, stxrelid bigint, stxname text, stxnamespace bigint, stxkind text, stxstattarget integer",
-    "pg_publication": "oid bigint, pubname text, puballtables boolean",
-    "pg_publication_rel": "oid bigint, prpubid bigint, prrelid bigint, prqual text, prattrs text",
-    "pg_publication_namespace": "oid bigint, pnpubid bigint, pnnspid bigint",
-    "pg_foreign_server": "oid bigint, srvname text, srvowner bigint, srvfdw bigint, srvtype text, srvoptions text",
-    "pg_foreign_table": "ftrelid bigint, ftserver bigint, ftoptions text",
-    "pg_foreign_data_wrapper": "oid bigint, fdwname text, fdwowner bigint",
-    "pg_partitioned_table": "partrelid bigint, partstrat text, partnatts integer, partdefid bigint",
-    "pg_sequence": "seqrelid bigint, seqtypid bigint, seqstart bigint, seqincrement bigint, seqmax bigint, seqmin bigint, "
-    "seqcache bigint, seqcycle boolean",
-    "pg_depend": "classid bigint, objid bigint, objsubid integer, refclassid bigint, refobjid bigint, refobjsubid integer, "
-    "deptype text",
-    "pg_extension": "oid bigint, extname text, extowner bigint, extnamespace bigint, extversion text",
-    "pg_auth_members": "roleid bigint, member bigint, grantor bigint, admin_option boolean",
-    "pg_opclass": "oid bigint, opcname text, opcnamespace bigint, opcmethod bigint, opcintype bigint, opcdefault boolean",
-    "pg_cast": "oid bigint, castsource bigint, casttarget bigint, castfunc bigint, castcontext text, castmethod text",
-    "pg_tables": "schemaname text, tablename text, tableowner text, tablespace text, hasindexes boolean, hasrules boolean, "
-    "hastriggers boolean, rowsecurity boolean",
-    "pg_matviews": "schemaname text, matviewname text, matviewowner text, tablespace text, hasindexes boolean, "
-    "ispopulated boolean, definition text",
-    "pg_stat_user_tables": "relid bigint, schemaname text, relname text, n_live_tup bigint",
-}
-"""Tables without rows."""
 
 PG_CATALOG_RELATIONS = (
     SystemRelation(
@@ -327,5 +264,5 @@ PG_CATALOG_RELATIONS = (
         "pg_catalog.pg_language", "oid bigint, lanname text, lanowner bigint", lambda _: [(14, "sql", OWNER_OID)]
     ),
     SystemRelation("pg_catalog.pg_views", "schemaname text, viewname text, viewowner text, definition text", _pg_views),
-    *(SystemRelation(f"pg_catalog.{name}", columns, lambda _: []) for name, columns in _EMPTY.items()),
+    *(SystemRelation(f"pg_catalog.{name}", columns, lambda _: []) for name, columns in EMPTY.items()),
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import os
-import shutil
 import subprocess
 from decimal import Decimal
 from typing import Any
@@ -16,20 +15,15 @@ import pytest
 import sqlalchemy as sa
 
 from tests.serve.pg.door import Door
-
-PSQL = shutil.which("psql")
+from tests.servers.programs import program
 
 
 def psql(door: Door, *commands: str) -> str:
     """What psql prints for these commands; its errors too."""
-    if PSQL is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("psql is not installed; install Debian's package postgresql-client")
-        pytest.skip("psql is not installed")
     words = [word for command in commands for word in ("-c", command)]
     environment = {"PATH": os.environ["PATH"], "PGUSER": "ada", "PGDATABASE": "shop", "LANG": "C.UTF-8"}
     done = subprocess.run(
-        [PSQL, "-X", "-h", door.host, "-p", str(door.port), *words],
+        [program("psql", "postgresql-client"), "-X", "-h", door.host, "-p", str(door.port), *words],
         env=environment,
         capture_output=True,
         text=True,

@@ -21,8 +21,8 @@ from serve.pg.commands import (
     Savepoint,
     Set,
     Show,
-    parse_command,
 )
+from serve.pg.parse import parse_command
 from serve.pg.settings import Settings
 from serve.sql.errors import QueryError
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve.pg.messages import (
+from serve.pg.frontend import (
     CANCEL_REQUEST,
     Frontend,
     Message,

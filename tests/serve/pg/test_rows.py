@@ -23,6 +23,7 @@ from planner.scalar import Literal
 from serve.kernels import _pg_rows
 from serve.pg import rows, values
 from serve.sql.errors import QueryError
+from serve.sql.types import oid
 from tests.serve.pg.door import KINDS, VALUES
 
 TYPES = list(KINDS.values())
@@ -58,7 +59,7 @@ def read(cell: bytes | None, type_: ColumnType, format_: int) -> Any:
     if type_.kind is Kind.JSONB:
         assert format_ == 0 or cell[:1] == b"\1"
         return cell[format_:].decode()
-    loader = Transformer().get_loader(values.oid(type_), psycopg.pq.Format(format_))
+    loader = Transformer().get_loader(oid(type_), psycopg.pq.Format(format_))
     return loader.load(cell)
 
 
@@ -149,7 +150,7 @@ def test_a_column_that_does_not_fit_its_form_is_refused() -> None:
 
 def test_every_type_has_its_place_on_the_wire() -> None:
     assert {type_.kind for type_ in TYPES} == set(Kind)
-    assert all(values.declared(values.oid(type_)) is not None for type_ in TYPES)
+    assert all(values.declared(oid(type_)) is not None for type_ in TYPES)
 
 
 @pytest.mark.parametrize("format_", [PyFormat.TEXT, PyFormat.BINARY])

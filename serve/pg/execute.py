@@ -1,0 +1,211 @@
+"""Executes a session's statements: rows to the client, piece by piece; commands that read, plan or change the session.
+
+Always true: what is quick is done at once, and what may take long becomes a coroutine that computes in another thread, which
+cancel and statement_timeout end. Deliberately unknown: which messages asked for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+from planner.query import Values
+from serve.pg import messages
+from serve.pg.commands import Command, Copy, Declare, ExecutePrepared, Explain, Fetch, Prepare, Show
+from serve.pg.parse import parse_command
+from serve.pg.perform import Performer, explain, notice_message
+from serve.pg.portal import Portal, Run, Statement, text_batch, timed_out
+from serve.pg.state import IDLE, State, columns_of
+from serve.sql.errors import QueryError
+from serve.sql.queries import Prepared
+
+T = TypeVar("T")
+Work = Coroutine[Any, Any, None]
+
+
+class Executor:
+    """Executes for one client. Everything here runs on the event loop but what `_compute` hands to the threads."""
+
+    def __init__(
+        self,
+        state: State,
+        send: Callable[[bytes], None],
+        drain: Callable[[], Awaitable[None]],
+        threads: ThreadPoolExecutor,
+    ) -> None:
+        self.state = state
+        self._send = send
+        self._drain = drain
+        self._threads = threads
+        self._interrupt: asyncio.Future[None] | None = None
+        self._run: Run | None = None
+        self._performer = Performer(state)
+        self.check_allowed = self._performer.check_allowed
+
+    def cancel(self) -> None:
+        """End what is computed for this client, if anything is."""
+        if self._run is not None:
+            self._run.stopped = True
+        if self._interrupt is not None and not self._interrupt.done():
+            self._interrupt.set_result(None)
+
+    async def statement(self, sql: str, given: tuple[Any, ...]) -> Statement:
+        """Plan a query, or read a command. QueryError with the first mistake."""
+        command = parse_command(sql)
+        if command is None:
+            prepared = self.state.queries.known(sql, given)
+            if prepared is None:
+                self._performer.check_allowed(Statement(prepared))
+                prepared = await self._compute(lambda: self.state.queries.prepare(sql, given))
+            return Statement(prepared, types=prepared.query.parameters)
+        if isinstance(command, Copy):
+            return Statement(await self._compute(lambda: self.state.queries.prepare(command.query)), command)
+        return Statement(command=command)
+
+    def start(self, portal: Portal, most: int) -> Work | None:
+        """Execute a portal; most: how many rows of a query it sends now, 0 for all."""
+        statement = portal.statement
+        self._performer.check_allowed(statement)
+        if statement.empty:
+            self._send(messages.EMPTY_QUERY)
+            return None
+        if isinstance(statement.command, Copy):
+            return self._copy(portal, statement.command)
+        if statement.command is None:
+            return self.rows_of(portal, most)
+        return self._performed(statement.command, portal, most)
+
+    def _performed(self, command: Command, portal: Portal, most: int) -> Work | None:
+        """Commands that read rows, plan, or only change the session."""
+        match command:
+            case Fetch():
+                target = self.state.portal(command.name)
+                return self._stream(target, command.count, "FETCH", portal)
+            case ExecutePrepared():
+                statement = self.state.statement(command.name)
+                given = self._performer.arguments(command, statement)
+                return self.start(Portal(statement, given, portal.columns, portal.formats), most)
+            case Declare():
+                return self._declare(command)
+            case Prepare():
+                return self._prepare_named(command)
+            case Explain():
+                return self._explain(command, portal)
+            case Show():
+                lines = self._performer.shown(command)
+                self._send(portal.encode(text_batch(lines, len(lines[0]))) + messages.complete("SHOW"))
+            case _:
+                self._send(messages.complete(self._performer.perform(command)))
+        return None
+
+    async def _declare(self, command: Declare) -> None:
+        if self.state.transaction == IDLE and not command.hold:
+            raise QueryError("25P01", "DECLARE CURSOR can only be used in transaction blocks", hint="write BEGIN first")
+        if command.name in self.state.portals:
+            raise QueryError("42P03", f'cursor "{command.name}" already exists')
+        statement = await self.statement(command.query, ())
+        if statement.prepared is None:
+            raise QueryError("42601", "a cursor reads a query")
+        portal = Portal(statement, {}, columns_of(statement.prepared), hold=command.hold)
+        self.open(portal, statement.prepared)
+        self.state.portals[command.name] = portal
+        self._send(messages.complete("DECLARE CURSOR"))
+
+    async def _prepare_named(self, command: Prepare) -> None:
+        if command.name in self.state.statements:
+            raise QueryError("42P05", f'prepared statement "{command.name}" already exists')
+        given = tuple(self._performer.named_type(name) for name in command.types)
+        self.state.statements[command.name] = await self.statement(command.query, given)
+        self._send(messages.complete("PREPARE"))
+
+    async def _explain(self, command: Explain, portal: Portal) -> None:
+        statement = await self.statement(command.query, ())
+        if statement.prepared is None:
+            raise QueryError("0A000", "only a query has a plan")
+        lines = [[line] for line in explain(statement.prepared).split("\n")]
+        self._send(portal.encode(text_batch(lines, 1)) + messages.complete("EXPLAIN"))
+
+    def rows_of(self, portal: Portal, most: int) -> Work | None:
+        """Send a query's rows: at once when its index has them."""
+        prepared = portal.statement.prepared
+        assert prepared is not None
+        if portal.batches is None:
+            self.open(portal, prepared)
+        elif portal.run is not None:
+            portal.run = Run(self.state.settings.timeout)
+        if portal.run is None:
+            found = portal.step(most or None, portal)
+            data, count = found or (b"", 0)
+            self._send(data)
+            self._send(messages.PORTAL_SUSPENDED if most and count == most else messages.complete(f"SELECT {count}"))
+            return None
+        return self._stream(portal, most or None, "SELECT")
+
+    def open(self, portal: Portal, prepared: Prepared) -> None:
+        """Begin to read a portal. Its `run` stays None when its rows are there already."""
+        moment = self.state.moment()
+        given: Values = {**portal.values, **self.state.values(prepared.query.needs)}
+        found = self.state.queries.look_up(prepared, given, moment)
+        for warning in self.state.queries.warnings(prepared, moment):
+            self._send(notice_message("01000", warning))
+        if found is not None:
+            portal.batches = iter((found,))
+            return
+        portal.run = Run(self.state.settings.timeout)
+        portal.batches = self.state.queries.run(prepared, given, moment, portal.check)
+
+    async def _stream(self, portal: Portal, most: int | None, tag: str, like: Portal | None = None) -> None:
+        """Send a portal's rows as they are computed, at most so many (None: all), written as `like` writes them."""
+        sent, writer = 0, like or portal
+        while most is None or sent < most:
+            left = None if most is None else most - sent
+            found = await self._compute(partial(portal.step, left, writer), portal.run)
+            if found is None:
+                break
+            self._send(found[0])
+            sent += found[1]
+            await self._drain()
+        suspended = like is None and most is not None and sent == most
+        self._send(messages.PORTAL_SUSPENDED if suspended else messages.complete(f"{tag} {sent}"))
+
+    async def _copy(self, portal: Portal, copy: Copy) -> None:
+        prepared = portal.statement.prepared
+        assert prepared is not None
+        columns = columns_of(prepared)
+        reader = Portal(portal.statement, portal.values, columns)
+        self.open(reader, prepared)
+        self._send(messages.copy_out(len(columns)))
+        if copy.header:
+            self._send(reader.header(copy))
+        step, count = partial(reader.step_copy, copy), 0
+        while (data := await self._compute(step, reader.run)) is not None:
+            self._send(data[0])
+            count += data[1]
+            await self._drain()
+        self._send(messages.COPY_DONE + messages.complete(f"COPY {count}"))
+
+    async def _compute(self, function: Callable[[], T], run: Run | None = None) -> T:
+        """Call a function in another thread. Ends early, leaving it to end by itself, when cancelled or out of time."""
+        run = run or Run(self.state.settings.timeout)
+        loop = asyncio.get_running_loop()
+        self._run, self._interrupt = run, loop.create_future()
+        future: Future[T] = self._threads.submit(function)
+        waiting = asyncio.wrap_future(future, loop=loop)
+        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # also when nobody waits any more
+        timeout = None if run.deadline is None else max(0.0, run.deadline - loop.time())
+        try:
+            both: list[asyncio.Future[Any]] = [waiting, self._interrupt]
+            await asyncio.wait(both, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                return waiting.result()
+            cancelled = self._interrupt.done()
+            run.stopped = True
+            if cancelled:
+                raise QueryError("57014", "canceling statement due to user request")
+            raise timed_out()
+        finally:
+            self._interrupt.cancel()
+            self._run = self._interrupt = None

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from dataflow.delta import Delta, Diffs
 from dataflow.expression import Expression, TableExpression
+from dataflow.layout import Order
 from dataflow.nodes import Export, Node
 from dataflow.operators.aggregates import EXTREMES, Aggregate, check_aggregate
 from dataflow.operators.append import AppendDistinctSpec, AppendTopKSpec
@@ -37,7 +38,6 @@ from dataflow.operators.union import NegateSpec, UnionSpec
 from dataflow.operators.upsert import UpsertSpec
 from dataflow.operators.window import WindowSpec
 from dataflow.operators.window_calls import WindowCall, check_call
-from dataflow.spine import Order
 from dataflow.step import Dataflow
 from dataflow.types import BIGINT, ColumnType, Schema
 

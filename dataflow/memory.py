@@ -19,8 +19,9 @@ from typing import Protocol
 import pyarrow as pa
 
 from dataflow.kernels import _rows
+from dataflow.layout import Layout
 from dataflow.rows import Columns, _columns
-from dataflow.spine import Layout, Spine
+from dataflow.spine import Spine
 
 LEAST_BYTES = 1 << 20
 """Smaller runs stay in memory: they are merged soon, and a file for each would cost more than it saves."""

@@ -2,7 +2,7 @@
 
 Always true: rows are equal when every value is, where NULL equals NULL, NaN equals NaN, 0.0 equals -0.0 and text compares
 bytewise; hashes only place rows, equality decides. Every function is pure, and the loops run without the GIL.
-Deliberately unknown here: keys, layouts and runs (spine.py), and what a column is called or means.
+Deliberately unknown here: keys, layouts and runs (layout.py), and what a column is called or means.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from dataflow.kernels import _rows
 from dataflow.memory import RunColumns, columns_of, open_run
 from dataflow.operators.base import Operator
-from dataflow.spine import Snapshot, Spine
+from dataflow.snapshot import Snapshot
+from dataflow.spine import Spine
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,15 @@ from heapq import heappop, heappush
 
 from dataflow import rows
 from dataflow.delta import Delta
+from dataflow.layout import Layout
 from dataflow.memory import Allocator, Ledger, MemoryLimit, RunColumns
 from dataflow.nodes import Export, explain, upstream
 from dataflow.operators.base import NO_ERRORS, Arrangement, Operator, Stopwatch, Types, arrangement_of, combine
 from dataflow.operators.constant import Input
 from dataflow.operators.pieces import arrange_pieces
 from dataflow.operators.temporal import TemporalFilter
-from dataflow.spine import Layout, Snapshot, Spine
+from dataflow.snapshot import Snapshot
+from dataflow.spine import Spine
 from dataflow.state import State, put, shape_of, take
 from dataflow.types import TEXT, Schema
 

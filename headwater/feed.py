@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import structlog
 
-from dataflow.spine import Snapshot
+from dataflow.snapshot import Snapshot
 from headwater.rooms import Pending, Rooms
 from sinks.base import SinkHaltedError
 

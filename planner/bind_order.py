@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from dataflow.spine import Order
+from dataflow.layout import Order
 from dataflow.types import BIGINT, Kind
 from planner.bind import Binder
 from planner.bind_group import Items

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from dataflow.spine import Order
+from dataflow.layout import Order
 from dataflow.types import ColumnType
 from planner import functions
 from planner.aggregates import Aggregates

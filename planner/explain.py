@@ -6,7 +6,7 @@ Always true: one line for each node, inputs indented below it. Deliberately unkn
 
 from __future__ import annotations
 
-from dataflow.spine import Order
+from dataflow.layout import Order
 from planner.plan import (
     Constant,
     Distinct,

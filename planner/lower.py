@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 
 from dataflow.expression import Evaluated, Expression
 from dataflow.graph import Aggregate, GraphBuilder, Node
+from dataflow.layout import Order
 from dataflow.operators.aggregates import Function
 from dataflow.operators.ordered import ORDERED, OrderedAggregate, OrderedFunction
 from dataflow.operators.temporal import TimeBound
 from dataflow.operators.window_calls import WindowCall
-from dataflow.spine import Order
 from dataflow.types import BIGINT, ColumnType
 from planner.calls import AggregateCall
 from planner.compile import compile_scalar

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dataflow.layout import Order
 from dataflow.operators.window_calls import WindowCall
-from dataflow.spine import Order
 from dataflow.types import BIGINT, Schema
 from planner.calls import AggregateCall, Bound, TableCall, Types
 from planner.scalar import Scalar, Value

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dataflow.graph import GraphBuilder
+from dataflow.layout import Order
 from dataflow.nodes import Node
-from dataflow.spine import Order
 from dataflow.types import ColumnType, Schema
 from planner.bind_query import bind_ordered
 from planner.catalog import Catalog

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+from dataflow.layout import Order
 from dataflow.operators.window_calls import WindowCall
-from dataflow.spine import Order
 from planner.calls import AggregateCall, AggregateFunction
 from planner.plan import Join, Plan, Project, Reduce, TopK, Window
 from planner.scalar import ColumnRef, OuterRef, Over, Scalar

@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataflow.delta import Delta
+from dataflow.layout import Run
 from dataflow.rows import concat_deltas, consolidate
-from dataflow.spine import Run, Snapshot
+from dataflow.snapshot import Snapshot
 from dataflow.types import Schema
 
 SMALL_WINDOW = 256

@@ -1,4 +1,4 @@
-"""The row kernels: hash, gather, group, sum, sort into runs, merge runs, probe runs. Wrapped by rows.py and spine.py.
+"""The row kernels: hash, gather, group, sum, sort into runs, merge runs, probe runs. Wrapped by rows.py, layout.py and others.
 
 Each says its cost: rows are those of its arguments, k is a number of runs, and a row is compared or copied in time of its bytes.
 Loops run without the interpreter lock. ValueError means arguments that do not fit each other.

@@ -13,9 +13,10 @@ import numpy as np
 
 from dataflow import rows
 from dataflow.delta import Delta
+from dataflow.layout import Layout
 from dataflow.operators.base import Arrangement, Operator, Types, refuse_retractions
 from dataflow.operators.topk import TopKSpec, window
-from dataflow.spine import Layout, Spine
+from dataflow.spine import Spine
 
 
 @dataclass(frozen=True, slots=True)

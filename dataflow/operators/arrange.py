@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dataflow.delta import Delta
+from dataflow.layout import Layout, Order
 from dataflow.operators.base import Arrangement, Operator, Types, names
-from dataflow.spine import Layout, Order
 
 
 @dataclass(frozen=True, slots=True)

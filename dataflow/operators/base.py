@@ -16,7 +16,9 @@ import pyarrow as pa
 
 from dataflow import rows
 from dataflow.delta import Delta, Diffs
-from dataflow.spine import Layout, Snapshot, Spine
+from dataflow.layout import Layout
+from dataflow.snapshot import Snapshot
+from dataflow.spine import Spine
 from dataflow.types import TEXT, ColumnType
 
 Types = tuple[ColumnType, ...]

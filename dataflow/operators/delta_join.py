@@ -24,7 +24,7 @@ from dataflow.delta import Delta, Diffs
 from dataflow.operators.base import Operator, Types, arrangement_of, combine, names
 from dataflow.operators.join import in_pieces, matches
 from dataflow.rows import Columns, Int64s
-from dataflow.spine import Snapshot
+from dataflow.snapshot import Snapshot
 
 Keyed = tuple[int, tuple[int, ...]]
 """An input, and the columns of it that an arrangement is by."""

@@ -16,7 +16,7 @@ from dataflow.delta import Delta
 from dataflow.operators.base import Arrangement, refuse_retractions
 from dataflow.operators.exact import Mask
 from dataflow.rows import Columns, Int64s
-from dataflow.spine import Snapshot
+from dataflow.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from dataflow import rows
 from dataflow.delta import Delta, Diffs
 from dataflow.operators.base import Operator, Types, arrangement_of, combine, names
 from dataflow.rows import Columns
-from dataflow.spine import Snapshot
+from dataflow.snapshot import Snapshot
 
 PIECE_ROWS = 1 << 16
 """Pairs that are made at a time: bounds the temporary arrays of a key with many rows."""

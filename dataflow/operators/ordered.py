@@ -20,11 +20,12 @@ import pyarrow.compute as pc
 
 from dataflow import rows
 from dataflow.delta import Delta
+from dataflow.layout import Order
 from dataflow.operators.base import Operator, Types, arrangement_of, names
 from dataflow.operators.exact import Mask
 from dataflow.operators.extremes import spread
 from dataflow.rows import Columns, Int64s
-from dataflow.spine import Order, Snapshot
+from dataflow.snapshot import Snapshot
 from dataflow.types import DOUBLE, TEXT, ColumnType
 
 OrderedFunction = Literal["string_agg", "percentile_cont", "percentile_disc", "mode", "first_by"]

@@ -21,13 +21,14 @@ import pyarrow as pa
 
 from dataflow import rows
 from dataflow.delta import Delta
+from dataflow.layout import Layout
 from dataflow.operators.accumulators import Accumulators, State
 from dataflow.operators.aggregates import EXTREMES, NEGATIVE_COUNT, Aggregate, Finisher, finisher, sums_for
 from dataflow.operators.base import Operator, Types, arrangement_of, names
 from dataflow.operators.exact import Mask
 from dataflow.operators.extremes import Extreme, Winner, spread
 from dataflow.rows import Columns, Int64s
-from dataflow.spine import Layout, Spine
+from dataflow.spine import Spine
 
 
 @dataclass(frozen=True, slots=True)

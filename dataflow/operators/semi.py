@@ -19,7 +19,7 @@ from dataflow.delta import Delta
 from dataflow.operators.base import Operator, Types, arrangement_of, combine, names
 from dataflow.operators.exact import Mask
 from dataflow.operators.join import PIECE_ROWS
-from dataflow.spine import Snapshot
+from dataflow.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,11 @@ import pyarrow.compute as pc
 from dataflow import rows
 from dataflow.delta import Delta
 from dataflow.expression import Expression
+from dataflow.layout import Layout
 from dataflow.operators.base import Operator, Types, combine
 from dataflow.operators.linear import first_error, present
 from dataflow.rows import Int64s
-from dataflow.spine import Layout, Spine
+from dataflow.spine import Spine
 from dataflow.types import BIGINT
 
 FINEST = 6

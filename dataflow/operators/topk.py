@@ -18,9 +18,10 @@ import pyarrow as pa
 
 from dataflow import rows
 from dataflow.delta import Delta
+from dataflow.layout import Order
 from dataflow.operators.base import Operator, Types, arrangement_of, names
 from dataflow.rows import Columns
-from dataflow.spine import Order, Probe, Snapshot
+from dataflow.snapshot import Probe, Snapshot
 
 _ALL = 1 << 62
 """More rows than any group has."""

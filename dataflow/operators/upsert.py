@@ -15,8 +15,8 @@ import numpy as np
 
 from dataflow import rows
 from dataflow.delta import Delta
+from dataflow.layout import Layout
 from dataflow.operators.base import Arrangement, Operator, Types, combine, names
-from dataflow.spine import Layout
 
 
 @dataclass(frozen=True, slots=True)

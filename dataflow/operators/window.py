@@ -19,13 +19,15 @@ import pyarrow as pa
 
 from dataflow import rows
 from dataflow.delta import Delta
+from dataflow.layout import Layout, Order
 from dataflow.operators.base import Operator, Types, combine, names
 from dataflow.operators.exact import Mask
 from dataflow.operators.window_calls import Needs, WindowCall, needs
 from dataflow.operators.window_frames import Places
 from dataflow.operators.window_functions import Folds, Scene, answer
 from dataflow.rows import Columns, Int64s
-from dataflow.spine import Around, Layout, Order, Reach, Spine
+from dataflow.snapshot import Around, Reach
+from dataflow.spine import Spine
 from dataflow.types import TEXT
 
 

@@ -16,12 +16,12 @@ import pyarrow.compute as pc
 
 from dataflow import rows
 from dataflow.delta import Delta
+from dataflow.layout import Layout, Order, Run
 from dataflow.operators.accumulators import ExactSums
 from dataflow.operators.base import Types
 from dataflow.operators.exact import Mask, Wide, add, decimals, limbs, split, subtract
 from dataflow.operators.window_frames import Places, Ranges
 from dataflow.rows import Columns, Int64s
-from dataflow.spine import Layout, Order, Run
 from dataflow.types import BIGINT, BYTEA, ColumnType, Kind
 
 

@@ -18,9 +18,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dataflow import rows
+from dataflow.layout import Order
 from dataflow.operators.exact import Wide, fits_long, limbs, longs, ranks, saturating_add
 from dataflow.rows import Int64s
-from dataflow.spine import Around, Order
+from dataflow.snapshot import Around
 
 Unit = Literal["rows", "range", "groups"]
 Exclusion = Literal["no others", "current row", "group", "ties"]

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dataflow.layout import Order
 from dataflow.operators.aggregates import FLOAT_RANGE, finisher, float_result
 from dataflow.operators.base import Types
 from dataflow.operators.exact import Mask
@@ -34,7 +35,6 @@ from dataflow.operators.window_folds import ExactSum as ExactFold
 from dataflow.operators.window_folds import FloatSum as FloatFold
 from dataflow.operators.window_frames import Frame, Places
 from dataflow.rows import Columns, Int64s
-from dataflow.spine import Order
 
 
 class Folds:

@@ -21,9 +21,10 @@ import numpy as np
 import pyarrow as pa
 
 from dataflow.delta import Delta
+from dataflow.layout import Layout, Order
 from dataflow.once import Once
 from dataflow.rows import concat_deltas, consolidate
-from dataflow.spine import Layout, Order, Spine
+from dataflow.spine import Spine
 from dataflow.types import ColumnType
 from planner.catalog import Catalog
 from planner.compile import compile_scalar

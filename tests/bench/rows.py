@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from dataflow import rows
 from dataflow.delta import Delta
-from dataflow.spine import Layout, Order, Spine
+from dataflow.layout import Layout, Order
+from dataflow.spine import Spine
 from dataflow.types import BIGINT, TEXT
 
 

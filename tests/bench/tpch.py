@@ -31,28 +31,17 @@ def schema(**columns: str) -> Schema:
     return tuple(Column(name, ColumnType.parse(text), False) for name, text in columns.items())
 
 
+def _party(letter: str) -> dict[str, str]:
+    """What is known of suppliers and customers alike."""
+    columns = {"name": "text", "address": "text", "nationkey": "bigint", "phone": "text", "acctbal": "numeric(15,2)"}
+    return {f"{letter}_{name}": kind for name, kind in columns.items()}
+
+
 SCHEMAS: dict[str, Schema] = {
     "region": schema(r_regionkey="bigint", r_name="text"),
     "nation": schema(n_nationkey="bigint", n_name="text", n_regionkey="bigint"),
-    "supplier": schema(
-        s_suppkey="bigint",
-        s_name="text",
-        s_address="text",
-        s_nationkey="bigint",
-        s_phone="text",
-        s_acctbal="numeric(15,2)",
-        s_comment="text",
-    ),
-    "customer": schema(
-        c_custkey="bigint",
-        c_name="text",
-        c_address="text",
-        c_nationkey="bigint",
-        c_phone="text",
-        c_acctbal="numeric(15,2)",
-        c_mktsegment="text",
-        c_comment="text",
-    ),
+    "supplier": schema(s_suppkey="bigint", **_party("s"), s_comment="text"),
+    "customer": schema(c_custkey="bigint", **_party("c"), c_mktsegment="text", c_comment="text"),
     "part": schema(
         p_partkey="bigint",
         p_name="text",

@@ -19,7 +19,8 @@ from dataflow import rows
 from dataflow.beside import THREADS
 from dataflow.delta import Delta
 from dataflow.graph import Aggregate, GraphBuilder
-from dataflow.spine import Layout, Order, Spine
+from dataflow.layout import Layout, Order
+from dataflow.spine import Spine
 from dataflow.step import Dataflow
 from dataflow.types import BIGINT, BOOLEAN, DOUBLE, TEXT, Column
 from tests.examples import examples
@@ -192,7 +193,8 @@ import numpy as np, pyarrow as pa
 from dataflow import rows
 from dataflow.beside import THREADS
 from dataflow.delta import Delta
-from dataflow.spine import Layout, Spine
+from dataflow.layout import Layout
+from dataflow.spine import Spine
 from dataflow.types import BIGINT
 
 THREADS.use(2, 8)

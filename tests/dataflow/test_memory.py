@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dataflow.delta import Delta
+from dataflow.layout import Layout
 from dataflow.memory import (
     PATIENCE,
     MemoryLimit,
@@ -31,7 +32,7 @@ from dataflow.memory import (
     columns_of,
     open_run,
 )
-from dataflow.spine import Layout, Spine
+from dataflow.spine import Spine
 from dataflow.types import BIGINT, TEXT
 from headwater import runfile
 from headwater.runs import RunFiles

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from dataflow.delta import Delta
 from dataflow.kernels import _rows
-from dataflow.spine import LOOSE_RUNS, Layout, Order, Spine
+from dataflow.layout import Layout, Order
+from dataflow.spine import LOOSE_RUNS, Spine
 from dataflow.types import BIGINT, DOUBLE, TEXT, ColumnType
 from tests.dataflow import twins
 from tests.examples import examples

@@ -19,7 +19,8 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from dataflow.delta import Delta
-from dataflow.spine import Order, Probe
+from dataflow.layout import Order
+from dataflow.snapshot import Probe
 from dataflow.types import (
     BIGINT,
     BOOLEAN,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataflow.graph import Aggregate, GraphBuilder
-from dataflow.spine import Order
+from dataflow.layout import Order
 from dataflow.types import BIGINT, BOOLEAN, BYTEA, DATE, DOUBLE, JSONB, NUMERIC, REAL, TEXT, TIMESTAMPTZ, Column
 from tests.laws import zsets
 from tests.laws.law import check

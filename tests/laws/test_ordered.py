@@ -6,8 +6,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataflow.layout import Order
 from dataflow.operators.ordered import OrderedAggregate
-from dataflow.spine import Order
 from dataflow.types import BIGINT, DOUBLE, TEXT
 from tests.laws import zsets
 from tests.laws.law import check

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataflow.graph import Aggregate, GraphBuilder, Link
+from dataflow.layout import Order
 from dataflow.operators import join
-from dataflow.spine import Order
 from dataflow.types import BIGINT, TEXT, Column, ColumnType, Kind
 from tests.laws import functions, zsets
 from tests.laws.law import check

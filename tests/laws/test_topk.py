@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataflow.spine import Order
+from dataflow.layout import Order
 from dataflow.types import BIGINT, DOUBLE, TEXT
 from tests.laws import zsets
 from tests.laws.law import check

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataflow.layout import Order
 from dataflow.operators.window_calls import WindowCall
 from dataflow.operators.window_frames import Frame
-from dataflow.spine import Order
 from dataflow.types import BIGINT, DOUBLE, INTEGER, NUMERIC, TEXT, TIMESTAMPTZ, ColumnType, Kind
 from tests.laws import windows
 from tests.laws.law import check

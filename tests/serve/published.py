@@ -13,7 +13,9 @@ import pyarrow as pa
 from prometheus_client import CollectorRegistry
 
 from dataflow.delta import Delta
-from dataflow.spine import Layout, Snapshot, Spine
+from dataflow.layout import Layout
+from dataflow.snapshot import Snapshot
+from dataflow.spine import Spine
 from dataflow.types import TEXT, Column, ColumnType
 from serve.http import App, make_app
 from serve.metrics import Metrics

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataflow.delta import Delta
-from dataflow.spine import Layout, Spine
+from dataflow.layout import Layout
+from dataflow.spine import Spine
 from dataflow.types import (
     BIGINT,
     BOOLEAN,

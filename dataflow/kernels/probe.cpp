@@ -1,7 +1,5 @@
 #include "dataflow/kernels/probe.h"
 
-#include "dataflow/kernels/pool.h"
-
 namespace headwater::rows {
 
 // Hashes spread evenly, so without a directory the guess is
@@ -40,20 +38,21 @@ int64_t equal_end(const Run& run, int64_t begin, uint64_t hash) {
 namespace {
 
 // The probe's rows by hash; those with a NULL are left out when a NULL matches nothing.
-std::vector<Entry> sorted_keys(const std::vector<Column>& keys, int64_t rows, bool nulls_match) {
+Pieces sorted_keys(const std::vector<Column>& keys, int64_t rows, bool nulls_match) {
   std::vector<uint64_t> hashes(static_cast<size_t>(rows));
   hash_rows(keys, rows, kKeySeed, hashes.data());
-  std::vector<Entry> entries;
-  entries.reserve(static_cast<size_t>(rows));
-  for (int64_t i = 0; i < rows; ++i) {
-    bool whole = true;
-    if (!nulls_match)
-      for (const Column& key : keys) whole = whole && key.valid(i);
-    if (whole) entries.push_back({hashes[static_cast<size_t>(i)], 0, static_cast<uint32_t>(i)});
+  std::vector<uint32_t> whole;
+  auto nullable = [](const Column& key) { return key.validity != nullptr; };
+  const bool some = !nulls_match && std::any_of(keys.begin(), keys.end(), nullable);
+  for (uint32_t i = 0; some && i < rows; ++i) {
+    if (!std::all_of(keys.begin(), keys.end(), [&](const Column& key) { return key.valid(i); })) continue;
+    hashes[whole.size()] = hashes[i];
+    whole.push_back(i);
   }
+  if (some) hashes.resize(whole.size());
+  Pieces entries(hashes, [&](size_t i) { return Entry{hashes[i], 0, some ? whole[i] : static_cast<uint32_t>(i), 0}; });
   // What an arrangement sorted comes in order.
-  auto before = [](const Entry& a, const Entry& b) { return a.hash < b.hash; };
-  if (!std::is_sorted(entries.begin(), entries.end(), before)) sort_entries(entries);
+  if (!std::is_sorted(hashes.begin(), hashes.end())) entries.sort([](size_t, const Entry*, size_t, size_t) {});
   return entries;
 }
 
@@ -95,8 +94,8 @@ constexpr int64_t kAhead = 16;  // memory reads in flight while searching
 
 // Call use(key, begin, end) for each of the keys [first, last) whose hash the run has, with the rows [begin, end) that have it.
 template <class Use>
-void search(const Run& run, const std::vector<Entry>& entries, int64_t first, int64_t last, Use&& use) {
-  const Entry* keys = entries.data();
+void search(const Run& run, const Pieces& entries, int64_t first, int64_t last, Use&& use) {
+  const Entry* keys = entries.begin();
   int64_t begin = 0, end = 0;
   for (int64_t k = first; k < last; ++k) {
     uint64_t hash = keys[k].hash;
@@ -136,7 +135,7 @@ Matches probe(const Shape& shape, std::vector<RunPtr> runs, const std::vector<Co
   check_keys(shape, keys, rows);
   Matches matches;
   matches.runs = std::move(runs);
-  std::vector<Entry> sorted = sorted_keys(keys, rows, nulls_match);
+  Pieces sorted = sorted_keys(keys, rows, nulls_match);
   auto count = static_cast<int64_t>(sorted.size());
   int64_t pieces = pieces_of(count), tasks = pieces * static_cast<int64_t>(matches.runs.size());
   std::vector<Found> found(static_cast<size_t>(tasks));
@@ -241,7 +240,7 @@ Matches first(const Shape& shape, std::vector<RunPtr> runs, const std::vector<Co
   check_keys(shape, keys, rows);
   Matches matches;
   matches.runs = std::move(runs);
-  std::vector<Entry> sorted = sorted_keys(keys, rows, true);
+  Pieces sorted = sorted_keys(keys, rows, true);
   std::vector<std::vector<Range>> ranges(static_cast<size_t>(rows));
   split(static_cast<int64_t>(sorted.size()), [&](int64_t begin, int64_t end, int64_t) {
     for (size_t r = 0; r < matches.runs.size(); ++r) {

@@ -121,64 +121,84 @@ void sort_piece(Entry* entries, size_t count, Entry* spare, uint64_t Entry::*wor
 
 }  // namespace
 
-void sort_entries(std::vector<Entry>& entries) {
-  std::vector<Entry> spare(entries.size());
-  sort_piece(entries.data(), entries.size(), spare.data(), &Entry::hash);
-}
+void Pieces::sort_entries(Entry* entries, size_t count, Entry* spare) { sort_piece(entries, count, spare, &Entry::hash); }
 
 namespace {
 
-std::vector<Entry> make_entries(const Shape& shape, const std::vector<Column>& columns, int64_t rows) {
-  std::vector<uint64_t> hashes(static_cast<size_t>(rows)), seconds(static_cast<size_t>(rows));
-  hash_rows(shape.key_of(columns), rows, kKeySeed, hashes.data());
+Pieces make_pieces(const Shape& shape, const std::vector<Column>& columns, const int64_t* diffs, size_t rows) {
+  std::vector<uint64_t> hashes(rows), seconds(rows);
+  hash_rows(shape.key_of(columns), static_cast<int64_t>(rows), kKeySeed, hashes.data());
   if (shape.ordered) {
     const Order& first = shape.ties.front();
     order_prefix(columns[static_cast<size_t>(first.column)], first, seconds.data());
   } else {
-    hash_rows(columns, rows, kRowSeed, seconds.data());
+    hash_rows(columns, static_cast<int64_t>(rows), kRowSeed, seconds.data());
   }
-  std::vector<Entry> entries(static_cast<size_t>(rows));
-  for (size_t i = 0; i < entries.size(); ++i) entries[i] = {hashes[i], seconds[i], static_cast<uint32_t>(i)};
-  return entries;
+  return {hashes, [&](size_t i) {
+            auto diff = static_cast<int32_t>(diffs[i]);
+            return Entry{hashes[i], seconds[i], static_cast<uint32_t>(i), diff == diffs[i] ? diff : Entry::kLong};
+          }};
 }
 
 // How a sorted entry compares with the one before it.
 enum Tie : uint8_t { kApart, kSame, kTied };  // kTied: hash and second are equal, the rows are not
 
-std::vector<uint8_t> find_ties(const std::vector<Column>& columns, const std::vector<Entry>& entries) {
-  std::vector<uint8_t> ties(entries.size() + 1);
+// What settling a piece needs for a moment.
+struct Ties {
+  std::vector<uint8_t> ties;
   std::vector<uint32_t> tied;
-  for (size_t i = 1; i < entries.size(); ++i) {
-    ties[i] = entries[i].hash == entries[i - 1].hash && entries[i].second == entries[i - 1].second;
-    if (ties[i]) tied.push_back(static_cast<uint32_t>(i));
-  }
-  for (const Column& column : columns) {
-    visit(column.format, [&](auto type) {
-      for (uint32_t i : tied) {
-        int64_t a = entries[i - 1].index, b = entries[i].index;
-        bool left = column.valid(a), right = column.valid(b);
-        bool same = left && right ? type.equal(type.get(column, a), type.get(column, b)) : left == right;
-        if (!same) ties[i] = kTied;
-      }
-    });
-  }
-  return ties;
-}
+  bool any = false;
 
-// Put the entries that have one hash and one second in order, and see again which of them are the same row.
-void break_ties(const Shape& shape, const std::vector<Column>& columns, std::vector<Entry>& entries,
-                std::vector<uint8_t>& ties) {
-  for (size_t begin = 0, end; begin < entries.size(); begin = end) {
-    bool same = true;
-    for (end = begin + 1; ties[end]; ++end) same &= ties[end] == kSame;
-    if (same) continue;
-    std::stable_sort(entries.begin() + static_cast<std::ptrdiff_t>(begin),
-                     entries.begin() + static_cast<std::ptrdiff_t>(end), [&](const Entry& a, const Entry& b) {
-                       return compare_rows(shape.ties, columns, a.index, columns, b.index) < 0;
-                     });
-    for (size_t i = begin + 1; i < end; ++i)
-      ties[i] = equal_rows(columns, entries[i - 1].index, columns, entries[i].index) ? kSame : kApart;
+  void find(const std::vector<Column>& columns, const Entry* entries, size_t count) {
+    ties.assign(count + 1, kApart);
+    tied.clear();
+    any = false;
+    for (size_t i = 1; i < count; ++i) {
+      ties[i] = entries[i].hash == entries[i - 1].hash && entries[i].second == entries[i - 1].second;
+      if (ties[i]) tied.push_back(static_cast<uint32_t>(i));
+    }
+    for (const Column& column : columns) {
+      visit(column.format, [&](auto type) {
+        for (uint32_t i : tied) {
+          int64_t a = entries[i - 1].index, b = entries[i].index;
+          bool left = column.valid(a), right = column.valid(b);
+          bool same = left && right ? type.equal(type.get(column, a), type.get(column, b)) : left == right;
+          if (!same) ties[i] = kTied, any = true;
+        }
+      });
+    }
   }
+
+  // Put the entries that have one hash and one second in order, and see again which of them are the same row.
+  void settle(const Shape& shape, const std::vector<Column>& columns, Entry* entries, size_t count) {
+    for (size_t begin = 0, end; begin < count; begin = end) {
+      bool same = true;
+      for (end = begin + 1; ties[end]; ++end) same &= ties[end] == kSame;
+      if (same) continue;
+      std::stable_sort(entries + begin, entries + end, [&](const Entry& a, const Entry& b) {
+        return compare_rows(shape.ties, columns, a.index, columns, b.index) < 0;
+      });
+      for (size_t i = begin + 1; i < end; ++i)
+        ties[i] = equal_rows(columns, entries[i - 1].index, columns, entries[i].index) ? kSame : kApart;
+    }
+  }
+};
+
+// Add up equal rows; what is left of them moves to the front, its diffs to `sums`. Returns how many are left.
+size_t add_up(Entry* entries, size_t count, const Ties& ties, const int64_t* diffs, int64_t* sums) {
+  // The last entry of a row writes it, if anything is left of it; where it goes is a sum rather than a branch.
+  size_t first = 0, kept = 0;
+  uint64_t sum = 0;
+  for (size_t i = 0; i < count; ++i) {
+    bool same = ties.ties[i];
+    int64_t diff = entries[i].diff == Entry::kLong ? diffs[entries[i].index] : entries[i].diff;
+    first = same ? first : i;
+    sum = (same ? sum : 0) + static_cast<uint64_t>(diff);
+    entries[kept] = entries[first];
+    sums[kept] = static_cast<int64_t>(sum);
+    kept += !ties.ties[i + 1] && sum;
+  }
+  return kept;
 }
 
 }  // namespace
@@ -187,35 +207,31 @@ RunPtr make_run(const std::shared_ptr<const Shape>& shape, const std::vector<Col
                 int64_t rows) {
   shape->check(columns);
   if (rows > kMaxRows) throw std::invalid_argument("a delta of " + std::to_string(rows) + " rows is too large");
-  std::vector<Entry> entries = make_entries(*shape, columns, rows);
-  sort_entries(entries);
-  std::vector<uint8_t> ties = find_ties(columns, entries);
-  if (std::find(ties.begin(), ties.end(), kTied) != ties.end()) break_ties(*shape, columns, entries, ties);
+  Pieces pieces = make_pieces(*shape, columns, diffs, static_cast<size_t>(rows));
+  auto sums = std::make_unique_for_overwrite<int64_t[]>(pieces.size());
+  std::vector<std::pair<size_t, size_t>> kept(pieces.count());  // where each piece's rows are, and how many
+  pieces.sort([&](size_t piece, Entry* entries, size_t from, size_t count) {
+    thread_local Ties ties;
+    ties.find(columns, entries, count);
+    if (ties.any) ties.settle(*shape, columns, entries, count);
+    kept[piece] = {from, add_up(entries, count, ties, diffs, sums.get() + from)};
+  });
+  size_t left = 0;
+  for (const auto& [from, count] : kept) left += count;
   auto run = std::make_shared<Run>();
   run->shape = shape;
-  run->reserve(rows);
-  std::vector<Ref> refs(entries.size());
-  // The last entry of a row writes it, if anything is left of it; where it goes is a sum rather than a branch.
-  size_t first = 0, kept = 0;
-  uint64_t sum = 0;
-  std::vector<int64_t> sums(entries.size());
-  // Nearly every delta has no other diff: then they need not be looked up in sorted order.
-  bool ones = std::all_of(diffs, diffs + rows, [](int64_t diff) { return diff == 1; });
-  for (size_t i = 0; i < entries.size(); ++i) {
-    bool same = ties[i];
-    first = same ? first : i;
-    sum = (same ? sum : 0) + (ones ? 1 : static_cast<uint64_t>(diffs[entries[i].index]));
-    refs[kept] = {0, static_cast<uint32_t>(first)};
-    sums[kept] = static_cast<int64_t>(sum);
-    kept += !ties[i + 1] && sum;
-  }
-  for (size_t i = 0; i < kept; ++i) {
-    const Entry& entry = entries[refs[i].row];
-    run->push(entry.hash, entry.second, sums[i]);
-    refs[i].row = entry.index;
+  run->reserve(static_cast<int64_t>(left));
+  std::vector<Ref> refs;
+  refs.reserve(left);
+  for (const auto& [from, count] : kept) {
+    for (size_t i = from; i < from + count; ++i) {
+      const Entry& entry = pieces.begin()[i];
+      run->push(entry.hash, entry.second, sums[i]);
+      refs.push_back({0, entry.index});
+    }
   }
   run->finish();
-  run->columns = gather({&columns}, shape->formats, refs.data(), static_cast<int64_t>(kept));
+  run->columns = gather({&columns}, shape->formats, refs.data(), static_cast<int64_t>(left));
   return run;
 }
 

@@ -7,6 +7,7 @@
 
 #include "dataflow/kernels/gather.h"
 #include "dataflow/kernels/hash.h"
+#include "dataflow/kernels/pool.h"
 
 #include <bit>
 
@@ -200,6 +201,9 @@ class Merge {
 struct Entry {
   uint64_t hash, second;
   uint32_t index;
+  int32_t diff;  // kLong: to be looked up
+  static constexpr int32_t kLong = std::numeric_limits<int32_t>::min();
+
   bool operator<(const Entry& other) const {
     // As one number of 128 bits: most keys of a sort tie, and a branch on that is a guess.
     uint128 mine = static_cast<uint128>(hash) << 64 | second, its = static_cast<uint128>(other.hash) << 64 | other.second;
@@ -207,7 +211,51 @@ struct Entry {
   }
 };
 
-// Stable: equal entries stay in the order they come in.
-void sort_entries(std::vector<Entry>& entries);
+// Entries in pieces by the leading bits of their hashes: what is done in a piece finds it in a near cache. The pieces depend on
+// the hashes alone; threads share them.
+class Pieces {
+ public:
+  // Entry i is make(i), and its hash is hashes[i]. Entries of one hash stay in the order they come in.
+  template <class Make>
+  Pieces(const std::vector<uint64_t>& hashes, Make&& make)
+      : entries_(std::make_unique_for_overwrite<Entry[]>(hashes.size())), size_(hashes.size()) {
+    int bits = std::min(kMostBits, static_cast<int>(std::bit_width(size_ / kRows)));
+    auto piece = [&](uint64_t hash) { return bits ? hash >> (64 - bits) : 0; };
+    begins_.assign((size_t{1} << bits) + 2, 0);
+    for (uint64_t hash : hashes) ++begins_[piece(hash) + 2];
+    for (size_t p = 2; p < begins_.size(); ++p) begins_[p] += begins_[p - 1];
+    for (size_t i = 0; i < size_; ++i) entries_[bits ? begins_[piece(hashes[i]) + 1]++ : i] = make(i);
+    if (!bits) begins_[1] = static_cast<uint32_t>(size_);
+    begins_.pop_back();
+  }
+  const Entry* begin() const { return entries_.get(); }
+  size_t size() const { return size_; }
+  size_t count() const { return begins_.size() - 1; }
+
+  // Put each piece in order, then call use(piece, its entries, the place of the first one, how many).
+  template <class Use>
+  void sort(Use&& use) {
+    auto pieces = static_cast<int64_t>(count()), tasks = std::min(pieces, pieces_of(static_cast<int64_t>(size_)));
+    Pool::shared().run(tasks, [&](int64_t task) {
+      std::vector<Entry> spare;
+      for (int64_t p = pieces * task / tasks; p < pieces * (task + 1) / tasks; ++p) {
+        size_t from = begins_[static_cast<size_t>(p)], rows = begins_[static_cast<size_t>(p) + 1] - from;
+        if (spare.size() < rows) spare.resize(rows);
+        sort_entries(entries_.get() + from, rows, spare.data());
+        use(static_cast<size_t>(p), entries_.get() + from, from, rows);
+      }
+    });
+  }
+
+ private:
+  static constexpr int kMostBits = 11;
+  static constexpr size_t kRows = 1024;
+
+  static void sort_entries(Entry* entries, size_t count, Entry* spare);
+
+  std::unique_ptr<Entry[]> entries_;
+  size_t size_;
+  std::vector<uint32_t> begins_;  // of each piece, and the end
+};
 
 }  // namespace headwater::rows

@@ -10,7 +10,7 @@ RUNS ?= 5
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz sim sanitize lint format types bounds build bench bench-peers bench-tpch bench-cost lock generate clean
+.PHONY: help demo test fuzz sim soak sanitize lint format types bounds build bench bench-peers bench-tpch bench-cost lock generate clean
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,6 +55,10 @@ sanitize: $(VENV)/.installed ## the kernels' tests under address- and undefined-
 SEEDS ?= 100
 sim: build ## simulated faults: SEEDS runs of the service, whose clock, disk, broker and schedule a seed decides
 	@$(BIN)/python -m tests.sim --seeds $(SEEDS)
+
+MINUTES ?= 10
+soak: build ## real processes and a real broker under kills, stops, cuts and full disks; MINUTES=60 SOAK="--kills 300 --seed 7"
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(SOAK)
 
 lint: $(VENV)/.installed ## ruff: lint and format
 	@$(BIN)/ruff check .

@@ -64,6 +64,14 @@ num.network.threads=2
 num.io.threads=2
 """
 
+_PROXIED = """\
+listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{inner},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{outer}
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT
+"""
+"""Over the properties above: the last line of a name counts."""
+
 _LOGGING = """\
 status=error
 appender.out.type=Console
@@ -120,10 +128,13 @@ class KafkaServer:
     """One broker: `start`, then `bootstrap` is its address; `kill` and `restart` keep its data and its port.
 
     folder: where lock, process id and log lie; it must exist. The broker ends when no process holds `lock` any more.
+    proxied: ports (inner, outer) of one more listener: the broker listens at the inner one, and tells clients that come
+    through it to use the outer one, where a proxy listens.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, proxied: tuple[int, int] | None = None) -> None:
         self.folder = folder
+        self._proxied = proxied
         self.kind: Literal["apache", "noida", "external"] = "apache"
         self.bootstrap = ""
         self.fallback = ""
@@ -243,7 +254,11 @@ class KafkaServer:
 
     def _format(self, jars: Path, port: int, controller: int) -> None:
         properties = self.data / "server.properties"
-        properties.write_text(_PROPERTIES.format(port=port, controller=controller, data=self.data))
+        text = _PROPERTIES.format(port=port, controller=controller, data=self.data)
+        if self._proxied is not None:
+            inner, outer = self._proxied
+            text += _PROXIED.format(port=port, controller=controller, inner=inner, outer=outer)
+        properties.write_text(text)
         (self.data / "log4j2.properties").write_text(_LOGGING)
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
         arguments = ["format", "--standalone", "-t", cluster, "-c", str(properties)]

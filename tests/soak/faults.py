@@ -31,7 +31,7 @@ READY_SECONDS = 120.0
 DECK = {
     "point": 12,
     "random": 4,
-    "recovery": 1,
+    "recovery": 4,
     "broker": 2,
     "broker paused": 1,
     "service paused": 1,
@@ -212,7 +212,7 @@ class Chaos:
     def _recovery(self) -> None:
         for _ in range(3):
             self._service.launch()
-            self._run(0.3, 4.0)
+            self._run(0.2, 3.0)
             self._kill()
             self.inspect()
 

@@ -269,7 +269,10 @@ class GraphBuilder:
         for aggregate in aggregates:
             if aggregate.column is not None:
                 _check(node, [aggregate.column], f"column of {aggregate.function}")
-            check_aggregate(aggregate, None if aggregate.column is None else node.types[aggregate.column])
+            check_aggregate(
+                aggregate,
+                *(None if place is None else node.types[place] for place in (aggregate.column, aggregate.other)),
+            )
         extremes = [(a.column, a.function) for a in aggregates if a.column is not None and a.function in EXTREMES]
         winners = append_only and bool(extremes)
         ordered = (

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from sqlglot import exp
 
+from dataflow.operators.aggregates import PAIRWISE
 from dataflow.types import BOOLEAN, INTEGER, ColumnType
 from planner import functions
 from planner.calls import AggregateCall, AggregateFunction
@@ -58,6 +59,8 @@ def aggregate_of(
             call = ordered_call(binder, node, name, test, within)
             _refuse_outer(binder, node, name, call.scalars)
             return aggregates.column(call)
+        if name in PAIR_NAMES:
+            return aggregates.column(_pair(binder, node, name, test))
         argument, distinct = _argument(binder, node, name)
     finally:
         aggregates.nested = False
@@ -85,8 +88,43 @@ def _refuse_outer(binder: Binder, node: exp.Expr, name: str, scalars: Sequence[S
         raise binder.text.unsupported(node, f"{name} of an outer query's column in a subquery", "aggregate it outside")
 
 
-AGGREGATE_WORDS = {"bool_and": "min", "every": "min", "bool_or": "max"}
-"""Aggregates of truth values are the least and the greatest of them: FALSE comes before TRUE."""
+AGGREGATE_WORDS = {
+    "bool_and": "min",
+    "every": "min",
+    "bool_or": "max",
+    "stddev": "stddev_samp",
+    "variance": "var_samp",
+}
+"""Other names. Aggregates of truth values are the least and the greatest of them: FALSE comes before TRUE."""
+
+PAIR_NAMES = frozenset((*PAIRWISE, "regr_count", "regr_avgx", "regr_avgy"))
+"""Aggregates of the pairs of which neither value is NULL."""
+
+
+def _pair(binder: Binder, node: exp.Anonymous, name: str, test: Scalar | None) -> AggregateCall:
+    given = arguments_of(binder, node)
+    if given.distinct:
+        raise binder.text.unsupported(
+            node, f"{name} with DISTINCT", "take the pairs in a subquery with SELECT DISTINCT"
+        )
+    if len(given.nodes) != 2:
+        raise binder.text.error(
+            node, f"function {name} takes 2 arguments, not {len(given.nodes)}", f"write {name}(y, x)"
+        )
+    terms(binder, given.order)
+    bound = [binder.bind(one) for one in given.nodes]
+    resolved = _resolve(binder.text, node, name, [None if isinstance(b, Untyped) else b.type for b in bound])
+    values = tuple(binder.cast(b, t, n) for b, t, n in zip(bound, resolved.arguments, given.nodes, strict=True))
+    _refuse_outer(binder, node, name, values)
+    tests = [Call("is_not_null", (value,), BOOLEAN) for value in values]
+    both = Call("and", (*tests, *(() if test is None else (test,))), BOOLEAN)
+    y, x = (Case(((both, value),), Literal(None, value.type), value.type) for value in values)
+    if name == "regr_count":
+        return AggregateCall("count", y, resolved.result)
+    if name in ("regr_avgx", "regr_avgy"):
+        return AggregateCall("avg", x if name == "regr_avgx" else y, resolved.result)
+    # The accumulators take x first.
+    return AggregateCall(cast(AggregateFunction, name), x, resolved.result, other=y)
 
 
 def grouping_of(binder: Binder, node: exp.Anonymous) -> Bound:

@@ -14,7 +14,7 @@ from dataflow.operators.window_calls import RANKINGS, WindowFunction
 from dataflow.operators.window_frames import DEFAULT
 from dataflow.types import BIGINT, BOOLEAN, INTEGER, ColumnType, Kind
 from planner import functions
-from planner.aggregates import AGGREGATE_WORDS
+from planner.aggregates import AGGREGATE_WORDS, PAIR_NAMES
 from planner.bind_frame import frame_of
 from planner.catalog import spelling
 from planner.functions import FunctionError
@@ -24,6 +24,7 @@ from planner.parse import Text
 from planner.rules.fold_constants import fold
 from planner.scalar import Case, Literal, Over, Scalar
 from planner.scalars import walk
+from planner.windows import sees_all
 
 if TYPE_CHECKING:
     from planner.bind import Binder, Bound
@@ -77,9 +78,17 @@ def window(binder: Binder, node: exp.Expr) -> Bound:
     order = _order(binder, written.args.get("order"))
     frame = frame_of(binder, written.args.get("spec"), order, written)
     made = replace(made, partition=partition, order=order, frame=frame)
+    if name in functions.AGGREGATE_NAMES and not sees_all(made) and not _slides(made):
+        what = f"{name} of {made.type} over a frame that is not the whole partition"
+        raise text.unsupported(node, what, "leave ORDER BY out of the window, or aggregate in a subquery and join it")
     if any(isinstance(below, Over) and below is not made for below in walk(made)):
         raise text.error(node, "window function calls cannot be nested", "compute the inner one in a subquery in FROM")
     return made
+
+
+def _slides(call: Over) -> bool:
+    """Whether the aggregate is kept along with moving frames."""
+    return call.function in ("count", "count_star", "sum", "avg", "min", "max") and call.type.kind is not Kind.INTERVAL
 
 
 def _resolved(binder: Binder, node: exp.Expr, above: tuple[str, ...]) -> exp.Expr:
@@ -162,7 +171,7 @@ def _with_amount(binder: Binder, call: Over, node: exp.Expr, type_: ColumnType) 
 
 def _aggregate(binder: Binder, call: exp.Anonymous, name: str, condition: exp.Expr | None, blank: Over) -> Over:
     text, args = binder.text, call.expressions
-    if name in ORDERED_NAMES:
+    if name in ORDERED_NAMES or name in PAIR_NAMES:
         raise text.unsupported(call, f"{name} as a window function", "aggregate in a subquery and join it")
     for arg in args:
         if isinstance(arg, exp.Distinct):
@@ -189,8 +198,6 @@ def _aggregate(binder: Binder, call: exp.Anonymous, name: str, condition: exp.Ex
     if test is not None:
         scalar = Case(((test, scalar),), Literal(None, scalar.type), scalar.type)
     made = AGGREGATE_WORDS.get(name, name)
-    if made not in ("count", "sum", "avg", "min", "max"):
-        raise text.unsupported(call, f"{name} as a window function", "aggregate in a subquery and join it")
     return replace(blank, function=cast(WindowFunction, made), argument=scalar, type=resolved.result)
 
 

@@ -306,7 +306,12 @@ class Lowering:
             ]
             return self.builder.reduce_ordered(below, keys, order, ordered, default_row=not plan.keys)
         aggregates = [
-            Aggregate(cast(Function, a.function), None if a.argument is None else place[a.argument], a.type)
+            Aggregate(
+                cast(Function, a.function),
+                None if a.argument is None else place[a.argument],
+                a.type,
+                None if a.other is None else place[a.other],
+            )
             for a in calls
         ]
         return self.builder.reduce(below, keys, aggregates, default_row=not plan.keys, append_only=grows)

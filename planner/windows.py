@@ -30,14 +30,14 @@ def with_windows(plan: Plan, scalars: tuple[Scalar, ...]) -> tuple[Plan, tuple[S
     columns: dict[Scalar, Scalar] = {}
     windows: dict[tuple[object, ...], list[Over]] = {}
     for node in found:
-        whole = _sees_all(node)
+        whole = sees_all(node)
         windows.setdefault((whole, node.partition, () if whole else node.order), []).append(node)
     for nodes in windows.values():
-        plan = _aggregated(plan, nodes, columns) if _sees_all(nodes[0]) else _windowed(plan, nodes, columns)
+        plan = _aggregated(plan, nodes, columns) if sees_all(nodes[0]) else _windowed(plan, nodes, columns)
     return plan, tuple(rewrite(scalar, columns.get) for scalar in scalars)
 
 
-def _sees_all(node: Over) -> bool:
+def sees_all(node: Over) -> bool:
     """Whether it is an aggregate of all rows of the partition, whatever their order."""
     if (
         node.function in (*_NO_AGGREGATES, *_VALUES)

@@ -1,4 +1,4 @@
-"""Accumulators: what a group remembers of its rows for count, sum and avg, and how that is stored as rows of a spine.
+"""Accumulators: what a group remembers of its rows for count, sum, avg and statistics, stored as rows of a spine.
 
 Always true: each kind is a commutative group (so that retraction is exact, floats included), zero is stored as no row, and
 nothing overflows here: a result that is too large is an error of the result alone and goes away with the input.
@@ -13,12 +13,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dataflow import rows
 from dataflow.delta import Delta, Diffs
 from dataflow.operators.base import Types
 from dataflow.operators.exact import Longs, Mask, Wide, add, decimals, limbs, split, unsplit
-from dataflow.rows import Columns, Int64s
+from dataflow.rows import INTERVAL_PARTS, Columns, Int64s, interval_parts
 from dataflow.types import BIGINT, BYTEA, ColumnType, Kind
 
 INTEGER_SUM = ColumnType(Kind.NUMERIC, scale=0)
@@ -28,13 +29,13 @@ _LONG_DIGITS = 18
 
 
 class Sums(ABC):
-    """The kind of the accumulator of one summed column."""
+    """The kind of the accumulator of one summed column, or of a few together."""
 
     stored: Types
     """The columns it takes in a spine."""
 
     @abstractmethod
-    def of(self, ids: Int64s, groups: int, values: pa.Array, diffs: Diffs) -> Columns:
+    def of(self, ids: Int64s, groups: int, values: Columns, diffs: Diffs) -> Columns:
         """The sums of values * diffs per group; NULLs count for nothing."""
 
     @abstractmethod
@@ -45,10 +46,10 @@ class Sums(ABC):
     def nonzero(self, sums: Columns) -> Mask:
         """Which groups' sums are worth storing."""
 
-    def zero(self, column: ColumnType) -> Columns:
+    def zero(self, columns: Types) -> Columns:
         """The sums of no rows, for one group."""
         none = np.empty(0, np.int64)
-        return self.of(none, 1, pa.array([], column.arrow), none)
+        return self.of(none, 1, tuple(pa.array([], column.arrow) for column in columns), none)
 
 
 class ExactSums(Sums):
@@ -59,17 +60,16 @@ class ExactSums(Sums):
         self.scale = column.decimal_scale if column.kind is Kind.NUMERIC else 0
         self.stored = (INTEGER_SUM, INTEGER_SUM) if self._wide else (INTEGER_SUM,)
 
-    def of(self, ids: Int64s, groups: int, values: pa.Array, diffs: Diffs) -> Columns:
+    def of(self, ids: Int64s, groups: int, values: Columns, diffs: Diffs) -> Columns:
         # 2^64 * 5 * 10^18 rows fit into 38 digits, so the kernel's overflow flags stay clear.
-        parts = split(values) if self._wide else (values,)
+        parts = split(values[0]) if self._wide else values
         return tuple(decimals(limbs(rows.sum_by(ids, groups, part, diffs)[0]), 0) for part in parts)
 
     def add(self, left: Columns, right: Columns) -> Columns:
-        return tuple(decimals(add(limbs(a), limbs(b)), 0) for a, b in zip(left, right, strict=True))
+        return _added(left, right)
 
     def nonzero(self, sums: Columns) -> Mask:
-        mask: Mask = np.logical_or.reduce(np.concatenate([limbs(part) != 0 for part in sums], axis=1), axis=1)
-        return mask
+        return _some(sums)
 
     def totals(self, sums: Columns) -> tuple[Wide, Mask | None]:
         """The unscaled sums, and where they are beyond 128 bits (None: nowhere)."""
@@ -87,8 +87,8 @@ class FloatSums(Sums):
 
     stored = (BYTEA,)
 
-    def of(self, ids: Int64s, groups: int, values: pa.Array, diffs: Diffs) -> Columns:
-        doubles = values if values.type == pa.float64() else values.cast(pa.float64())
+    def of(self, ids: Int64s, groups: int, values: Columns, diffs: Diffs) -> Columns:
+        doubles = values[0] if values[0].type == pa.float64() else values[0].cast(pa.float64())
         return (rows.float_sums(ids, groups, doubles, diffs).cast(pa.large_binary()),)
 
     def add(self, left: Columns, right: Columns) -> Columns:
@@ -106,6 +106,55 @@ class FloatSums(Sums):
             return values, None
         # The last three words count NaN, +infinity and -infinity; an infinite sum with none of them is too large.
         return values, infinite & ~_words(sums)[:, -3:].any(axis=1)
+
+
+class IntervalSums(Sums):
+    """Intervals, part by part: months, days, microseconds."""
+
+    stored = (INTEGER_SUM, INTEGER_SUM, INTEGER_SUM)
+
+    def of(self, ids: Int64s, groups: int, values: Columns, diffs: Diffs) -> Columns:
+        (column,) = values
+        parts, nulls = interval_parts(column), column.is_null().to_numpy(zero_copy_only=False)
+        return tuple(rows.sum_by(ids, groups, pa.array(parts[name], mask=nulls), diffs)[0] for name in INTERVAL_PARTS)
+
+    def add(self, left: Columns, right: Columns) -> Columns:
+        return _added(left, right)
+
+    def nonzero(self, sums: Columns) -> Mask:
+        return _some(sums)
+
+
+class MomentSums(Sums):
+    """Numbers with their squares, or pairs of doubles with their products, as exact moments (`rows.moments_of`)."""
+
+    stored = (BYTEA,)
+
+    def __init__(self, columns: Types) -> None:
+        """columns: one, or the pair's first and second."""
+        self.pairs = len(columns) == 2
+        kind = columns[0].kind
+        real = kind in (Kind.REAL, Kind.DOUBLE)
+        self.scale = None if real else columns[0].decimal_scale if kind is Kind.NUMERIC else 0
+
+    def of(self, ids: Int64s, groups: int, values: Columns, diffs: Diffs) -> Columns:
+        return (rows.moments_of(ids, groups, values[0], values[1] if self.pairs else None, diffs),)
+
+    def add(self, left: Columns, right: Columns) -> Columns:
+        return (rows.moments_add(left[0], right[0], self.pairs),)
+
+    def nonzero(self, sums: Columns) -> Mask:
+        mask: Mask = pc.binary_length(sums[0]).to_numpy() != 0
+        return mask
+
+
+def _added(left: Columns, right: Columns) -> Columns:
+    return tuple(decimals(add(limbs(a), limbs(b)), 0) for a, b in zip(left, right, strict=True))
+
+
+def _some(sums: Columns) -> Mask:
+    mask: Mask = np.logical_or.reduce(np.concatenate([limbs(part) != 0 for part in sums], axis=1), axis=1)
+    return mask
 
 
 def _words(sums: Columns) -> npt.NDArray[np.uint64]:
@@ -126,14 +175,14 @@ _FIXED = rows.float_sums(np.empty(0, np.int64), 0, pa.array([], pa.float64()), n
 class Accumulators:
     """The layout of all accumulators of a reduction, as columns: rows of the group, non-NULL values, sums.
 
-    columns: the input's types; counted: the columns whose non-NULL values are counted; summed: those that are added up,
-    each with its kind.
+    columns: the input's types; counted: the columns whose non-NULL values are counted; summed: those that are added up, alone or
+    together, each with its kind.
     """
 
-    def __init__(self, columns: Types, counted: Sequence[int], summed: Sequence[tuple[int, Sums]]) -> None:
+    def __init__(self, columns: Types, counted: Sequence[int], summed: Sequence[tuple[tuple[int, ...], Sums]]) -> None:
         self.counted = tuple(counted)
         self.summed = tuple(summed)
-        self._empty = [kind.zero(columns[column]) for column, kind in summed]
+        self._empty = [kind.zero(tuple(columns[one] for one in of)) for of, kind in summed]
         self.stored: Types = (BIGINT,) * (1 + len(self.counted)) + tuple(t for _, s in self.summed for t in s.stored)
 
     def of(self, delta: Delta, ids: Int64s, groups: int) -> State:
@@ -147,7 +196,7 @@ class Accumulators:
                 counts.append(_count(ids[valid], groups, delta.diffs[valid]))
             else:
                 counts.append(total)
-        sums = [kind.of(ids, groups, delta.columns[column], delta.diffs) for column, kind in self.summed]
+        sums = [kind.of(ids, groups, tuple(delta.columns[one] for one in of), delta.diffs) for of, kind in self.summed]
         return State(total, counts, sums)
 
     def read(self, found: Int64s, stored: Columns, groups: int) -> State:

@@ -2,8 +2,8 @@
 
     SELECT k, count(*), sum(x), min(x) FROM t GROUP BY k
 
-count, sum and avg are kept as accumulators, one row for each group in a spine, and the input is not stored. min and max are
-kept beside them; only where a change may have overtaken one is it read again, as the first row of the group in an
+count, sum, avg and statistics are kept as accumulators, one row for each group in a spine, and the input is not stored. min and
+max are kept beside them; only where a change may have overtaken one is it read again, as the first row of the group in an
 arrangement ordered by (key, value), which only they need, and only if rows may be taken away.
 Always true: after each step the output is what the accumulators and arrangements say now. The old and the new result of
 each touched group are both computed from state (`before` and `after`), so that rows and errors retract exactly, and what did
@@ -23,7 +23,7 @@ from dataflow import rows
 from dataflow.delta import Delta
 from dataflow.layout import Layout
 from dataflow.operators.accumulators import Accumulators, State
-from dataflow.operators.aggregates import EXTREMES, NEGATIVE_COUNT, Aggregate, Finisher, finisher, sums_for
+from dataflow.operators.aggregates import EXTREMES, NEGATIVE_COUNT, Aggregate, Finisher, finisher, needed, sums_for
 from dataflow.operators.base import Operator, Types, arrangement_of, names
 from dataflow.operators.exact import Mask
 from dataflow.operators.extremes import Extreme, Winner, spread
@@ -65,16 +65,16 @@ class Reduce(Operator):
         self._extremes = _extremes(extremes, inputs, spec.append_only)
         # An arrangement has all of a step's rows already, so it cannot be read between two pieces.
         self.folds = len(inputs) == 1
-        summed = {a.column: sums_for(source[a.column]) for a in spec.aggregates if a.column is not None and _adds(a)}
+        needs = {a: need for a in spec.aggregates if (need := needed(a, source)) is not None}
+        summed = {need: sums_for(need, source) for need in needs.values()}
         counted = dict.fromkeys(
             a.column for a in spec.aggregates if a.column is not None and a.function not in EXTREMES
         )
-        self._accumulators = Accumulators(source, list(counted), list(summed.items()))
+        self._accumulators = Accumulators(source, list(counted), [(of, kind) for (of, _), kind in summed.items()])
         self._counted = {column: position for position, column in enumerate(counted)}
-        self._summed = {column: position for position, column in enumerate(summed)}
-        self._finishers: dict[Aggregate, Finisher] = {
-            a: finisher(a, summed[a.column]) for a in spec.aggregates if a.column is not None and _adds(a)
-        }
+        position = {need: place for place, need in enumerate(summed)}
+        self._summed = {a: position[need] for a, need in needs.items()}
+        self._finishers: dict[Aggregate, Finisher] = {a: finisher(a, summed[need]) for a, need in needs.items()}
         self._messages = pa.array([NEGATIVE_COUNT, *(f.message for f in self._finishers.values())], pa.large_string())
         self._codes = {aggregate: 2 + position for position, aggregate in enumerate(self._finishers)}
         keys = tuple(source[column] for column in spec.key)
@@ -145,7 +145,7 @@ class Reduce(Operator):
             elif aggregate.function == "count":
                 columns.append(pa.array(both.counts[self._counted[aggregate.column]]))
             elif aggregate in self._finishers:
-                counts, sums = both.counts[self._counted[aggregate.column]], both.sums[self._summed[aggregate.column]]
+                counts, sums = both.counts[self._counted[aggregate.column]], both.sums[self._summed[aggregate]]
                 values, bad = self._finishers[aggregate].finish(sums, counts)
                 columns.append(values)
                 if bad is not None:
@@ -177,10 +177,6 @@ def _extremes(
     if append_only:
         return [Winner(*one) for one in wanted]
     return [Extreme(*one, arrangement_of(operator)) for one, operator in zip(wanted, inputs[1:], strict=True)]
-
-
-def _adds(aggregate: Aggregate) -> bool:
-    return aggregate.function in ("sum", "avg")
 
 
 def _faulty(state: State) -> Mask:

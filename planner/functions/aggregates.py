@@ -1,4 +1,4 @@
-"""Typing of the aggregates: count, sum, avg, min, max, bool_and, bool_or. `count` without arguments is count(*).
+"""Typing of the aggregates. `count` without arguments is count(*).
 
 Result types are PostgreSQL's: sums widen (smallint and integer to bigint, bigint to numeric), averages of exact numbers are
 unconstrained numerics, floats stay floats. Deliberately unknown here: how they are maintained.
@@ -6,7 +6,8 @@ unconstrained numerics, floats stay floats. Deliberately unknown here: how they 
 
 from __future__ import annotations
 
-from dataflow.types import BIGINT, BOOLEAN, DOUBLE, NUMERIC, TEXT, ColumnType, Kind
+from dataflow.operators.aggregates import PAIRWISE, SPREADS
+from dataflow.types import BIGINT, BOOLEAN, DOUBLE, INTERVAL, NUMERIC, TEXT, ColumnType, Kind
 from planner.functions.registry import Function, Pattern
 from planner.functions.types import FLOATS, NUMBERS, TIMES, derived_numeric
 
@@ -31,6 +32,14 @@ AGGREGATES: tuple[Function, ...] = (
     Function("count", (Pattern.ANYTHING,), BIGINT),
     *(Function("sum", (kind,), _sum) for kind in NUMBERS),
     *(Function("avg", (kind,), DOUBLE if kind in FLOATS else NUMERIC) for kind in NUMBERS),
+    *(Function(name, (Kind.INTERVAL,), INTERVAL) for name in ("sum", "avg")),
+    *(
+        Function(name, (kind,), DOUBLE if kind in FLOATS else NUMERIC)
+        for name in (*SPREADS, "stddev", "variance")
+        for kind in NUMBERS
+    ),
+    *(Function(name, (Kind.DOUBLE, Kind.DOUBLE), DOUBLE) for name in (*PAIRWISE, "regr_avgx", "regr_avgy")),
+    Function("regr_count", (Kind.DOUBLE, Kind.DOUBLE), BIGINT),
     *(Function(name, (Kind.BOOLEAN,), BOOLEAN) for name in ("bool_and", "bool_or", "every")),
     Function("string_agg", (Kind.TEXT, Kind.TEXT), TEXT),
     *(
@@ -39,6 +48,10 @@ AGGREGATES: tuple[Function, ...] = (
     ),
     Function("percentile_cont", (Kind.DOUBLE,), DOUBLE),
     *(Function(name, (Pattern.ANYTHING,), _same) for name in ("percentile_disc", "mode")),
-    *(Function(name, (kind,), _same) for name in ("min", "max") for kind in (*NUMBERS, *TIMES, Kind.TEXT)),
+    *(
+        Function(name, (kind,), _same)
+        for name in ("min", "max")
+        for kind in (*NUMBERS, *TIMES, Kind.TEXT, Kind.INTERVAL, Kind.TIME)
+    ),
 )
 """The overloads; the names are unique against the scalar functions."""

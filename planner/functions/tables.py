@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from dataflow import scalars
 from dataflow.expression import Produced
 from dataflow.operators.linear import first_error, messages
+from dataflow.rows import interval_parts
 from dataflow.types import BIGINT, INTEGER, JSONB, TEXT, ColumnType, Kind
 from planner.functions.registry import Function, choose
 from planner.functions.types import FunctionError
@@ -109,17 +110,12 @@ def _series(start: Int64s, stop: Int64s, step: Int64s, known: Mask, type_: pa.Da
 
 
 _DAY = 86_400_000_000
-_INTERVAL = np.dtype([("months", "<i4"), ("days", "<i4"), ("micros", "<i8")])
-"""How an interval lies in memory (`dataflow.types`)."""
 _IN_MONTHS = "an interval of months has no fixed length here: use days or hours"
 
 
 def _micros(intervals: pa.Array) -> tuple[Int64s, Mask]:
     """Intervals in microseconds, and where they have months, which are of no fixed length."""
-    buffer = intervals.buffers()[1]
-    if not len(intervals) or buffer is None:
-        return np.zeros(len(intervals), np.int64), np.zeros(len(intervals), np.bool_)
-    parts = np.frombuffer(buffer, _INTERVAL)[intervals.offset : intervals.offset + len(intervals)]
+    parts = interval_parts(intervals)
     return parts["days"].astype(np.int64) * _DAY + parts["micros"], parts["months"] != 0
 
 

@@ -1,12 +1,14 @@
 """The law for reductions: every aggregate over every type it takes, with NULLs, overflow and faulty collections."""
 
+import math
 import random
 from decimal import Context, Decimal
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dataflow.graph import Aggregate
+from dataflow.operators.aggregates import PAIRWISE, SPREADS
 from dataflow.types import BIGINT, BOOLEAN, DATE, DOUBLE, INTEGER, NUMERIC, REAL, SMALLINT, TEXT, ColumnType, Kind
 from tests.laws import zsets
 from tests.laws.law import check
@@ -36,6 +38,8 @@ def _aggregates(column: int, kind: ColumnType) -> list[Aggregate]:
     if kind in SUMS:
         found.append(Aggregate("sum", column, SUMS[kind]))
         found.append(Aggregate("avg", column, DOUBLE if kind in (REAL, DOUBLE) else NUMERIC))
+    if kind in SUMS:
+        found += [Aggregate(name, column, DOUBLE if kind in (REAL, DOUBLE) else NUMERIC) for name in SPREADS]
     if kind is BIGINT:
         found.append(Aggregate("sum", column, BIGINT))
     return found
@@ -90,6 +94,30 @@ def test_overflow_goes_away_with_its_input(steps, chance: random.Random) -> None
         {"t": (BIGINT, BIGINT, LARGE)},
         lambda graph, nodes: graph.reduce(nodes["t"], (), aggregates, True),
         lambda t: zsets.reduce(t, (), aggregates, True),
+        steps,
+        chance,
+    )
+
+
+@st.composite
+def _pairs(draw):
+    """Pairs with small whole numbers among them, so that variances are zero now and then, and of extreme sizes."""
+    number = st.sampled_from([0.0, 1.0, -2.0, 0.1, 1e300, 5e-324, math.nan, math.inf]) | st.floats()
+    pair = st.tuples(number, number) | st.just((None, None))
+    rows = st.tuples(st.tuples(st.integers(0, 1), pair), st.sampled_from([1, 1, 2, -1]))
+    steps = draw(st.lists(st.lists(rows, max_size=6), max_size=4))
+    return [{"t": [((key, *values), diff) for (key, values), diff in step]} for step in steps]
+
+
+@settings(max_examples=40)
+@given(_pairs(), st.randoms(use_true_random=False))
+def test_pairs(steps, chance: random.Random) -> None:
+    aggregates = [Aggregate(name, 1, DOUBLE, other=2) for name in PAIRWISE]
+    aggregates += [Aggregate("stddev_samp", 2, DOUBLE), Aggregate("sum", 1, DOUBLE)]
+    check(
+        {"t": (BIGINT, DOUBLE, DOUBLE)},
+        lambda graph, nodes: graph.reduce(nodes["t"], (0,), aggregates, False),
+        lambda t: zsets.reduce(t, (0,), aggregates),
         steps,
         chance,
     )

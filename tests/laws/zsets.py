@@ -17,8 +17,15 @@ import pyarrow as pa
 
 from dataflow.delta import Delta
 from dataflow.graph import Aggregate
-from dataflow.operators.aggregates import BIGINT_RANGE, FLOAT_RANGE, NEGATIVE_COUNT, NUMERIC_RANGE
-from dataflow.types import BIGINT, ColumnType, Kind
+from dataflow.operators.aggregates import (
+    BIGINT_RANGE,
+    FLOAT_RANGE,
+    NEGATIVE_COUNT,
+    NUMERIC_RANGE,
+    PAIRWISE,
+    SPREADS,
+)
+from dataflow.types import BIGINT, NUMERIC, ColumnType, Kind
 
 Row = tuple[Any, ...]
 Weighted = tuple[Row, int]
@@ -217,6 +224,8 @@ def _refuse_negative(aggregates: Sequence[Aggregate], members: list[Weighted], t
 def _aggregate(aggregate: Aggregate, members: list[Weighted], total: int) -> Any:
     if aggregate.column is None:
         return total
+    if aggregate.function in (*SPREADS, *PAIRWISE):
+        return _statistic(aggregate, members)
     by_value = zset(((row[aggregate.column],), diff) for row, diff in members if row[aggregate.column] is not None)
     values = [(value, diff) for (value,), diff in by_value.items()]
     count = sum(diff for _, diff in values)
@@ -241,6 +250,71 @@ def _aggregate(aggregate: Aggregate, members: list[Weighted], total: int) -> Any
     if digits >= 10**38:
         raise RowError(NUMERIC_RANGE)
     return Decimal((int(exact < 0), tuple(map(int, str(digits))), -aggregate.type.decimal_scale))
+
+
+def _statistic(aggregate: Aggregate, members: list[Weighted]) -> Any:
+    """By the textbook's formulas, in fractions."""
+    columns = [aggregate.column] if aggregate.other is None else [aggregate.column, aggregate.other]
+    rows = [(tuple(row[c] for c in columns), diff) for row, diff in members if None not in [row[c] for c in columns]]
+    n = sum(diff for _, diff in rows)
+    samp = aggregate.function.endswith("_samp")
+    if n < 1 or (samp and n == 1):
+        return None
+    special = sum(diff for values, diff in rows if any(v in (NAN, math.inf, -math.inf) for v in values))
+    finite = [(tuple(map(Fraction, v)), d) for v, d in rows if not any(x in (NAN, math.inf, -math.inf) for x in v)]
+    square, root = _ratio(aggregate.function, finite, n)
+    if special:
+        return NAN
+    if square is None:
+        return None
+    if aggregate.type == NUMERIC:
+        size = abs(square) * 10 ** (32 if root else 16)
+        digits = (math.isqrt(4 * size.numerator // size.denominator) + 1) // 2 if root else round_half_up(size)
+        if digits >= 10**38:
+            raise RowError(NUMERIC_RANGE)
+        return Decimal((int(square < 0), tuple(map(int, str(digits))), -16))
+    if not root:
+        return canonical(_double(square))
+    exact = abs(square) * Fraction(4) ** 2400
+    value = Fraction(math.isqrt(exact.numerator // exact.denominator), 2**2400)
+    return canonical(_double(-value if square < 0 else value))
+
+
+def round_half_up(size: Fraction) -> int:
+    return int(size + Fraction(1, 2))
+
+
+def _double(value: Fraction) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise RowError(FLOAT_RANGE) from None
+
+
+def _ratio(function: str, rows: list[Any], n: int) -> tuple[Fraction | None, bool]:
+    """The statistic, or its square with its sign and TRUE."""
+    sx, sxx = (sum((v[0] ** power * d for v, d in rows), Fraction(0)) for power in (1, 2))
+    sy, syy = (sum((v[-1] ** power * d for v, d in rows), Fraction(0)) for power in (1, 2))
+    xx, yy = sxx - sx * sx / n, syy - sy * sy / n
+    xy = sum((v[0] * v[-1] * d for v, d in rows), Fraction(0)) - sx * sy / n
+    match function:
+        case "var_pop" | "stddev_pop":
+            return xx / n, function == "stddev_pop"
+        case "var_samp" | "stddev_samp":
+            return xx / (n - 1), function == "stddev_samp"
+        case "covar_pop":
+            return xy / n, False
+        case "covar_samp":
+            return xy / (n - 1), False
+        case "regr_sxx" | "regr_syy" | "regr_sxy":
+            return {"x": xx, "y": yy}[function[-1]] if function != "regr_sxy" else xy, False
+        case "corr":
+            return (None if not xx or not yy else abs(xy) * xy / (xx * yy)), True
+    if not xx:
+        return None, False
+    if function == "regr_r2":
+        return (xy * xy / (xx * yy) if yy else Fraction(1)), False
+    return (xy / xx if function == "regr_slope" else sy / n - xy / xx * sx / n), False
 
 
 def _float(values: list[tuple[Any, int]], divisor: int, real: bool) -> Any:

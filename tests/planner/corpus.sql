@@ -927,3 +927,20 @@ SELECT customer, mode() WITHIN GROUP (ORDER BY qty) AS m, mode() WITHIN GROUP (O
 SELECT c.name, (SELECT string_agg(o.note, ',' ORDER BY o.note) FROM orders o WHERE o.customer = c.id) AS notes FROM customers c
 
 SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY v) FILTER (WHERE v > 1) AS p, mode() WITHIN GROUP (ORDER BY v) AS m, string_agg(v::text, '') AS s FROM events WHERE id > 99
+
+SELECT customer, stddev(amount) AS a, stddev_pop(price) AS b, variance(qty) AS c, var_pop(id) AS d, var_samp(price) AS e, stddev_samp(qty) AS f FROM orders WHERE price < 100 OR price IS NULL GROUP BY customer
+
+SELECT variance(amount) FILTER (WHERE ok) AS v, stddev(DISTINCT qty) AS s, count(*) AS n FROM orders
+
+SELECT customer, covar_pop(qty, id) AS a, covar_samp(qty, amount) AS b, regr_count(qty, price) AS e, regr_avgx(qty, id) AS f, regr_avgy(qty, id) AS g, regr_sxx(qty, id) AS h, regr_syy(qty, id) AS i, regr_sxy(qty, id) AS j FROM orders GROUP BY customer
+
+-- postgres: DuckDB gives NaN where PostgreSQL gives NULL
+SELECT customer, corr(qty, id) AS c, regr_slope(qty, amount) AS s, regr_intercept(qty, amount) AS i, regr_r2(qty, id) FILTER (WHERE ok) AS r FROM orders GROUP BY customer
+
+SELECT id, stddev(amount) OVER (PARTITION BY customer) AS s FROM orders
+
+-- postgres: DuckDB has no sum of intervals
+SELECT customer, sum(placed - timestamptz '2026-01-01') AS s, avg(placed - timestamptz '2026-01-02 03:04:05') AS a, min(qty * interval '1 month') AS m, max(placed::time) AS t FROM orders GROUP BY customer
+
+-- postgres
+SELECT sum(qty * interval '1 mon 3 days 01:00') AS s, avg(qty * interval '1 mon 3 days') FILTER (WHERE ok) AS a, avg(DISTINCT day - timestamp '2026-01-01') AS d FROM orders

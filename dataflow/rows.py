@@ -162,28 +162,3 @@ def float_frames(
         values, bases, [low for low, _ in ranges], [high for _, high in ranges]
     )
     return _from_capsules(*packed), _from_capsules(*rounded), overflow.view(np.bool_)
-
-
-def moments_of(ids: Int64s, groups: int, xs: pa.Array, ys: pa.Array | None, diffs: Diffs) -> pa.LargeBinaryArray:
-    """The exact sums of each group's numbers and their squares or, with `ys`, of its pairs and their products.
-
-    Rows with a NULL are skipped. Moments form a commutative group; those of nothing have no bytes.
-    """
-    return _from_capsules(*_rows.moments_of(ids, groups, xs, ys, diffs))
-
-
-def moments_add(a: pa.LargeBinaryArray, b: pa.LargeBinaryArray, pairs: bool) -> pa.LargeBinaryArray:
-    """Add moments row by row. pairs: as they were made."""
-    return _from_capsules(*_rows.moments_add(a, b, pairs))
-
-
-def statistic(
-    name: str, moments: pa.LargeBinaryArray, counts: Int64s, pairs: bool, scale: int | None, digits: int
-) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
-    """A statistic by its SQL name (var_pop, stddev_samp, corr, regr_slope, ...), rounded once; NULL where it has no value.
-
-    counts: of the numbers or pairs. scale: of the numbers where they are exact (0 for integers): then the result is a decimal with
-    `digits` after the point; None: they are floats, and it is float64. Also says where it does not fit (the value means nothing).
-    """
-    values, bad = _rows.statistic(name, moments, counts, pairs, -1 if scale is None else scale, digits)
-    return _from_capsules(*values), bad.view(np.bool_)

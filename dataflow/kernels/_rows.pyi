@@ -1,4 +1,4 @@
-"""The row kernels: hash, gather, group, sum, sort into runs, merge runs, probe runs. Wrapped by rows.py, layout.py and others.
+"""The row kernels: hash, gather, group, sum, sort into runs, merge runs, probe runs. Wrapped by rows.py and spine.py.
 
 Each says its cost: rows are those of its arguments, k is a number of runs, and a row is compared or copied in time of its bytes.
 Loops run without the interpreter lock. ValueError means arguments that do not fit each other.
@@ -46,17 +46,6 @@ def float_add(a: Any, b: Any) -> _Capsules:
 
 def float_round(sums: Any) -> _Capsules:
     """The double nearest to each accumulator. O(rows), 34 words each."""
-
-def moments_of(ids: _Int64, groups: int, xs: Any, ys: Any, diffs: _Int64) -> _Capsules:
-    """Exact sums of numbers and their squares, or of pairs and their products, packed. O(rows + groups), some 20 words a row."""
-
-def moments_add(a: Any, b: Any, pairs: bool) -> _Capsules:
-    """Moments added pairwise. O(rows), at most 340 words each."""
-
-def statistic(
-    name: str, moments: Any, counts: _Int64, pairs: bool, scale: int, digits: int
-) -> tuple[_Capsules, npt.NDArray[np.uint8]]:
-    """A statistic of each moments, and where it does not fit. O(rows), each a few products and quotients of the sums' digits."""
 
 def float_frames(
     values: Any, bases: Any, lows: Sequence[_Int64], highs: Sequence[_Int64]

@@ -2,7 +2,6 @@
 // numbers are numpy arrays. Loops run without the GIL.
 #include "dataflow/kernels/floats.h"
 #include "dataflow/kernels/group.h"
-#include "dataflow/kernels/moments.h"
 #include "dataflow/kernels/pool.h"
 #include "dataflow/kernels/probe.h"
 #include "dataflow/kernels/window.h"
@@ -302,42 +301,6 @@ nb::tuple float_frames(nb::handle values_, nb::handle bases_, const std::vector<
   return nb::make_tuple(write_column(packed), write_column(rounded), to_numpy(std::move(overflow)));
 }
 
-nb::tuple sum_moments(Int64s ids, int64_t groups, nb::handle xs_, nb::handle ys_, Int64s diffs) {
-  Column xs = read_column(xs_), ys, out;
-  const bool pairs = !ys_.is_none();
-  if (pairs) ys = read_column(ys_);
-  same_rows("values", xs.length, size(ids));
-  if (pairs) same_rows("the other values", ys.length, size(ids));
-  same_rows("diffs", size(diffs), size(ids));
-  {
-    nb::gil_scoped_release unlocked;
-    out = moments_of(ids.data(), groups, xs, pairs ? &ys : nullptr, diffs.data());
-  }
-  return write_column(out);
-}
-
-nb::tuple add_moments(nb::handle a_, nb::handle b_, bool pairs) {
-  Column a = read_column(a_), b = read_column(b_), out;
-  same_rows("the second array", b.length, a.length);
-  {
-    nb::gil_scoped_release unlocked;
-    out = moments_add(a, b, pairs);
-  }
-  return write_column(out);
-}
-
-nb::tuple statistic_of(const std::string& name, nb::handle moments_, Int64s counts, bool pairs, int scale, int digits) {
-  Column moments = read_column(moments_), out;
-  same_rows("counts", size(counts), moments.length);
-  if (scale > 38 || digits < 0 || digits > 38) throw std::invalid_argument("decimals have 0 to 38 digits after the point");
-  std::vector<uint8_t> bad;
-  {
-    nb::gil_scoped_release unlocked;
-    out = statistic(name, moments, counts.data(), pairs, scale, digits, bad);
-  }
-  return nb::make_tuple(write_column(out), to_numpy(std::move(bad)));
-}
-
 std::shared_ptr<Shape> make_shape(nb::handle empty_columns, std::vector<int64_t> key,
                                   const std::vector<std::tuple<int64_t, bool, bool>>& order) {
   std::vector<Order> orders;
@@ -498,9 +461,6 @@ NB_MODULE(_rows, m) {
   m.def("float_add", &float_add, "a"_a, "b"_a);
   m.def("float_round", &float_round, "sums"_a);
   m.def("float_frames", &float_frames, "values"_a, "bases"_a, "lows"_a, "highs"_a);
-  m.def("moments_of", &sum_moments, "ids"_a, "groups"_a, "xs"_a, "ys"_a.none(), "diffs"_a);
-  m.def("moments_add", &add_moments, "a"_a, "b"_a, "pairs"_a);
-  m.def("statistic", &statistic_of, "name"_a, "moments"_a, "counts"_a, "pairs"_a, "scale"_a, "digits"_a);
   m.def("trim", [] { return malloc_trim(0) != 0; }, nb::call_guard<nb::gil_scoped_release>());
   m.def("set_threads", [](int threads, int64_t piece_rows) { Pool::shared().resize(threads, piece_rows); }, "threads"_a, "piece_rows"_a,
         nb::call_guard<nb::gil_scoped_release>());

@@ -20,6 +20,7 @@ from dataflow.delta import Delta, Diffs
 from dataflow.operators.base import Types
 from dataflow.operators.exact import Longs, Mask, Wide, add, decimals, limbs, split, unsplit
 from dataflow.rows import INTERVAL_PARTS, Columns, Int64s, interval_parts
+from dataflow.scalars.moments import moments_add, moments_of
 from dataflow.types import BIGINT, BYTEA, ColumnType, Kind
 
 INTEGER_SUM = ColumnType(Kind.NUMERIC, scale=0)
@@ -126,7 +127,7 @@ class IntervalSums(Sums):
 
 
 class MomentSums(Sums):
-    """Numbers with their squares, or pairs of doubles with their products, as exact moments (`rows.moments_of`)."""
+    """Numbers with their squares, or pairs of doubles with their products, as exact moments (`dataflow.scalars.moments`)."""
 
     stored = (BYTEA,)
 
@@ -138,10 +139,10 @@ class MomentSums(Sums):
         self.scale = None if real else columns[0].decimal_scale if kind is Kind.NUMERIC else 0
 
     def of(self, ids: Int64s, groups: int, values: Columns, diffs: Diffs) -> Columns:
-        return (rows.moments_of(ids, groups, values[0], values[1] if self.pairs else None, diffs),)
+        return (moments_of(ids, groups, values[0], values[1] if self.pairs else None, diffs),)
 
     def add(self, left: Columns, right: Columns) -> Columns:
-        return (rows.moments_add(left[0], right[0], self.pairs),)
+        return (moments_add(left[0], right[0], self.pairs),)
 
     def nonzero(self, sums: Columns) -> Mask:
         mask: Mask = pc.binary_length(sums[0]).to_numpy() != 0

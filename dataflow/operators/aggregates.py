@@ -20,6 +20,7 @@ from dataflow.operators.base import Types
 from dataflow.operators.exact import WORD, Longs, Mask, decimals, fits_decimal, fits_long, limbs, longs, quotients
 from dataflow.rows import Columns, Int64s
 from dataflow.scalars import interval_scale
+from dataflow.scalars.moments import statistic
 from dataflow.types import DOUBLE, NUMERIC_PRECISION, ColumnType, Kind
 
 Spread = Literal["var_pop", "var_samp", "stddev_pop", "stddev_samp"]
@@ -234,7 +235,7 @@ def _statistic(aggregate: Aggregate, kind: MomentSums) -> Finisher:
     digits = 0 if kind.scale is None else result.decimal_scale
 
     def finish(sums: Columns, counts: Longs) -> Result:
-        values, bad = rows.statistic(aggregate.function, sums[0], counts, kind.pairs, kind.scale, digits)
+        values, bad = statistic(aggregate.function, sums[0], counts, kind.pairs, kind.scale, digits)
         if result.kind is not Kind.REAL:
             return Result(values, _some(bad))
         return float_result(

@@ -1,4 +1,4 @@
-"""What single values do: SQL functions (`_scalars`), the text of types (text.h), rows as JSON (`_json`).
+"""What single values do: SQL functions (`_scalars`), the text of types (text.h), rows as JSON (`_json`), statistics (`_moments`).
 
 Wrapped by dataflow.scalars and dataflow.json.
 """

@@ -1,16 +1,18 @@
-#include "dataflow/kernels/moments.h"
+#include "dataflow/scalars/kernels/moments.h"
 
-#include "dataflow/kernels/big.h"
+#include "dataflow/scalars/kernels/big.h"
 #include "dataflow/kernels/builder.h"
-#include "dataflow/kernels/group.h"
 
 #include <bit>
 #include <numeric>
 #include <optional>
 
-namespace headwater::rows {
+namespace headwater::scalars {
 
 namespace {
+
+using arrow::int128;
+using uint128 = unsigned __int128;
 
 // A number apart from its sign: two limbs, times 2^shift units.
 struct Parts {
@@ -266,14 +268,16 @@ Moments Moments::unpack(std::string_view packed, bool pairs) {
 Column moments_of(const int64_t* ids, int64_t groups, const Column& xs, const Column* ys, const int64_t* diffs) {
   check_numbers(xs);
   if (ys) check_numbers(*ys);
-  check_ids(ids, xs.length, groups);
+  for (int64_t i = 0; i < xs.length; ++i)
+    if (ids[i] < 0 || ids[i] >= groups)
+      throw std::out_of_range("group " + std::to_string(ids[i]) + " of " + std::to_string(groups) + " does not exist");
   // Rows in order of their groups, so that only one group's sums are wide at a time.
   std::vector<int64_t> ends(static_cast<size_t>(groups) + 1), order(static_cast<size_t>(xs.length));
   for (int64_t i = 0; i < xs.length; ++i) ++ends[static_cast<size_t>(ids[i]) + 1];
   std::partial_sum(ends.begin(), ends.end(), ends.begin());
   std::vector<int64_t> next(ends.begin(), ends.end() - 1);
   for (int64_t i = 0; i < xs.length; ++i) order[static_cast<size_t>(next[static_cast<size_t>(ids[i])]++)] = i;
-  arrow::Builder builder("Z");
+  Builder builder("Z");
   for (size_t g = 0; g < static_cast<size_t>(groups); ++g) {
     Moments sums;
     for (int64_t at = ends[g]; at < ends[g + 1]; ++at) {
@@ -288,7 +292,7 @@ Column moments_of(const int64_t* ids, int64_t groups, const Column& xs, const Co
 Column moments_add(const Column& a, const Column& b, bool pairs) {
   check_packed(a);
   check_packed(b);
-  arrow::Builder builder("Z");
+  Builder builder("Z");
   for (int64_t i = 0; i < a.length; ++i) {
     std::string_view left = a.valid(i) ? a.bytes(i) : "", right = b.valid(i) ? b.bytes(i) : "";
     if (left.empty() || right.empty()) {
@@ -302,13 +306,13 @@ Column moments_add(const Column& a, const Column& b, bool pairs) {
   return builder.finish();
 }
 
-Column statistic(const std::string& name, const Column& moments, const int64_t* counts, bool pairs, int scale, int digits,
-                 std::vector<uint8_t>& bad) {
+std::pair<Column, Column> statistic(const std::string& name, const Column& moments, const int64_t* counts, bool pairs, int scale,
+                                    int digits) {
   check_packed(moments);
   const bool real = scale < 0;
-  arrow::Builder builder(real ? "g" : ("d:38," + std::to_string(digits)).c_str());
+  Builder builder(real ? "g" : decimal_format(digits).c_str());
   builder.reserve(moments.length);
-  bad.assign(static_cast<size_t>(moments.length), 0);
+  Output<bool> bad(moments.length);
   auto big = [](const Fixed& sum) { return Big(sum.limbs, Fixed::kLimbs); };
   for (int64_t i = 0; i < moments.length; ++i) {
     if (counts[i] < 1) {
@@ -324,15 +328,66 @@ Column statistic(const std::string& name, const Column& moments, const int64_t* 
       builder.append_null();
     } else if (real) {
       double value = rounded(*ratio);
-      bad[static_cast<size_t>(i)] = std::isinf(value);
+      bad.set(i, std::isinf(value));
       builder.append(value);
     } else {
       std::optional<int128> value = rounded(*ratio, scale, digits);
-      bad[static_cast<size_t>(i)] = !value;
+      bad.set(i, !value);
       builder.append(value.value_or(0));
     }
   }
-  return builder.finish();
+  return {builder.finish(), bad.finish("b")};
 }
 
-}  // namespace headwater::rows
+namespace {
+
+const int64_t* longs(const Column& column, int64_t rows, const char* what) {
+  if (column.format.text != "l" || column.length != rows || column.validity)
+    throw std::invalid_argument(std::string(what) + " are not " + std::to_string(rows) + " int64 without NULLs");
+  return column.values<int64_t>();
+}
+
+nb::tuple sum_moments(nb::handle ids_, int64_t groups, nb::handle xs_, nb::handle ys_, nb::handle diffs_) {
+  Column ids = arrow::read_column(ids_), diffs = arrow::read_column(diffs_), xs = arrow::read_column(xs_), ys, out;
+  const bool pairs = !ys_.is_none();
+  if (pairs) ys = arrow::read_column(ys_);
+  if (groups < 0 || (pairs && ys.length != xs.length)) throw std::invalid_argument("pairs need as many x as y");
+  const int64_t *id = longs(ids, xs.length, "groups"), *diff = longs(diffs, xs.length, "diffs");
+  {
+    Unlocked unlocked(xs.length);
+    out = moments_of(id, groups, xs, pairs ? &ys : nullptr, diff);
+  }
+  return arrow::write_column(out);
+}
+
+nb::tuple add_moments(nb::handle a_, nb::handle b_, bool pairs) {
+  Column a = arrow::read_column(a_), b = arrow::read_column(b_), out;
+  if (a.length != b.length) throw std::invalid_argument("moments are added pairwise");
+  {
+    Unlocked unlocked(a.length);
+    out = moments_add(a, b, pairs);
+  }
+  return arrow::write_column(out);
+}
+
+nb::tuple statistic_of(const std::string& name, nb::handle moments_, nb::handle counts_, bool pairs, int scale, int digits) {
+  Column moments = arrow::read_column(moments_), counts = arrow::read_column(counts_);
+  const int64_t* count = longs(counts, moments.length, "counts");
+  if (scale > 38 || digits < 0 || digits > 38) throw std::invalid_argument("decimals have 0 to 38 digits after the point");
+  std::pair<Column, Column> made;
+  {
+    Unlocked unlocked(moments.length);
+    made = statistic(name, moments, count, pairs, scale, digits);
+  }
+  return nb::make_tuple(arrow::write_column(made.first), arrow::write_column(made.second));
+}
+
+}  // namespace
+
+NB_MODULE(_moments, m) {
+  m.def("moments_of", &sum_moments, nb::arg("ids"), nb::arg("groups"), nb::arg("xs"), nb::arg("ys").none(), nb::arg("diffs"));
+  m.def("moments_add", &add_moments);
+  m.def("statistic", &statistic_of);
+}
+
+}  // namespace headwater::scalars

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace headwater::rows {
+namespace headwater::scalars {
 
 class Big {
  public:
@@ -220,4 +220,4 @@ class Big {
   std::vector<uint32_t> digits_;  // lowest first
 };
 
-}  // namespace headwater::rows
+}  // namespace headwater::scalars

@@ -4,12 +4,12 @@
 // once, from the exact sums. Deliberately unknown: groups of SQL, and which statistic an aggregate's name means.
 #pragma once
 
-#include "dataflow/kernels/values.h"
+#include "dataflow/scalars/kernels/scalars.h"
 
 #include <string>
 #include <string_view>
 
-namespace headwater::rows {
+namespace headwater::scalars {
 
 // A two's complement number of 4,352 bits: 4,196 of a product of two doubles in units of 2^-2148, 63 of a diff, a sign, and 92 left
 // for the number of additions.
@@ -43,9 +43,9 @@ Column moments_of(const int64_t* ids, int64_t groups, const Column& xs, const Co
 Column moments_add(const Column& a, const Column& b, bool pairs);
 
 // A statistic by its SQL name (var_pop, stddev_samp, corr, regr_slope, ...) of moments over `counts` pairs each: doubles where `scale`
-// is negative, else decimals of `digits` of what are moments of numbers with `scale`. NULL where it has no value.
-// `bad`: where it does not fit its type. Raises std::invalid_argument for another name.
-Column statistic(const std::string& name, const Column& moments, const int64_t* counts, bool pairs, int scale, int digits,
-                 std::vector<uint8_t>& bad);
+// is negative, else decimals of `digits` of what are moments of numbers with `scale`. NULL where it has no value; also says where it
+// does not fit its type. Raises std::invalid_argument for another name.
+std::pair<Column, Column> statistic(const std::string& name, const Column& moments, const int64_t* counts, bool pairs, int scale,
+                                    int digits);
 
-}  // namespace headwater::rows
+}  // namespace headwater::scalars

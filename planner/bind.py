@@ -15,7 +15,7 @@ from typing import TypeVar
 from sqlglot import exp
 
 from dataflow.types import BOOLEAN, TEXT, ColumnType
-from planner import bind_row, bind_session, bind_subquery, bind_table, functions, temporal
+from planner import bind_path, bind_row, bind_session, bind_subquery, bind_table, functions, temporal
 from planner.aggregates import Aggregates, aggregate_of, grouping_of
 from planner.bind_condition import between, connective, escape, in_list, is_test, like, negation
 from planner.bind_window import WINDOW_FUNCTIONS, window, without_over
@@ -49,8 +49,6 @@ _BINARY: dict[type[exp.Expr], str] = {
     exp.DPipe: "||",
     exp.JSONExtract: "->",
     exp.JSONExtractScalar: "->>",
-    exp.JSONBExtract: "#>",
-    exp.JSONBExtractScalar: "#>>",
     exp.JSONBContainsTopKey: "?",
     exp.ArrayContainsAll: "@>",
     exp.ArrayContainedBy: "<@",
@@ -332,6 +330,8 @@ _HANDLERS: dict[type[exp.Expr], Callable[[Binder, exp.Expr], Bound]] = {
     exp.Subquery: lambda binder, node: binder.placed(bind_subquery.scalar(binder, node), node),
     exp.Window: window,
     exp.Case: _case,
+    exp.JSONBExtract: bind_path.path,
+    exp.JSONBExtractScalar: bind_path.path,
     exp.Cast: _cast,
     exp.Extract: _extract,
     exp.Substring: _substring,

@@ -1,4 +1,4 @@
-"""Aggregates that need their values in order, from sqlglot's tree to calls: string_agg, percentiles, mode, max_by and min_by.
+"""Aggregates that need their values in order, from sqlglot's tree to calls: string_agg, jsonb_agg, percentiles, max_by ...
 
     string_agg(DISTINCT a, ',' ORDER BY a DESC)     percentile_cont(0.5) WITHIN GROUP (ORDER BY x)      max_by(name, at)
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 from sqlglot import exp
 
 from dataflow.operators.ordered import OrderedFunction
-from dataflow.types import DOUBLE, ColumnType, Kind
+from dataflow.types import DOUBLE, JSONB, ColumnType, Kind
 from planner import functions
 from planner.calls import AggregateCall
 from planner.compile import compile_scalar
@@ -33,7 +33,9 @@ _BY = {"max_by": True, "min_by": False, "arg_max": True, "arg_min": False}
 _WITHIN = ("percentile_cont", "percentile_disc", "mode")
 """Those that are written with WITHIN GROUP."""
 
-ORDERED_NAMES = frozenset(("string_agg", *_BY, *_WITHIN))
+_DOCUMENTS = ("jsonb_agg", "jsonb_object_agg")
+
+ORDERED_NAMES = frozenset(("string_agg", *_DOCUMENTS, *_BY, *_WITHIN))
 
 Terms = tuple[tuple[Scalar, bool, bool], ...]
 
@@ -92,6 +94,8 @@ def ordered_call(
     given = arguments_of(binder, node)
     if within is not None:
         return _within(binder, node, name, given, within, test)
+    if name in _DOCUMENTS:
+        return _document(binder, node, name, given, test)
     if len(given.nodes) != 2:
         hint = "string_agg(value, delimiter)" if name == "string_agg" else f"{name}(value, by)"
         raise text.error(node, f"function {name} takes 2 arguments, not {len(given.nodes)}", f"write {hint}")
@@ -107,6 +111,28 @@ def ordered_call(
     by = _kept(_sortable(binder, other, given.nodes[1]), test)
     first = (by, _BY[name], False)
     return AggregateCall("first_by", value, type_, False, by, (first, *terms(binder, given.order)))
+
+
+def _document(binder: Binder, node: exp.Anonymous, name: str, given: Arguments, test: Scalar | None) -> AggregateCall:
+    """jsonb_agg of values, NULL being null; jsonb_object_agg of keys and values, made of objects with one member."""
+    text, several = binder.text, name == "jsonb_object_agg"
+    if len(given.nodes) != 1 + several:
+        hint = "jsonb_object_agg(key, value)" if several else "jsonb_agg(value)"
+        raise text.error(
+            node, f"function {name} takes {1 + several} argument(s), not {len(given.nodes)}", f"write {hint}"
+        )
+    values, type_ = _resolved(binder, node, name, given.nodes)
+    order = terms(binder, given.order)
+    if given.distinct and any(term not in values for term, _, _ in order):
+        raise text.error(node, "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list")
+    if several:
+        made = binder.call(node, "jsonb_build_object", values)
+    else:
+        made = binder.call(node, "coalesce", [binder.call(node, "to_jsonb", values), Literal("null", JSONB)])
+    made = _kept(made, test)
+    return AggregateCall(
+        cast(OrderedFunction, name), made, type_, given.distinct, None, order or ((made, False, False),)
+    )
 
 
 def _within(

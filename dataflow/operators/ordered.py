@@ -1,4 +1,4 @@
-"""Aggregates that need their values in order: string_agg, percentiles, mode, max_by and min_by.
+"""Aggregates that need their values in order: string_agg, jsonb_agg, percentiles, mode, max_by and min_by.
 
     SELECT k, string_agg(name, ', ' ORDER BY name) FROM t GROUP BY k
 
@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dataflow import rows
+from dataflow import rows, scalars
 from dataflow.delta import Delta
 from dataflow.layout import Order
 from dataflow.operators.base import Operator, Types, arrangement_of, names
@@ -26,9 +26,11 @@ from dataflow.operators.exact import Mask
 from dataflow.operators.extremes import spread
 from dataflow.rows import Columns, Int64s
 from dataflow.snapshot import Snapshot
-from dataflow.types import DOUBLE, TEXT, ColumnType
+from dataflow.types import DOUBLE, JSONB, TEXT, ColumnType
 
-OrderedFunction = Literal["string_agg", "percentile_cont", "percentile_disc", "mode", "first_by"]
+OrderedFunction = Literal[
+    "string_agg", "jsonb_agg", "jsonb_object_agg", "percentile_cont", "percentile_disc", "mode", "first_by"
+]
 
 ORDERED = frozenset(get_args(OrderedFunction))
 
@@ -41,6 +43,7 @@ class OrderedAggregate:
     """One aggregate over a group's rows in order; `column` is its value, a position in the input.
 
     other: of string_agg the delimiter, which stands before every value but the first; of first_by the column that is ordered by.
+    jsonb_object_agg takes objects, whose members it puts into one; of several with one key the last counts.
     Rows do not count where the value is NULL, or for first_by where that column is. fraction: of percentiles, 0 to 1.
     """
 
@@ -158,9 +161,35 @@ def _string_agg(aggregate: OrderedAggregate, columns: Columns, members: Members)
         first[begins[sizes > 0]] = True
         delimiters = pc.if_else(pa.array(first), pa.scalar("", TEXT.arrow), pc.fill_null(delimiters, ""))
         values = pc.binary_join_element_wise(delimiters, values, pa.scalar("", TEXT.arrow))
-    lists = pa.LargeListArray.from_arrays(pa.array(np.append(begins, len(values))), values)
-    joined = pc.binary_join(lists, pa.scalar("", TEXT.arrow))
-    return pc.if_else(pa.array(sizes > 0), joined, pa.scalar(None, TEXT.arrow))
+    return pc.if_else(pa.array(sizes > 0), _joined(values, members, ""), _NULL)
+
+
+_NULL = pa.scalar(None, TEXT.arrow)
+
+
+def _joined(values: pa.Array, members: Members, between: str) -> pa.Array:
+    """The texts of each group, one after the other."""
+    lists = pa.LargeListArray.from_arrays(pa.array(np.append(members.begins, len(values))), values)
+    return pc.binary_join(lists, pa.scalar(between, TEXT.arrow))
+
+
+def _jsonb_agg(aggregate: OrderedAggregate, columns: Columns, members: Members) -> pa.Array:
+    (values,) = rows.take((columns[aggregate.column],), members.where)
+    return pc.if_else(pa.array(members.sizes > 0), _between("[", _joined(values, members, ", "), "]"), _NULL)
+
+
+def _jsonb_object_agg(aggregate: OrderedAggregate, columns: Columns, members: Members) -> pa.Array:
+    (values,) = rows.take((columns[aggregate.column],), members.where)
+    # An object without members has nothing to put between two commas.
+    inside = pc.if_else(pc.equal(values, "{}"), _NULL, pc.utf8_slice_codeunits(values, start=1, stop=-1))
+    texts = _between("{", _joined(inside, members, ", "), "}")
+    made, _ = scalars.parse(pc.fill_null(texts, "{}"), len(texts), JSONB)
+    return pc.if_else(pa.array(members.sizes > 0), made, _NULL)
+
+
+def _between(opening: str, texts: pa.Array, closing: str) -> pa.Array:
+    parts = [pa.scalar(opening, TEXT.arrow), texts, pa.scalar(closing, TEXT.arrow), pa.scalar("", TEXT.arrow)]
+    return pc.binary_join_element_wise(*parts)
 
 
 def _percentile_disc(aggregate: OrderedAggregate, columns: Columns, members: Members) -> pa.Array:
@@ -203,6 +232,8 @@ def _first_by(aggregate: OrderedAggregate, columns: Columns, members: Members) -
 
 _RESULTS: Mapping[OrderedFunction, Callable[[OrderedAggregate, Columns, Members], pa.Array]] = {
     "string_agg": _string_agg,
+    "jsonb_agg": _jsonb_agg,
+    "jsonb_object_agg": _jsonb_object_agg,
     "percentile_cont": _percentile_cont,
     "percentile_disc": _percentile_disc,
     "mode": _mode,
@@ -213,7 +244,9 @@ _RESULTS: Mapping[OrderedFunction, Callable[[OrderedAggregate, Columns, Members]
 def check_ordered(aggregate: OrderedAggregate, types: Types) -> None:
     """ValueError unless the function takes its columns' types and gives the aggregate's."""
     column = types[aggregate.column]
-    wanted = {"string_agg": TEXT, "percentile_cont": DOUBLE}.get(aggregate.function, column)
+    wanted = {"string_agg": TEXT, "jsonb_agg": JSONB, "jsonb_object_agg": JSONB, "percentile_cont": DOUBLE}.get(
+        aggregate.function, column
+    )
     fits = column == wanted == aggregate.type and 0 <= aggregate.fraction <= 1
     if not fits or (aggregate.function == "first_by" and aggregate.other is None):
         raise ValueError(f"{aggregate} over {column} cannot have the type {aggregate.type}")

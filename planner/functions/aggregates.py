@@ -7,7 +7,7 @@ unconstrained numerics, floats stay floats. Deliberately unknown here: how they 
 from __future__ import annotations
 
 from dataflow.operators.aggregates import PAIRWISE, SPREADS
-from dataflow.types import BIGINT, BOOLEAN, DOUBLE, INTERVAL, NUMERIC, TEXT, ColumnType, Kind
+from dataflow.types import BIGINT, BOOLEAN, DOUBLE, INTERVAL, JSONB, NUMERIC, TEXT, ColumnType, Kind
 from planner.functions.registry import Function, Pattern
 from planner.functions.types import FLOATS, NUMBERS, TIMES, derived_numeric
 
@@ -42,6 +42,8 @@ AGGREGATES: tuple[Function, ...] = (
     Function("regr_count", (Kind.DOUBLE, Kind.DOUBLE), BIGINT),
     *(Function(name, (Kind.BOOLEAN,), BOOLEAN) for name in ("bool_and", "bool_or", "every")),
     Function("string_agg", (Kind.TEXT, Kind.TEXT), TEXT),
+    Function("jsonb_agg", (Pattern.ANYTHING,), JSONB),
+    Function("jsonb_object_agg", (Pattern.ANYTHING, Pattern.ANYTHING), JSONB),
     *(
         Function(name, (Pattern.ANYTHING, Pattern.ANYTHING), _same)
         for name in ("max_by", "min_by", "arg_max", "arg_min")

@@ -8,17 +8,18 @@ from hypothesis import strategies as st
 
 from dataflow.layout import Order
 from dataflow.operators.ordered import OrderedAggregate
-from dataflow.types import BIGINT, DOUBLE, TEXT
+from dataflow.types import BIGINT, DOUBLE, JSONB, TEXT
 from tests.laws import zsets
 from tests.laws.law import check
 from tests.laws.strategies import histories
 
-TYPES = (BIGINT, DOUBLE, TEXT, TEXT)
+TYPES = (BIGINT, DOUBLE, TEXT, TEXT, JSONB)
 CHOICES = [
     OrderedAggregate("string_agg", 2, TEXT),
     OrderedAggregate("string_agg", 2, TEXT, other=3),
     *(OrderedAggregate("percentile_disc", 2, TEXT, fraction=f) for f in (0.0, 0.3, 1.0)),
     *(OrderedAggregate("percentile_cont", 1, DOUBLE, fraction=f) for f in (0.0, 0.3, 0.5, 1.0)),
+    OrderedAggregate("jsonb_agg", 4, JSONB),
     OrderedAggregate("mode", 1, DOUBLE),
     OrderedAggregate("first_by", 2, TEXT, other=0),
 ]
@@ -35,6 +36,8 @@ def _value(aggregate: OrderedAggregate, members: list[zsets.Row]):
         case "string_agg":
             between = ["" if aggregate.other is None else row[aggregate.other] or "" for row in members]
             return values[0] + "".join(a + b for a, b in zip(between[1:], values[1:], strict=True))
+        case "jsonb_agg":
+            return f"[{', '.join(values)}]"
         case "percentile_disc":
             return values[max(math.ceil(aggregate.fraction * size) - 1, 0)]
         case "percentile_cont":

@@ -944,3 +944,18 @@ SELECT customer, sum(placed - timestamptz '2026-01-01') AS s, avg(placed - times
 
 -- postgres
 SELECT sum(qty * interval '1 mon 3 days 01:00') AS s, avg(qty * interval '1 mon 3 days') FILTER (WHERE ok) AS a, avg(DISTINCT day - timestamp '2026-01-01') AS d FROM orders
+
+-- postgres: DuckDB has no jsonb
+SELECT customer, jsonb_agg(note ORDER BY id, note) AS a, jsonb_agg(amount ORDER BY amount DESC) AS b, jsonb_agg(DISTINCT qty ORDER BY qty) AS c, jsonb_agg(doc -> 'a' ORDER BY doc::text) FILTER (WHERE ok) AS d FROM orders GROUP BY customer
+
+-- postgres: DuckDB has no jsonb
+SELECT customer, jsonb_object_agg(id, qty ORDER BY qty, id) AS o, jsonb_object_agg(note, jsonb_build_array(id, ok) ORDER BY id, ok) FILTER (WHERE note IS NOT NULL) AS p, count(*) AS n FROM orders GROUP BY customer
+
+-- postgres: DuckDB has no jsonb
+SELECT jsonb_agg(v ORDER BY v) AS a, jsonb_object_agg(w, x) AS o FROM events WHERE id > 99
+
+-- postgres: DuckDB has no jsonb
+SELECT c.id, (SELECT jsonb_agg(jsonb_build_object('id', o.id, 'note', o.note) ORDER BY o.id, o.note) FROM orders o WHERE o.customer = c.id) AS orders FROM customers c
+
+-- postgres: DuckDB has no jsonb
+SELECT id, doc #> '{list,1}' AS a, doc #>> '{b}' AS b, doc #> '{}' AS c, doc #>> ARRAY['list', '-1'] AS d, doc #>> '{}' AS e, doc #> '{"a", x}' AS f FROM orders

@@ -50,7 +50,7 @@ sanitize: $(VENV)/.installed ## the kernels' tests under address- and undefined-
 	@trap 'rm -rf $(abspath $(SANITIZED))' EXIT; cd $(SANITIZED) && SANITIZED=1 \
 		LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-		$(abspath $(BIN))/python -m pytest -q -p no:cacheprovider --capture=sys -m "not kafka" $(SANITIZE_TESTS)
+		$(abspath $(BIN))/python -m pytest -q -p no:cacheprovider --capture=sys -m "not kafka and not unsanitized" $(SANITIZE_TESTS)
 
 SEEDS ?= 100
 sim: build ## simulated faults: SEEDS runs of the service, whose clock, disk, broker and schedule a seed decides

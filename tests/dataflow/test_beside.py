@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -175,7 +174,7 @@ def native_threads() -> int:
     return len(list(Path("/proc/self/task").iterdir()))
 
 
-@pytest.mark.skipif("SANITIZED" in os.environ, reason="sanitizers start threads under names of their own")
+@pytest.mark.unsanitized
 def test_threads_begin_and_end_when_they_are_told_to() -> None:
     before = native_threads()
     with using(3):

@@ -306,7 +306,7 @@ def test_a_negative_limit_is_refused(files: RunFiles) -> None:
         MemoryLimit(files, -1)
 
 
-@pytest.mark.skipif("SANITIZED" in os.environ, reason="sanitizers take memory of their own")
+@pytest.mark.unsanitized
 @pytest.mark.parametrize("share", ["unlimited", "half"])
 def test_memory_is_what_is_accounted_and_comes_back(share: str, tmp_path: Path) -> None:
     """In a process of its own, so that nothing else moves the resident size."""

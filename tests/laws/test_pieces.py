@@ -1,6 +1,5 @@
 """The law where a join's output goes on in pieces, and the memory that a hot key takes."""
 
-import os
 import random
 import subprocess
 import sys
@@ -149,7 +148,7 @@ print(found[0], len(found), (after - before) // 1024)
 """
 
 
-@pytest.mark.skipif("SANITIZED" in os.environ, reason="sanitizers take memory of their own")
+@pytest.mark.unsanitized
 def test_a_key_with_half_of_all_rows_takes_little_memory() -> None:
     """9 million pairs of eight columns: 650 MB at once."""
     done = subprocess.run([sys.executable, "-c", HOT], capture_output=True, text=True, check=True, timeout=300)

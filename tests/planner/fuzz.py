@@ -45,22 +45,6 @@ _KINDS = {
     "time": ("timestamptz",),
     "json": ("jsonb",),
 }
-TYPES: dict[str, Kind] = {
-    "bool": Kind.BOOLEAN,
-    "int2": Kind.SMALLINT,
-    "int4": Kind.INTEGER,
-    "int8": Kind.BIGINT,
-    "float4": Kind.REAL,
-    "float8": Kind.DOUBLE,
-    "numeric": Kind.NUMERIC,
-    "text": Kind.TEXT,
-    "date": Kind.DATE,
-    "timestamp": Kind.TIMESTAMP,
-    "timestamptz": Kind.TIMESTAMPTZ,
-    "interval": Kind.INTERVAL,
-    "jsonb": Kind.JSONB,
-    "bytea": Kind.BYTEA,
-}
 
 
 class Mismatch(Exception):
@@ -134,7 +118,8 @@ def expected(database: psycopg.Connection[Any], query: str) -> Expected:
         else:
             described = cursor.description or []
             columns = [
-                (c.name, TYPES[getattr(database.adapters.types.get(c.type_code), "name", "")]) for c in described
+                (c.name, oracle.POSTGRES_KINDS[getattr(database.adapters.types.get(c.type_code), "name", "")])
+                for c in described
             ]
             rows.append(oracle.multiset(cursor.fetchall()))
     return Expected(columns, rows)

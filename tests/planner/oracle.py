@@ -169,6 +169,28 @@ def view_rows(delta: Delta) -> Counter[Row]:
     return found
 
 
+POSTGRES_KINDS: dict[str, Kind] = {
+    "bool": Kind.BOOLEAN,
+    "int2": Kind.SMALLINT,
+    "int4": Kind.INTEGER,
+    "int8": Kind.BIGINT,
+    "float4": Kind.REAL,
+    "float8": Kind.DOUBLE,
+    "numeric": Kind.NUMERIC,
+    "text": Kind.TEXT,
+    "date": Kind.DATE,
+    "timestamp": Kind.TIMESTAMP,
+    "timestamptz": Kind.TIMESTAMPTZ,
+    "jsonb": Kind.JSONB,
+    "bytea": Kind.BYTEA,
+    "interval": Kind.INTERVAL,
+    "time": Kind.TIME,
+    "uuid": Kind.UUID,
+    "bpchar": Kind.CHAR,
+    "varchar": Kind.VARCHAR,
+}
+"""PostgreSQL's own names of the types that a result's columns may have."""
+
 Answers = Callable[[Mapping[str, list[Row]], Sequence[str]], list[Counter[Row]]]
 """All rows of the tables and queries to the answers."""
 

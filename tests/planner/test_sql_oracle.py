@@ -16,26 +16,6 @@ from tests.servers.postgres import PostgresServer
 
 CORPUS = oracle.corpus()
 STEPS = oracle.random_steps(seed=7, count=6)
-_KINDS = {
-    "bool": Kind.BOOLEAN,
-    "int2": Kind.SMALLINT,
-    "int4": Kind.INTEGER,
-    "int8": Kind.BIGINT,
-    "float4": Kind.REAL,
-    "float8": Kind.DOUBLE,
-    "numeric": Kind.NUMERIC,
-    "text": Kind.TEXT,
-    "date": Kind.DATE,
-    "timestamp": Kind.TIMESTAMP,
-    "timestamptz": Kind.TIMESTAMPTZ,
-    "jsonb": Kind.JSONB,
-    "bytea": Kind.BYTEA,
-    "interval": Kind.INTERVAL,
-    "time": Kind.TIME,
-    "uuid": Kind.UUID,
-    "bpchar": Kind.CHAR,
-    "varchar": Kind.VARCHAR,
-}
 
 
 def maintain(planned: PlannedViews, steps: Sequence[oracle.Step]) -> list[dict[str, Counter[oracle.Row]]]:
@@ -95,7 +75,7 @@ def test_postgres(
 ) -> None:
     planned = plan_views(oracle.TABLES, {"v": query})
     columns, rows = postgres_history[query]
-    assert described(planned.schemas["v"]) == [(name, _KINDS[type_]) for name, type_ in columns]
+    assert described(planned.schemas["v"]) == [(name, oracle.POSTGRES_KINDS[type_]) for name, type_ in columns]
     assert [now["v"] for now in maintain(planned, STEPS)] == rows
 
 

@@ -152,7 +152,7 @@ def multiset(rows: Sequence[Sequence[Any]]) -> Counter[Row]:
     return Counter(tuple(map(canonical, row)) for row in rows)
 
 
-def _values(column: Any, third: int) -> list[Any]:
+def values_of(column: Any, third: int = 1) -> list[Any]:
     """Python's values of a column; `third`: how many of an interval's last unit are a microsecond (here 1, elsewhere 1000)."""
     values: list[Any] = column.to_pylist()
     if not pa.types.is_interval(column.type):
@@ -162,7 +162,7 @@ def _values(column: Any, third: int) -> list[Any]:
 
 def view_rows(delta: Delta) -> Counter[Row]:
     """The rows of a view."""
-    rows = zip(*(_values(column, 1) for column in delta.columns), strict=True)
+    rows = zip(*(values_of(column) for column in delta.columns), strict=True)
     found: Counter[Row] = Counter()
     for row, diff in zip(rows, delta.diffs, strict=True):
         found[tuple(map(canonical, row))] += int(diff)
@@ -216,7 +216,7 @@ def duckdb_answers(tables: Mapping[str, list[Row]], queries: Sequence[str]) -> l
 
 
 def _arrow_rows(table: pa.Table) -> list[Row]:
-    columns = [_values(column, 1000) for column in table.columns]
+    columns = [values_of(column, 1000) for column in table.columns]
     return list(zip(*columns, strict=True))
 
 

@@ -9,11 +9,55 @@ from tests.planner.expressions import KINDS, Columns, Expressions
 _COLUMN = re.compile(r"\b[a-z]\w*\.[a-z]")
 
 
+TYPES = {"int": "int", "float": "float8", "numeric": "numeric", "text": "text"}
+
+WHOLE = 2
+"""How many levels of queries a whole query has."""
+
+
 class Queries(Expressions):
     """A stream of random queries."""
 
-    def query(self, depth: int = 2) -> tuple[str, Columns]:
+    @staticmethod
+    def every_row_counts(query: str) -> bool:
+        """Whether PostgreSQL computes every expression of this query for every row, so that errors are comparable."""
+        return " AS failing" in query
+
+    def _failing(self) -> tuple[str, Columns]:
+        """A query over one table, some of whose rows fail: what is computed for which row leaves no doubt."""
+        table = self.rng.choice(list(self.tables))
+        columns = self.tables[table]
+
+        def some(kind: str) -> str:
+            # PostgreSQL computes what is constant, and fails, where there are no rows too.
+            text = self.expression(kind, columns, 1)
+            return text if any(name in text for name, _ in columns) else f"{columns[0][0]}::{TYPES[kind]}"
+
+        number, real = some("int"), some("float")
+        fails = self.rng.choice(
+            (
+                f"({number} / {some('int')})",
+                f"({number} % {some('int')})",
+                f"({some('text')})::int",
+                f"({number} * 9000)::smallint",
+                f"({number}::int * 900000000)",
+                f"({some('numeric')} * 1000)::numeric(6,2)",
+                f"({some('numeric')} / {some('numeric')})",
+                f"ln({real})",
+                f"sqrt({real})",
+            )
+        )
+        if self.rng.random() < 0.3:
+            fails = f"CASE WHEN {self.expression('bool', columns, 1)} THEN {fails} END"
+        if self.rng.random() < 0.2:
+            fails = f"sum({fails})"
+        where = f" WHERE {self.expression('bool', columns, 1)}" if self.rng.random() < 0.4 else ""
+        return f"SELECT {fails} AS failing FROM {table}{where}", [("failing", "int")]
+
+    def query(self, depth: int = WHOLE) -> tuple[str, Columns]:
         """A query and its columns."""
+        if depth == WHOLE and self.rng.random() < 0.1:
+            return self._failing()
         if depth and self.rng.random() < 0.15:
             return self._set_operation(depth)
         if self.rng.random() < 0.4:
@@ -51,8 +95,8 @@ class Queries(Expressions):
                 parts.append(text)
             elif self.rng.random() < 0.8:
                 condition, equal = self._join_condition(seen, new)
-                # PostgreSQL has no FULL JOIN without an equality between both sides.
-                kinds = ("", "", "LEFT ", "LEFT ", "RIGHT ", "FULL " if equal else "LEFT ")
+                # PostgreSQL has no FULL JOIN without an equality between both sides; DuckDB has.
+                kinds = ("", "", "LEFT ", "LEFT ", "RIGHT ", "FULL ") if equal else ("", "LEFT ", "RIGHT ", "FULL ")
                 parts.append(f" {self.rng.choice(kinds)}JOIN {text} ON {condition}")
             else:
                 parts.append(f" CROSS JOIN {text}")

@@ -10,7 +10,7 @@ RUNS ?= 5
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz sim soak sanitize lint format types bounds build bench bench-peers bench-tpch bench-cost lock generate clean
+.PHONY: help demo test fuzz sim soak sanitize lint format types bounds build bench bench-peers bench-tpch bench-tpcds bench-cost lock generate clean
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -82,6 +82,9 @@ bench-peers: build ## the same with pathway, bytewax and chdb, each installed in
 
 bench-tpch: build ## TPC-H: 22 views while 8 tables change, equal to DuckDB at 50 random ticks; ARGS="--events 5000000 --ticks 1000"
 	@$(BIN)/python -m tests.bench.tpch_views $(ARGS)
+
+bench-tpcds: build ## TPC-DS: its 99 queries as views while 24 tables change, equal to DuckDB; ARGS="--scale 0.01 --ticks 100 q1 q2"
+	@$(BIN)/python -m tests.bench.tpcds_views $(ARGS)
 
 bench-cost: build ## the cost law: ticks of 100 rows over TPC-H tables, and over ten times as much; ARGS="--events 100000 --publish"
 	@$(BIN)/python -m tests.bench.cost_law $(ARGS)

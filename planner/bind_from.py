@@ -129,8 +129,6 @@ def _subquery(node: exp.Expr, env: Environment) -> From:
     relation = env.bind_query(query, inside)
     alias = node.args.get("alias")
     name = _alias(alias, env.text) or ""
-    if not name:
-        raise env.text.error(node, "subquery in FROM must have an alias", "for example, FROM (SELECT ...) AS foo")
     columns = _renamed(relation.columns, alias, name, env.text)
     return From((relation.plan,), (), scope_of(name, "", columns))
 

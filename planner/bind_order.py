@@ -1,7 +1,8 @@
 """ORDER BY, LIMIT, OFFSET, FETCH and DISTINCT ON: which rows of a query are its first ones.
 
 Always true: an order only chooses rows: a view is a set, so ORDER BY without LIMIT is checked and has no effect. As in
-PostgreSQL a name or a number means an output column, and only else an expression over the input.
+PostgreSQL a name or a number means an output column, and only else an expression over the input, in which names that the input
+does not have are those of output columns.
 """
 
 from __future__ import annotations
@@ -138,11 +139,26 @@ def _value(node: exp.Expr, items: Items, binder: Binder | None, what: str, text:
     if binder is None:
         message = f"invalid UNION/INTERSECT/EXCEPT {what} clause"
         raise text.error(node, message, "only result column names can be used, not expressions")
-    bound = binder.bind(node)
+    bound = binder.bind(_spelled_out(node, items, binder.scope))
     for i, (_, _, output) in enumerate(items):
         if output == bound:
             return i
     return binder.settle(bound, node)
+
+
+def _spelled_out(node: exp.Expr, items: Items, scope: Scope) -> exp.Expr:
+    """An expression with what an output column stands for in the place of its name, where no input column has that name.
+
+    PostgreSQL refuses such a name; DuckDB and TPC-DS's queries have it mean the output column.
+    """
+
+    def change(part: exp.Expr) -> exp.Expr:
+        if not isinstance(part, exp.Column) or part.args.get("table") is not None or isinstance(part.this, exp.Star):
+            return part
+        meant = [item for label, item, _ in items if label == spelling(part.this)]
+        return meant[0].copy() if len(meant) == 1 and not scope.knows(part) else part
+
+    return node.transform(change)
 
 
 def _limit(query: exp.Expr, text: Text) -> int | Parameter | None:

@@ -1,4 +1,4 @@
-"""The tables of `tests.bench.tpch` as they would stream in: all eight side by side, a tenth of their rows changed or gone later.
+"""Tables as `tests.bench.tpch` makes them, as they would stream in: all side by side, a tenth of their rows changed or gone later.
 
 Always true: every row has the tick in which it comes and the one in which it goes (the number of ticks: never), so that the
 tables as of a tick are those that came by it and did not go by it. A change keeps the key and takes all else from another row.
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from dataflow.delta import Delta
-from tests.bench.tpch import KEYS, SCHEMAS
+from tests.bench.tpch import KEYS
 
 CHANGED = 0.1
 """The share of the rows that change or go; half of them each."""
@@ -21,14 +21,14 @@ Lives = Mapping[str, pa.Table]
 """By table: its columns, then `born` and `died`."""
 
 
-def lives(tables: Mapping[str, pa.Table], ticks: int, seed: int) -> Lives:
-    """A random life for each row of each table, over so many ticks."""
+def lives(tables: Mapping[str, pa.Table], ticks: int, seed: int, keys: Mapping[str, int] = KEYS) -> Lives:
+    """A random life for each row of each table, over so many ticks. keys: how many of a table's first columns are its key."""
     chance = np.random.default_rng(seed)
-    return {name: _lives(name, table, ticks, chance) for name, table in tables.items()}
+    return {name: _lives(table, keys[name], ticks, chance) for name, table in tables.items()}
 
 
-def _lives(name: str, table: pa.Table, ticks: int, chance: np.random.Generator) -> pa.Table:
-    rows = table.select([column.name for column in SCHEMAS[name]])
+def _lives(table: pa.Table, keys: int, ticks: int, chance: np.random.Generator) -> pa.Table:
+    rows = table.drop_columns(["event", "diff"])
     # What orders refer to comes in the first half, among the first orders, so that most ticks have answers.
     streamed = bool((table["event"].to_numpy() >= 0).any())
     born = chance.integers(0, ticks if streamed else ticks // 2 + 1, len(rows))
@@ -38,7 +38,6 @@ def _lives(name: str, table: pa.Table, ticks: int, chance: np.random.Generator) 
     chance.shuffle(chosen)
     changed = chosen[: (len(chosen) + 1) // 2]
     own, others = rows.take(changed), rows.take(chance.integers(0, len(rows), len(changed)))
-    keys = KEYS[name]
     new = pa.table([*own.columns[:keys], *others.columns[keys:]], rows.column_names)
     return (
         pa.concat_tables([rows, new])
@@ -59,7 +58,7 @@ def deltas(lives: Lives, ticks: int) -> list[dict[str, Delta]]:
         order = np.argsort(when, kind="stable")
         row = np.concatenate([gone, np.arange(len(born))])[order]
         diffs = np.concatenate([np.full(len(gone), -1), np.ones(len(born), np.int64)])[order]
-        columns = tuple(table[column.name].combine_chunks().take(pa.array(row)) for column in SCHEMAS[name])
+        columns = tuple(column.combine_chunks().take(pa.array(row)) for column in table.columns[:-2])
         edges = np.searchsorted(when[order], np.arange(ticks + 1))
         for step, begin, end in zip(steps, edges[:-1].tolist(), edges[1:].tolist(), strict=True):
             if begin < end:

@@ -16,6 +16,19 @@ from tests.servers.postgres import PostgresServer
 
 CORPUS = oracle.corpus()
 STEPS = oracle.random_steps(seed=7, count=6)
+DUCKDB_ALONE = [
+    # PostgreSQL 15 wants a name for each subquery, no output column within an expression of ORDER BY, and an equality in FULL JOIN.
+    "SELECT id, n FROM (SELECT id, qty + 1 AS n FROM orders), (SELECT max(id) AS m FROM customers) WHERE id < m",
+    "SELECT * FROM (SELECT id FROM orders) JOIN (SELECT id AS other FROM customers) ON id = other",
+    "SELECT id, qty * 2 AS twice FROM orders ORDER BY CASE WHEN twice > 4 THEN -twice END, 1, 2 LIMIT 3",
+    "SELECT customer, grouping(customer) AS g, count(*) AS n FROM orders GROUP BY ROLLUP (customer) "
+    "ORDER BY g + 0 DESC, n * 2, customer LIMIT 4",
+    "SELECT id, rank() OVER (ORDER BY qty, id) AS r FROM orders ORDER BY -r, id LIMIT 2",
+    "SELECT o.id, c.id AS other FROM orders o FULL JOIN customers c ON o.customer < c.id",
+    "SELECT o.id, c.id AS other FROM orders o FULL JOIN customers c ON o.ok",
+    "SELECT o.id, c.id AS other FROM orders o FULL JOIN customers c ON c.region IS NULL AND o.qty > 2",
+]
+IN_DUCKDB = [*(query for query, in_duckdb in CORPUS if in_duckdb), *DUCKDB_ALONE]
 
 
 def maintain(planned: PlannedViews, steps: Sequence[oracle.Step]) -> list[dict[str, Counter[oracle.Row]]]:
@@ -36,7 +49,7 @@ def maintain(planned: PlannedViews, steps: Sequence[oracle.Step]) -> list[dict[s
 
 @pytest.fixture(scope="module")
 def duckdb_history() -> dict[str, list[Counter[oracle.Row]]]:
-    queries = [query for query, in_duckdb in CORPUS if in_duckdb]
+    queries = IN_DUCKDB
     answers = [oracle.duckdb_answers(tables, queries) for tables in oracle.accumulated(STEPS)]
     return {query: [answer[i] for answer in answers] for i, query in enumerate(queries)}
 
@@ -62,7 +75,7 @@ def _column(database: Any, item: Any) -> tuple[str, str]:
     return item.name, info.name
 
 
-@pytest.mark.parametrize("query", [query for query, in_duckdb in CORPUS if in_duckdb])
+@pytest.mark.parametrize("query", IN_DUCKDB)
 def test_duckdb(query: str, duckdb_history: dict[str, list[Counter[oracle.Row]]]) -> None:
     history = maintain(plan_views(oracle.TABLES, {"v": query}), STEPS)
     assert [now["v"] for now in history] == duckdb_history[query]

@@ -8,17 +8,13 @@ from tests.bench import tpcds
 from tests.bench.tpcds_tables import generate, pools
 from tests.bench.tpcds_views import run
 
-REFUSED = {"q17": "stddev_samp", "q35": "stddev_samp", "q39": "stddev_samp"}
-"""The queries that have no plan, and what they use that there is not."""
-
 
 @pytest.mark.slow
-def test_every_query_that_has_a_plan_equals_duckdb_at_random_ticks() -> None:
+def test_every_query_equals_duckdb_at_random_ticks() -> None:
     found = run(0.001, 8, 2, 1)
     assert found.unlike == {}
-    assert len(found.equal) + len(found.refused) == 99
-    assert {name: word for name, word in REFUSED.items() if word in found.refused.get(name, "")} == REFUSED
-    assert found.refused.keys() == REFUSED.keys()
+    assert found.refused == {}
+    assert len(found.equal) == 99
     # Small as the tables are, most queries have rows.
     assert sum(count > 0 for count in found.rows.values()) >= 50
 

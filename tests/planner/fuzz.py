@@ -88,6 +88,11 @@ class Judges:
         self._duckdb = DuckDb()
         self.asked: Counter[str] = Counter()
 
+    def close(self) -> None:
+        """Let go of both."""
+        self._postgres.close()
+        self._duckdb.close()
+
     def load(self, history: Sequence[Tables], schemas: Mapping[str, Schema]) -> None:
         """The tables after each step; DuckDB gets those after the last but one."""
         self._postgres.load(history, schemas)

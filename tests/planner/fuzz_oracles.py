@@ -62,6 +62,7 @@ class Postgres:
         self._database.execute("SET statement_timeout = '20s'; SET jit = off; SET client_min_messages = error")
 
     def close(self) -> None:
+        """Let go of the connection."""
         self._database.close()
 
     def load(self, history: Sequence[Tables], schemas: Mapping[str, Schema]) -> None:
@@ -122,6 +123,10 @@ class DuckDb:
             types = ", ".join(f"{c.name} {'VARCHAR' if c.type.kind is Kind.JSONB else c.type}" for c in columns)
             self._database.execute(f"CREATE OR REPLACE TABLE {name} ({types})")
             self._database.execute(f"INSERT INTO {name} SELECT * FROM now")
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
 
     def answer(self, query: str) -> Counter[oracle.Row] | None:
         """The rows; None where DuckDB cannot say."""

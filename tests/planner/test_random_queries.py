@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.planner import fuzz
@@ -11,8 +13,10 @@ ROUNDS = range(40)
 
 
 @pytest.fixture(scope="module")
-def judges(postgres: PostgresServer) -> fuzz.Judges:
-    return fuzz.Judges(postgres)
+def judges(postgres: PostgresServer) -> Iterator[fuzz.Judges]:
+    asked = fuzz.Judges(postgres)
+    yield asked
+    asked.close()
 
 
 @pytest.mark.postgres

@@ -4,67 +4,109 @@ namespace headwater::rows {
 
 namespace {
 
-// Open addressing from row hash to group id, for hashes whose equality somebody else verifies.
+// Open addressing from row hash to group, for hashes whose equality somebody else verifies. A slot is half of the hash and the group's number from 1 on, so
+// that a look-up reads one place; 0 is free.
 class Table {
  public:
-  Table() : slots_(1024, -1) {}
+  // For the groups of so many rows, which are often much fewer.
+  explicit Table(int64_t rows = 0) : slots_(std::bit_ceil(static_cast<size_t>(rows / 8 + 64))) {}
 
   // The group of `hash` for which `same(id)` holds, or a new one.
   template <class Same>
   int64_t find_or_add(uint64_t hash, Same&& same) {
     size_t mask = slots_.size() - 1;
     for (size_t at = hash & mask;; at = (at + 1) & mask) {
-      int64_t id = slots_[at];
-      if (id < 0) {
-        slots_[at] = static_cast<int64_t>(hashes_.size());
+      uint64_t slot = slots_[at];
+      if (!slot) {
         hashes_.push_back(hash);
-        if (hashes_.size() * 2 > slots_.size()) grow();
+        slots_[at] = slot_of(hash, hashes_.size());
+        if (hashes_.size() * 4 > slots_.size() * 3) grow();
         return static_cast<int64_t>(hashes_.size()) - 1;
       }
-      if (hashes_[static_cast<size_t>(id)] == hash && same(id)) return id;
+      auto id = static_cast<int64_t>(slot & kNumber) - 1;
+      if ((slot ^ hash) >> 32 == 0 && same(id)) return id;
     }
   }
   size_t size() const { return hashes_.size(); }
 
  private:
+  static constexpr uint64_t kNumber = 0xffffffff;
+  static uint64_t slot_of(uint64_t hash, size_t number) { return (hash & ~kNumber) | number; }
+
   void grow() {
-    slots_.assign(slots_.size() * 4, -1);
+    slots_.assign(slots_.size() * 4, 0);
     size_t mask = slots_.size() - 1;
-    for (size_t id = 0; id < hashes_.size(); ++id) {
-      size_t at = hashes_[id] & mask;
-      while (slots_[at] >= 0) at = (at + 1) & mask;
-      slots_[at] = static_cast<int64_t>(id);
+    for (size_t number = 1; number <= hashes_.size(); ++number) {
+      size_t at = hashes_[number - 1] & mask;
+      while (slots_[at]) at = (at + 1) & mask;
+      slots_[at] = slot_of(hashes_[number - 1], number);
     }
   }
-  std::vector<int64_t> slots_;
+  std::vector<uint64_t> slots_;
   std::vector<uint64_t> hashes_;
 };
 
-template <class Same>
-Groups group_by(const std::vector<uint64_t>& hashes, Same&& same) {
-  Groups groups;
+// The distinct rows of a stretch: `representatives` by number.
+struct Part {
   Table table;
-  groups.ids.resize(hashes.size());
-  for (size_t i = 0; i < hashes.size(); ++i) {
-    auto row = static_cast<int64_t>(i);
-    int64_t id = table.find_or_add(
-        hashes[i], [&](int64_t found) { return same(groups.representatives[static_cast<size_t>(found)], row); });
-    if (table.size() > groups.representatives.size()) groups.representatives.push_back(row);
-    groups.ids[i] = id;
+  std::vector<int64_t> representatives;
+
+  explicit Part(int64_t rows = 0) : table(rows) {}
+
+  template <class Same>
+  int64_t number(uint64_t hash, int64_t row, Same&& same) {
+    int64_t id = table.find_or_add(hash, [&](int64_t found) { return same(representatives[static_cast<size_t>(found)], row); });
+    if (table.size() > representatives.size()) representatives.push_back(row);
+    return id;
   }
+};
+
+// Each thread numbers a stretch of rows; then the groups of later stretches that are new get the next numbers, in order: those
+// of the rows one after the other.
+template <class Same>
+Groups group_by(const Raw<uint64_t>& hashes, Same&& same) {
+  auto rows = static_cast<int64_t>(hashes.size());
+  Groups groups;
+  groups.ids.resize(hashes.size());
+  std::vector<Part> parts(static_cast<size_t>(parts_of(rows)));
+  auto count = static_cast<int64_t>(parts.size());
+  split_into(count, rows, [&](int64_t begin, int64_t end, int64_t part) {
+    Part mine(end - begin);  // on this thread's stack: counting in a line that another thread counts in costs more than the rest
+    for (int64_t i = begin; i < end; ++i) groups.ids[static_cast<size_t>(i)] = mine.number(hashes[static_cast<size_t>(i)], i, same);
+    parts[static_cast<size_t>(part)] = std::move(mine);
+  });
+  Part& whole = parts.front();
+  std::vector<int64_t> numbers;
+  for (int64_t part = 1; part < count; ++part) {
+    numbers.clear();
+    for (int64_t row : parts[static_cast<size_t>(part)].representatives)
+      numbers.push_back(whole.number(hashes[static_cast<size_t>(row)], row, same));
+    int64_t first = rows * part / count;
+    split(rows * (part + 1) / count - first, [&](int64_t begin, int64_t end, int64_t) {
+      for (int64_t i = first + begin; i < first + end; ++i) {
+        int64_t& id = groups.ids[static_cast<size_t>(i)];
+        id = numbers[static_cast<size_t>(id)];
+      }
+    });
+  }
+  groups.representatives = std::move(whole.representatives);
   return groups;
 }
 
 // Whether every row equals the first row of its group in this column.
 bool column_agrees(const Column& column, const Groups& groups) {
   return visit(column.format, [&](auto type) {
-    bool agrees = true;
-    for (int64_t i = 0; i < column.length; ++i) {
-      int64_t first = groups.representatives[static_cast<size_t>(groups.ids[static_cast<size_t>(i)])];
-      bool left = column.valid(i), right = column.valid(first);
-      agrees &= left && right ? type.equal(type.get(column, i), type.get(column, first)) : left == right;
-    }
-    return agrees;
+    std::atomic<bool> agrees{true};
+    split(column.length, [&](int64_t begin, int64_t end, int64_t) {
+      bool same = true;
+      for (int64_t i = begin; i < end; ++i) {
+        int64_t first = groups.representatives[static_cast<size_t>(groups.ids[static_cast<size_t>(i)])];
+        bool left = column.valid(i), right = column.valid(first);
+        same &= left && right ? type.equal(type.get(column, i), type.get(column, first)) : left == right;
+      }
+      if (!same) agrees = false;
+    });
+    return agrees.load();
   });
 }
 
@@ -72,7 +114,8 @@ bool column_agrees(const Column& column, const Groups& groups) {
 
 // Group by hash alone, then verify column by column; only where a collision shows is each row compared on its way in.
 Groups group_rows(const std::vector<Column>& columns, int64_t rows) {
-  std::vector<uint64_t> hashes(static_cast<size_t>(rows));
+  if (rows >= kMaxRows) throw std::invalid_argument("cannot group " + std::to_string(rows) + " rows at once");
+  Raw<uint64_t> hashes(static_cast<size_t>(rows));
   hash_rows(columns, rows, kKeySeed, hashes.data());
   Groups groups = group_by(hashes, [](int64_t, int64_t) { return true; });
   for (const Column& column : columns) {
@@ -112,19 +155,21 @@ bool Wide::fits() const {
 }
 
 void check_ids(const int64_t* ids, int64_t rows, int64_t groups) {
-  for (int64_t i = 0; i < rows; ++i)
-    if (ids[i] < 0 || ids[i] >= groups)
-      throw std::invalid_argument("group id " + std::to_string(ids[i]) + " of row " + std::to_string(i) +
-                                  " is outside 0 to " + std::to_string(groups - 1));
+  split(rows, [&](int64_t begin, int64_t end, int64_t) {
+    for (int64_t i = begin; i < end; ++i)
+      if (ids[i] < 0 || ids[i] >= groups)
+        throw std::invalid_argument("group id " + std::to_string(ids[i]) + " of row " + std::to_string(i) +
+                                    " is outside 0 to " + std::to_string(groups - 1));
+  });
 }
 
 namespace {
 
 template <class Type>
-void accumulate(const int64_t* ids, const Column& values, const int64_t* diffs, std::vector<Wide>& sums) {
+void accumulate(const int64_t* ids, const Column& values, const int64_t* diffs, int64_t begin, int64_t end, Wide* sums) {
   if constexpr (std::is_integral_v<typename Type::Value> || std::is_same_v<typename Type::Value, int128>) {
-    for (int64_t i = 0; i < values.length; ++i)
-      if (values.valid(i)) sums[static_cast<size_t>(ids[i])].add(Wide::product(Type::get(values, i), diffs[i]));
+    for (int64_t i = begin; i < end; ++i)
+      if (values.valid(i)) sums[ids[i]].add(Wide::product(Type::get(values, i), diffs[i]));
   } else {
     throw std::invalid_argument("values of arrow format '" + values.format.text + "' have no exact integer sum");
   }
@@ -134,8 +179,12 @@ void accumulate(const int64_t* ids, const Column& values, const int64_t* diffs, 
 
 Sums sum_values(const int64_t* ids, int64_t groups, const Column& values, const int64_t* diffs) {
   check_ids(ids, values.length, groups);
-  std::vector<Wide> wide(static_cast<size_t>(groups));
-  visit(values.format, [&](auto type) { accumulate<decltype(type)>(ids, values, diffs, wide); });
+  std::vector<Wide> wide = sum_parts<Wide>(
+      values.length, groups,
+      [&](int64_t begin, int64_t end, Wide* sums) {
+        visit(values.format, [&](auto type) { accumulate<decltype(type)>(ids, values, diffs, begin, end, sums); });
+      },
+      [](Wide& sum, const Wide& more) { sum.add(more); });
   Sums sums;
   for (const Wide& sum : wide) {
     sums.values.push_back(sum.low());
@@ -171,9 +220,12 @@ std::vector<int64_t> leaders(const int64_t* ids, int64_t groups, const Column& v
 
 std::vector<int64_t> sum_diffs(const int64_t* ids, int64_t rows, int64_t groups, const int64_t* diffs) {
   check_ids(ids, rows, groups);
-  std::vector<uint64_t> sums(static_cast<size_t>(groups));
-  for (int64_t i = 0; i < rows; ++i) sums[static_cast<size_t>(ids[i])] += static_cast<uint64_t>(diffs[i]);
-  return {sums.begin(), sums.end()};
+  return sum_parts<int64_t>(
+      rows, groups,
+      [&](int64_t begin, int64_t end, int64_t* sums) {
+        for (int64_t i = begin; i < end; ++i) sums[ids[i]] = wrapping_add(sums[ids[i]], diffs[i]);
+      },
+      [](int64_t& sum, int64_t more) { sum = wrapping_add(sum, more); });
 }
 
 }  // namespace headwater::rows

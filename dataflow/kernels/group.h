@@ -1,12 +1,16 @@
 // Groups of equal rows, and exact sums per group.
 #pragma once
 
+#include "dataflow/kernels/gather.h"
 #include "dataflow/kernels/hash.h"
+#include "dataflow/kernels/pool.h"
+
+#include <bit>
 
 namespace headwater::rows {
 
 struct Groups {
-  std::vector<int64_t> ids;              // group of each row, numbered as first seen
+  Raw<int64_t> ids;                      // group of each row, numbered as first seen
   std::vector<int64_t> representatives;  // first row of each group
 };
 
@@ -22,6 +26,24 @@ struct Wide {
   bool fits() const;
   int128 low() const { return static_cast<int128>(static_cast<uint128>(words[1]) << 64 | words[0]); }
 };
+
+inline int64_t wrapping_add(int64_t a, int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b)); }
+
+// The sums of `groups` groups: add(begin, end, sums) adds those of a stretch of rows, merge(sum, more) another stretch's. Sums must not depend on an order.
+template <class Sum, class Add, class Merge>
+std::vector<Sum> sum_parts(int64_t rows, int64_t groups, Add&& add, Merge&& merge) {
+  // Each thread has sums of its own, where they are few beside the rows.
+  int64_t parts = groups <= rows / 4 ? parts_of(rows) : 1;
+  std::vector<std::vector<Sum>> sums(static_cast<size_t>(parts));
+  split_into(parts, rows, [&](int64_t begin, int64_t end, int64_t part) {
+    std::vector<Sum>& mine = sums[static_cast<size_t>(part)];
+    mine.resize(static_cast<size_t>(groups));
+    add(begin, end, mine.data());
+  });
+  for (size_t part = 1; part < sums.size(); ++part)
+    for (size_t g = 0; g < sums[part].size(); ++g) merge(sums.front()[g], sums[part][g]);
+  return std::move(sums.front());
+}
 
 struct Sums {
   std::vector<int128> values;  // modulo 2^128 where they overflow

@@ -14,9 +14,11 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace headwater::rows {
@@ -28,6 +30,9 @@ class Pool {
 
   // Rows that make one task; a call with less than two tasks' rows stays on its thread.
   int64_t piece_rows() const { return piece_rows_.load(std::memory_order_relaxed); }
+
+  // Threads that a call may find now, the caller's included: what a result depends on is never how many.
+  int64_t threads() const { return 1 + std::max(0, spare_ - occupied_); }
 
   void occupy(int by) { occupied_ += by; }  // so many more (or fewer) threads of others' compute meanwhile, on a core each
   // Have this many threads, the caller's included, from now on; calls under way end first.
@@ -47,7 +52,7 @@ class Pool {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);  // inherited by the threads: signals are for Python's
     try {
-      for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+      for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(static_cast<size_t>(i)); });
     } catch (const std::system_error&) {
       failure = std::current_exception();
     }
@@ -64,14 +69,14 @@ class Pool {
       for (int64_t i = 0; i < count; ++i) task(i);
       return;
     }
-    Job job{[](void* t, int64_t i) { (*static_cast<std::remove_reference_t<Task>*>(t))(i); }, &task, count};
+    Job job{[](void* t, int64_t i) { (*static_cast<std::remove_reference_t<Task>*>(t))(i); }, &task, count, workers_.size() + 1};
     {
       std::lock_guard lock(mutex_);
       job_ = &job;
       calls_.fetch_add(1, std::memory_order_relaxed);
     }
     wake_.notify_all();
-    finish(job);
+    finish(job, 0);
     for (auto until = Clock::now() + kSpin; inside_.load(std::memory_order_acquire) && Clock::now() < until;) std::this_thread::yield();
     {
       std::unique_lock lock(mutex_);
@@ -85,13 +90,25 @@ class Pool {
  private:
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::microseconds kSpin{50};  // a thread looks so long for the next call: waking it takes about that
+  // The tasks that one thread begins with: neighbours, and the same ones in each call over as many rows, so that rows stay in its core's caches.
+  struct alignas(64) Share {
+    std::atomic<int64_t> next;
+    int64_t end;
+  };
   struct Job {
     void (*call)(void*, int64_t);
     void* task;
-    int64_t count;
-    std::atomic<int64_t> next{0};
+    std::vector<Share> shares;
     std::mutex failing{};
     std::exception_ptr failure{};
+
+    Job(void (*call_)(void*, int64_t), void* task_, int64_t count, size_t threads) : call(call_), task(task_), shares(threads) {
+      auto each = static_cast<int64_t>(threads);
+      for (int64_t i = 0; i < each; ++i) {
+        shares[static_cast<size_t>(i)].next = count * i / each;
+        shares[static_cast<size_t>(i)].end = count * (i + 1) / each;
+      }
+    }
   };
 
   static Pool*& instance() {
@@ -102,18 +119,22 @@ class Pool {
     return pool;
   }
 
-  static void finish(Job& job) {
-    for (int64_t i; (i = job.next.fetch_add(1, std::memory_order_relaxed)) < job.count;) {
-      try {
-        job.call(job.task, i);
-      } catch (...) {
-        std::lock_guard lock(job.failing);
-        if (!job.failure) job.failure = std::current_exception();
+  // Do this thread's share, then what others have not begun.
+  static void finish(Job& job, size_t thread) {
+    for (size_t turn = 0; turn < job.shares.size(); ++turn) {
+      Share& share = job.shares[(thread + turn) % job.shares.size()];
+      for (int64_t i; (i = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;) {
+        try {
+          job.call(job.task, i);
+        } catch (...) {
+          std::lock_guard lock(job.failing);
+          if (!job.failure) job.failure = std::current_exception();
+        }
       }
     }
   }
 
-  void work() {
+  void work(size_t thread) {
     pthread_setname_np(pthread_self(), "kernels");
     uint64_t seen = 0;
     std::unique_lock lock(mutex_);
@@ -125,7 +146,7 @@ class Pool {
         Job& job = *job_;
         inside_.fetch_add(1, std::memory_order_relaxed);
         lock.unlock();
-        finish(job);
+        finish(job, thread);
         lock.lock();
         if (inside_.fetch_sub(1, std::memory_order_release) == 1) done_.notify_all();
         lock.unlock();
@@ -149,6 +170,25 @@ class Pool {
   std::atomic<int> inside_{0};      // threads in the job; changed under the mutex
 };
 
+// A vector whose new elements are whatever is there: for what is written before it is read, best by the thread that first touches its memory.
+template <class T>
+struct Unset : std::allocator<T> {
+  template <class U>
+  struct rebind {
+    using other = Unset<U>;
+  };
+  template <class U>
+  void construct(U* at) noexcept {
+    ::new (static_cast<void*>(at)) U;
+  }
+  template <class U, class... Arguments>
+  void construct(U* at, Arguments&&... arguments) {
+    ::new (static_cast<void*>(at)) U(std::forward<Arguments>(arguments)...);
+  }
+};
+template <class T>
+using Raw = std::vector<T, Unset<T>>;
+
 // How many tasks `rows` rows are.
 inline int64_t pieces_of(int64_t rows) { return std::max<int64_t>(1, rows / Pool::shared().piece_rows()); }
 
@@ -158,6 +198,15 @@ void split(int64_t rows, Use&& use) {
   int64_t pieces = pieces_of(rows);
   auto edge = [&](int64_t piece) { return piece == pieces ? rows : rows * piece / pieces / 8 * 8; };
   Pool::shared().run(pieces, [&](int64_t piece) { use(edge(piece), edge(piece + 1), piece); });
+}
+
+// Call use(begin, end, part) for as many stretches of [0, rows) as there are threads: for work whose results of two stretches cost something to put together.
+// `parts` is what `parts_of` gave.
+inline int64_t parts_of(int64_t rows) { return std::min(pieces_of(rows), Pool::shared().threads()); }
+
+template <class Use>
+void split_into(int64_t parts, int64_t rows, Use&& use) {
+  Pool::shared().run(parts, [&](int64_t part) { use(rows * part / parts, rows * (part + 1) / parts, part); });
 }
 
 }  // namespace headwater::rows

@@ -39,7 +39,7 @@ namespace {
 
 // The probe's rows by hash; those with a NULL are left out when a NULL matches nothing.
 Pieces sorted_keys(const std::vector<Column>& keys, int64_t rows, bool nulls_match) {
-  std::vector<uint64_t> hashes(static_cast<size_t>(rows));
+  Raw<uint64_t> hashes(static_cast<size_t>(rows));
   hash_rows(keys, rows, kKeySeed, hashes.data());
   std::vector<uint32_t> whole;
   auto nullable = [](const Column& key) { return key.validity != nullptr; };

@@ -1,6 +1,7 @@
 // Finding rows by key in the runs of a snapshot.
 #pragma once
 
+#include "dataflow/kernels/pool.h"
 #include "dataflow/kernels/run.h"
 
 namespace headwater::rows {
@@ -8,9 +9,9 @@ namespace headwater::rows {
 // What a probe found: for match i, the row of the probe and where the match lies.
 struct Matches {
   std::vector<RunPtr> runs;
-  std::vector<uint32_t> probe_rows;
-  std::vector<Ref> refs;
-  std::vector<int64_t> diffs;
+  Raw<uint32_t> probe_rows;
+  Raw<Ref> refs;
+  Raw<int64_t> diffs;
 
   int64_t size() const { return static_cast<int64_t>(refs.size()); }
   // The chosen columns of matches [begin, end), in the formats of the shape.

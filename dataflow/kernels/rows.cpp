@@ -30,10 +30,10 @@ using arrow::read_columns;
 using arrow::write_column;
 
 // A numpy array that owns the vector.
-template <class T>
-Numpy<T> to_numpy(std::vector<T>&& values) {
-  auto* held = new std::vector<T>(std::move(values));
-  nb::capsule owner(held, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+template <class T, class Memory>
+Numpy<T> to_numpy(std::vector<T, Memory>&& values) {
+  auto* held = new std::vector<T, Memory>(std::move(values));
+  nb::capsule owner(held, [](void* p) noexcept { delete static_cast<std::vector<T, Memory>*>(p); });
   return Numpy<T>(held->data(), {held->size()}, owner);
 }
 
@@ -73,7 +73,7 @@ std::vector<Format> formats_of(const std::vector<Column>& columns) {
 Numpy<uint64_t> hash_columns(nb::handle columns_, int64_t rows) {
   std::vector<Column> columns = read_columns(columns_);
   check_rows(columns, rows);
-  std::vector<uint64_t> out(static_cast<size_t>(rows));
+  Raw<uint64_t> out(static_cast<size_t>(rows));
   {
     nb::gil_scoped_release unlocked;
     hash_rows(columns, rows, kKeySeed, out.data());
@@ -87,13 +87,15 @@ nb::list take(nb::handle columns_, Int64s indices) {
     nb::gil_scoped_release unlocked;
     int64_t rows = columns.empty() ? 0 : columns.front().length;
     if (rows > kMaxRows) throw std::invalid_argument("cannot take from " + std::to_string(rows) + " rows at once");
-    std::vector<Ref> refs(columns.empty() ? 0 : static_cast<size_t>(size(indices)));
-    for (size_t i = 0; i < refs.size(); ++i) {
-      int64_t row = indices.data()[i];
-      if (row < 0 || row >= rows)
-        throw std::out_of_range("row " + std::to_string(row) + " of " + std::to_string(rows) + " does not exist");
-      refs[i] = {0, static_cast<uint32_t>(row)};
-    }
+    Raw<Ref> refs(columns.empty() ? 0 : static_cast<size_t>(size(indices)));
+    split(static_cast<int64_t>(refs.size()), [&](int64_t begin, int64_t end, int64_t) {
+      for (int64_t i = begin; i < end; ++i) {
+        int64_t row = indices.data()[i];
+        if (row < 0 || row >= rows)
+          throw std::out_of_range("row " + std::to_string(row) + " of " + std::to_string(rows) + " does not exist");
+        refs[static_cast<size_t>(i)] = {0, static_cast<uint32_t>(row)};
+      }
+    });
     out = gather({&columns}, formats_of(columns), refs.data(), static_cast<int64_t>(refs.size()));
   }
   return write_columns(out);
@@ -201,13 +203,16 @@ nb::tuple float_sums(Int64s ids, int64_t groups, nb::handle values_, Int64s diff
   {
     nb::gil_scoped_release unlocked;
     check_ids(ids.data(), size(ids), groups);
-    std::vector<Accumulator> sums(static_cast<size_t>(groups));
-    for (int64_t i = 0; i < values.length; ++i) {
-      if (!values.valid(i)) continue;
-      double value = values.format.width == 4 ? static_cast<double>(values.value<float>(i)) : values.value<double>(i);
-      sums[static_cast<size_t>(ids.data()[i])].add(value, diffs.data()[i]);
-    }
-    out = write_accumulators(sums);
+    out = write_accumulators(sum_parts<Accumulator>(
+        values.length, groups,
+        [&](int64_t begin, int64_t end, Accumulator* sums) {
+          for (int64_t i = begin; i < end; ++i) {
+            if (!values.valid(i)) continue;
+            double value = values.format.width == 4 ? static_cast<double>(values.value<float>(i)) : values.value<double>(i);
+            sums[ids.data()[i]].add(value, diffs.data()[i]);
+          }
+        },
+        [](Accumulator& sum, const Accumulator& more) { sum.add(more); }));
   }
   return write_column(out);
 }
@@ -367,12 +372,14 @@ nb::tuple take_matches(const Matches& matches, std::shared_ptr<Shape> shape, con
   for (int64_t column : columns)
     if (column < 0 || column >= static_cast<int64_t>(shape->formats.size()))
       throw std::out_of_range("column " + std::to_string(column) + " does not exist");
-  std::vector<int64_t> probe_rows, diffs;
+  Raw<int64_t> probe_rows(static_cast<size_t>(end - begin)), diffs(static_cast<size_t>(end - begin));
   std::vector<Column> out;
   {
     nb::gil_scoped_release unlocked;
-    probe_rows.assign(matches.probe_rows.begin() + begin, matches.probe_rows.begin() + end);
-    diffs.assign(matches.diffs.begin() + begin, matches.diffs.begin() + end);
+    split(end - begin, [&](int64_t first, int64_t last, int64_t) {
+      std::copy_n(matches.probe_rows.begin() + begin + first, last - first, probe_rows.begin() + first);
+      std::copy_n(matches.diffs.begin() + begin + first, last - first, diffs.begin() + first);
+    });
     out = matches.take(*shape, columns, begin, end);
   }
   return nb::make_tuple(to_numpy(std::move(probe_rows)), write_columns(out), to_numpy(std::move(diffs)));
@@ -385,7 +392,7 @@ nb::tuple stretches_of_runs(std::shared_ptr<Shape> shape, const std::vector<std:
   refuse_none(delta);
   std::vector<RunPtr> held = constant(runs);
   auto found = std::make_unique<Stretches>();
-  std::vector<int64_t> numbers, counts;
+  Raw<int64_t> numbers, counts;
   {
     nb::gil_scoped_release unlocked;
     Reach reach{own, terms, groups, whole_groups, base, before, after};

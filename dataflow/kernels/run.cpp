@@ -126,7 +126,7 @@ void Pieces::sort_entries(Entry* entries, size_t count, Entry* spare) { sort_pie
 namespace {
 
 Pieces make_pieces(const Shape& shape, const std::vector<Column>& columns, const int64_t* diffs, size_t rows) {
-  std::vector<uint64_t> hashes(rows), seconds(rows);
+  Raw<uint64_t> hashes(rows), seconds(rows);
   hash_rows(shape.key_of(columns), static_cast<int64_t>(rows), kKeySeed, hashes.data());
   if (shape.ordered) {
     const Order& first = shape.ties.front();

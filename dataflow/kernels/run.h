@@ -217,7 +217,7 @@ class Pieces {
  public:
   // Entry i is make(i), and its hash is hashes[i]. Entries of one hash stay in the order they come in.
   template <class Make>
-  Pieces(const std::vector<uint64_t>& hashes, Make&& make)
+  Pieces(const Raw<uint64_t>& hashes, Make&& make)
       : entries_(std::make_unique_for_overwrite<Entry[]>(hashes.size())), size_(hashes.size()) {
     int bits = std::min(kMostBits, static_cast<int>(std::bit_width(size_ / kRows)));
     auto piece = [&](uint64_t hash) { return bits ? hash >> (64 - bits) : 0; };

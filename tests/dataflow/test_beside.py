@@ -107,11 +107,19 @@ def test_functions_of_rows_are_the_same_to_the_byte(seed: int, count: int) -> No
     for threads in THREAD_COUNTS:
         with using(threads):
             change = rows.consolidate(delta)
+            ids, first = rows.group(delta.columns[:1])
+            sums = [
+                rows.sum_by(ids, len(first), None, delta.diffs)[0],
+                rows.sum_by(ids, len(first), delta.columns[0], delta.diffs)[0],
+                rows.float_sums(ids, len(first), delta.columns[2], delta.diffs),
+            ]
             found.append(
                 (
                     in_bytes(rows.take(delta.columns, chosen)),
                     in_bytes(change.columns, change.diffs),
-                    in_bytes((), rows.hash_rows(delta.columns), *rows.group(delta.columns)[:1]),
+                    in_bytes((), rows.hash_rows(delta.columns), ids),
+                    in_bytes(sums, first),
+                    in_bytes((), *rows.group(delta.columns)[:1]),
                 )
             )
     assert found[1:] == found[:-1]

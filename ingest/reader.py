@@ -162,13 +162,22 @@ class Reader:
             log.debug("librdkafka", source=self._name, line=line)
 
     def _check_identity(self, topic_id: str) -> None:
-        known = self.topic_id or self.expected_id
+        known = self.expected_id or self.topic_id
         if topic_id and known and topic_id != known:
-            raise Halt(
-                f"topic {self._topic} on {self._connection} was deleted and created again; "
-                "start with an empty state folder to read the new one"
-            )
+            raise Halt(self._recreated())
         self.topic_id = topic_id or self.topic_id
+
+    def expect(self, topic_id: str) -> None:
+        """Say which topic was read before. What is read ahead of another one, as the broker may have told already, is not used."""
+        self.expected_id = topic_id
+        if topic_id and self.topic_id not in ("", topic_id):
+            self.halt(self._recreated())
+
+    def _recreated(self) -> str:
+        return (
+            f"topic {self._topic} on {self._connection} was deleted and created again; "
+            "start with an empty state folder to read the new one"
+        )
 
     def _check_partitions(self, partitions: list[int]) -> None:
         if lost := self._assigned.difference(partitions):

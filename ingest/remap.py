@@ -127,7 +127,11 @@ class RemapLog:
             raise ValueError(f"folds of {self._path} must end at its last time {self._last}")
         temporary = _write(self._path, b"".join(encode(binding) for binding in bindings))
         file = temporary.open("r+b", buffering=0)
-        _rename(temporary, self._path)
+        try:
+            _rename(temporary, self._path)
+        except BaseException:
+            file.close()
+            raise
         self._file.close()
         self._file, self._size = file, file.seek(0, os.SEEK_END)
 

@@ -95,7 +95,7 @@ class Source:
         """
         self._ahead.resume(ends)
         self._reader.floor = dict(ends)
-        self._reader.expected_id = topic_id
+        self._reader.expect(topic_id)
 
     @property
     def topic_id(self) -> str:

@@ -150,6 +150,17 @@ def test_recreated_topic_halts(kafka: KafkaServer, topic_name: str) -> None:
                 assert "was deleted and created again" in again.until_state("halted")
 
 
+def test_a_topic_that_is_known_to_be_another_before_it_is_said_which_was_read(
+    kafka: KafkaServer, topic_name: str
+) -> None:
+    kafka.create_topic(topic_name, 1)
+    with reading(kafka, topic_name) as read:
+        read.until(lambda: read.source.hydrated and (kafka.kind != "apache" or bool(read.source.topic_id)))
+        read.source._reader.topic_id = read.source.topic_id or "aa" * 16
+        read.source.replay_to({0: 0}, "bb" * 16)
+        assert "was deleted and created again" in read.until_state("halted")
+
+
 def test_missing_topic_is_waited_for(kafka: KafkaServer, topic_name: str) -> None:
     with reading(kafka, topic_name) as read:
         assert read.until_state("waiting") == f"topic {topic_name} does not exist yet on main"

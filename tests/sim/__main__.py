@@ -1,31 +1,36 @@
-"""`make sim SEEDS=n`: many runs; prints the seed of one that broke a promise and the fewest kinds of faults that do it.
+"""`make sim SEEDS=n`: many runs; prints the seed of one that broke a promise, and the fewest faults and ticks that do it.
 
-`python -m tests.sim --seeds 100 [--first 1] [--ticks 200] [--seconds 60] [--plant skip-fsync]`
+`python -m tests.sim --seeds 100 [--first 1] [--ticks 200] [--seconds 60] [--plant fsync]`
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Collection
 
 import structlog
 
 from tests.sim.chance import RATES
-from tests.sim.world import World, Wrong
+from tests.sim.plants import PLANTS
+from tests.sim.promises import Wrong
+from tests.sim.world import World
 
-PLANTS = ("skip-fsync", "no-fence", "publish-first")
-"""Mistakes that can be built in, to see that they are found: the log is not synced; a sink's predecessor is not fenced; a time
-is shown before its binding is durable."""
+TRIES = 80
+"""Runs that leave out single faults to shorten a schedule."""
 
 
-def verdict(seed: int, ticks: int, kinds: set[str], plant: str) -> tuple[World, str]:
+def verdict(
+    seed: int, ticks: int, kinds: Collection[str] = tuple(RATES), plant: str = "", dropped: Collection[int] = ()
+) -> tuple[World, str]:
     """A run and what it broke, empty when nothing."""
-    world = World(seed, ticks, kinds, plant)
+    world = World(seed, ticks, kinds, plant, dropped)
     try:
         world.run()
     except Wrong as wrong:
@@ -35,8 +40,8 @@ def verdict(seed: int, ticks: int, kinds: set[str], plant: str) -> tuple[World, 
     return world, ""
 
 
-def shrink(seed: int, ticks: int, plant: str) -> tuple[set[str], int]:
-    """The fewest kinds of faults, then the fewest ticks, with which this seed still breaks a promise."""
+def shrink(seed: int, ticks: int, plant: str) -> World:
+    """The fewest kinds of faults, then the fewest ticks, then the fewest faults with which this seed still breaks a promise."""
     kinds = set(RATES)
     for kind in sorted(RATES):
         if verdict(seed, ticks, kinds - {kind}, plant)[1]:
@@ -48,7 +53,35 @@ def shrink(seed: int, ticks: int, plant: str) -> tuple[set[str], int]:
             high = middle
         else:
             low = middle + 1
-    return kinds, high
+    best, _ = verdict(seed, high, kinds, plant)
+    dropped: set[int] = set()
+    tries, size = TRIES, len(best.chance.schedule) // 2
+    while size and tries > 0:  # halves first, then single ones
+        for begin in range(0, len(best.chance.schedule), size):
+            fewer = dropped | set(range(begin, begin + size))
+            if fewer != dropped and tries > 0:
+                tries -= 1
+                world, wrong = verdict(seed, high, kinds, plant, fewer)
+                if wrong:
+                    best, dropped = world, fewer
+        size //= 2
+    best.chance.schedule[:] = [fault for place, fault in enumerate(best.chance.schedule) if place not in dropped]
+    best.ticks = high
+    return best
+
+
+def tell(seed: int, arguments: argparse.Namespace, wrong: str) -> None:
+    """Print a seed that broke a promise, and what it takes."""
+    plant = f" --plant {arguments.plant}" if arguments.plant else ""
+    print(f"seed {seed} broke a promise: {wrong}")
+    print(f"again with: python -m tests.sim --first {seed} --seeds 1 --ticks {arguments.ticks}{plant}", flush=True)
+    if arguments.go_on:
+        return
+    least = shrink(seed, arguments.ticks, arguments.plant)
+    print(
+        f"shrunk to {least.ticks} ticks of views {', '.join(least.planned.order)} and {len(least.chance.schedule)} faults:"
+    )
+    print("\n".join(f"  {fault}" for fault in least.chance.schedule))
 
 
 def main() -> int:
@@ -58,38 +91,48 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=None, help="the first seed (default: from the clock)")
     parser.add_argument("--ticks", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=None, help="end after this time, whatever is left")
-    parser.add_argument("--plant", choices=PLANTS, default="")
+    parser.add_argument(
+        "--go-on", action="store_true", help="run the other seeds too, instead of looking for the fewest faults"
+    )
+    parser.add_argument("--plant", choices=PLANTS, default="", help="build a mistake in")
     arguments = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets is part of a seed's schedule
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-m", "tests.sim", *sys.argv[1:]])
+    gc.freeze()  # what is there from the start stays
+    gc.set_threshold(50_000, 20, 20)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     first = arguments.first if arguments.first is not None else time.time_ns() // 1000 % 1_000_000_000
     began, faults = time.monotonic(), Counter[str]()
+    checked, died, broken = Counter[str](), Counter[str](), list[int]()
     done = publications = incarnations = restored = 0
     for seed in range(first, first + arguments.seeds):
         if arguments.seconds is not None and time.monotonic() - began > arguments.seconds:
             break
-        world, wrong = verdict(seed, arguments.ticks, set(RATES), arguments.plant)
+        world, wrong = verdict(seed, arguments.ticks, plant=arguments.plant)
         done += 1
-        publications += world.publications
+        publications += world.promises.publications
+        checked.update(world.promises.checked)
         incarnations += world.incarnations
         restored += world.restored
-        faults.update({kind: count for kind, count in world.chance.faults.items() if not kind.startswith("crash:")})
+        faults.update(world.chance.faults)
+        died.update({point.split()[0]: count for point, count in world.chance.points.items()})
         if wrong:
-            print(f"seed {seed} broke a promise: {wrong}")
-            kinds, ticks = shrink(seed, arguments.ticks, arguments.plant)
-            print(
-                f"it takes {', '.join(sorted(kinds)) or 'no fault'} and {ticks} ticks: python -m tests.sim --first {seed} --seeds 1"
-            )
-            return 1
+            broken.append(seed)
+            tell(seed, arguments, wrong)
+            if not arguments.go_on:
+                return 1
+        if done % 25 == 0:
+            print(f"{done} seeds, {sum(faults.values())} faults, {time.process_time():.0f} s of CPU", flush=True)
     print(
         f"seeds {first} to {first + done - 1}: {publications} publications in {incarnations} incarnations, "
         f"{restored} of them from a checkpoint, "
-        f"{sum(faults.values())} faults, no promise broken, {time.monotonic() - began:.0f} s"
+        f"{sum(faults.values())} faults, {f'broken by {broken}' if broken else 'no promise broken'}, "
+        f"{time.monotonic() - began:.0f} s"
     )
-    print(", ".join(f"{kind} {count}" for kind, count in sorted(faults.items())))
-    return 0
+    for counted in (faults, checked, died):
+        print(", ".join(f"{kind} {count}" for kind, count in sorted(counted.items())))
+    return bool(broken)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""One seed's decisions: which faults happen where. Always true: the same seed and kinds give the same run, in one process."""
+"""One seed's decisions: which faults happen where.
+
+Always true: the same seed, kinds and dropped faults give the same run, in one process.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,27 @@ from collections import Counter
 from collections.abc import Collection
 
 RATES = {
-    "crash": 0.004,
-    "fsync fails": 0.004,
-    "commit lost before": 0.05,
-    "commit lost after": 0.05,
-    "commit in doubt": 0.05,
+    "crash": 0.002,
+    "fsync fails": 0.002,
+    "clean stop": 0.002,
+    "commit lost before": 0.08,
+    "commit lost after": 0.08,
+    "commit in doubt": 0.08,
+    "records sent in part": 0.08,
     "sink broker away": 0.1,
-    "source broker away": 0.02,
-    "clock back": 0.01,
-    "clock ahead": 0.01,
-    "checkpoint damaged": 0.15,
-    "log damaged": 0.05,
-    "clean stop": 0.003,
+    "source broker away": 0.06,
+    "delay": 0.012,
+    "partition without leader": 0.03,
+    "partition added": 0.02,
+    "topic recreated": 0.001,
+    "records expired": 0.001,
+    "records compacted": 0.001,
+    "clock back": 0.02,
+    "clock ahead": 0.02,
+    "second coordinator": 0.02,
+    "zombie sinks": 0.4,
+    "checkpoint damaged": 0.2,
+    "log damaged": 0.2,
 }
 """Fault to how often it happens where it can."""
 
@@ -32,26 +44,36 @@ class Crash(BaseException):
 
 
 class Chance:
-    """Random decisions, and a count of the faults that were decided."""
+    """Random decisions, and the faults that were decided, in order: the schedule."""
 
-    def __init__(self, seed: int, kinds: Collection[str]) -> None:
+    def __init__(self, seed: int, kinds: Collection[str], dropped: Collection[int] = ()) -> None:
+        """dropped: places in the schedule of faults that do not happen, though they were decided."""
         self.random = random.Random(seed)
         self.kinds = set(kinds)
+        self.dropped = frozenset(dropped)
+        self.schedule: list[str] = []
         self.faults: Counter[str] = Counter()
+        self.points: Counter[str] = Counter()
+        """Where the process died."""
+        self.now = ""
+        """What the schedule says of when."""
         self.calm = False
         self.spared = False
         """Whether the process does not die now: it has died too often without getting anywhere."""
 
-    def fault(self, kind: str) -> bool:
-        """Whether this fault happens here. The decision is drawn in any case, so that runs with fewer kinds stay alike."""
+    def fault(self, kind: str, where: str = "") -> bool:
+        """Whether this fault happens here. The decision is drawn in any case, so that runs with fewer faults stay alike."""
         drawn = self.random.random() < RATES[kind]
-        if drawn and kind in self.kinds and not self.calm and not (self.spared and kind in ENDS):
-            self.faults[kind] += 1
-            return True
-        return False
+        if not drawn or kind not in self.kinds or self.calm or (self.spared and kind in ENDS):
+            return False
+        self.schedule.append(f"{self.now}: {kind}{where and ' '}{where}")
+        if len(self.schedule) - 1 in self.dropped:
+            return False
+        self.faults[kind] += 1
+        return True
 
     def point(self, name: str) -> None:
-        """A place where the process may die."""
-        if self.fault("crash"):
-            self.faults[f"crash: {name}"] += 1
+        """A place where the process may die; the name begins with its step, S1 to S8."""
+        if self.fault("crash", name):
+            self.points[name] += 1
             raise Crash(name)

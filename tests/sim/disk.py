@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +35,6 @@ class Disk:
 
     root: Path
     chance: Chance
-    skip_fsync: Callable[[Path], bool] = lambda _: False
     number: int = 0
     _files: dict[Path, _File] = field(default_factory=dict)
     _names: dict[Path, dict[str, _File]] = field(default_factory=dict)
@@ -52,18 +51,17 @@ class Disk:
 
         def sync(handle: Any) -> None:
             path = Path(os.readlink(f"/proc/self/fd/{handle if isinstance(handle, int) else handle.fileno()}"))
-            self.chance.point(f"before the fsync of {_kind(path)}")
-            if self.chance.fault("fsync fails"):
+            self.chance.point(f"{_step(path)} before the fsync of {_kind(path)}")
+            if self.chance.fault("fsync fails", _kind(path)):
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
-            if not self.skip_fsync(path):
-                self._sync(path)
-            self.chance.point(f"after the fsync of {_kind(path)}")
+            self._sync(path)
+            self.chance.point(f"{_step(path)} after the fsync of {_kind(path)}")
 
         def move(source: Any, target: Any, **more: Any) -> None:
-            self.chance.point(f"before the rename of {_kind(Path(target))}")
+            self.chance.point(f"{_step(Path(target))} before the rename of {_kind(Path(target))}")
             rename(source, target, **more)
             self._files[Path(target)] = self._files.pop(Path(source), _File())
-            self.chance.point(f"after the rename of {_kind(Path(target))}")
+            self.chance.point(f"{_step(Path(target))} after the rename of {_kind(Path(target))}")
 
         def remove(path: Any, **more: Any) -> None:
             unlink(path, **more)
@@ -128,6 +126,11 @@ class Disk:
             }
         else:
             self._files.setdefault(path, _File()).synced = path.read_bytes()
+
+
+def _step(path: Path) -> str:
+    """S4 for what belongs to the remap log, S8 for checkpoints."""
+    return "S8" if "checkpoints" in path.parts else "S4"
 
 
 def _kind(path: Path) -> str:

@@ -11,8 +11,7 @@ from tests.sim.chance import Crash
 class Job:
     """A Future of one job."""
 
-    def __init__(self, call: Callable[[], Any], forced: bool = True) -> None:
-        self._forced = forced
+    def __init__(self, call: Callable[[], Any]) -> None:
         self._call: Callable[[], Any] | None = call
         self._value: Any = None
         self._error: BaseException | None = None
@@ -35,8 +34,7 @@ class Job:
 
     def result(self, timeout: float | None = None) -> Any:
         """Its result, made now if need be; or its exception."""
-        if self._forced:
-            self.run()
+        self.run()
         if self._error is not None:
             raise self._error
         return self._value
@@ -49,8 +47,6 @@ class Jobs:
 
     def __init__(self) -> None:
         self.waiting = []
-        self.unforced: object = None
-        """A call whose result nobody really waits for: a mistake that can be built in."""
 
     def executor(self, *_: Any, **__: Any) -> Jobs:
         """An executor; all are this one."""
@@ -58,7 +54,7 @@ class Jobs:
 
     def submit(self, call: Callable[..., Any], *args: Any) -> Job:
         """Put a job behind the others."""
-        job = Job(lambda: call(*args), call is not self.unforced)
+        job = Job(lambda: call(*args))
         self.waiting.append(job)
         return job
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 from tests.sim.broker import Topic
@@ -20,44 +21,59 @@ VIEWS = {
     "unowned": "SELECT b.account FROM balance AS b WHERE NOT EXISTS (SELECT 1 FROM accounts AS a WHERE a.account = b.account)",
 }
 
+ALWAYS = ("balance", "total", "owned")
+"""Views that every run has."""
+
 KEYS = {"balance": ("account",), "owned": ("owner",)}
 SINKS = {"balance_out": "balance", "owned_out": "owned"}
 
 Answer = dict[str, Counter[tuple[Any, ...]]]
 
 
-def answer(transfers: Topic, accounts: Topic, positions: Mapping[str, Mapping[int, int]], time: int) -> Answer:
-    """Rows of each view at a time, and under `ratios errors` the errors of that view."""
+def answer(
+    transfers: Topic, accounts: Topic, positions: Mapping[str, Mapping[int, int]], time: int, wanted: Container[str]
+) -> Answer:
+    """Rows of each wanted view at a time, and under `ratios errors` the errors of that view."""
     moved = transfers.rows(positions.get("transfers", {}))
     told = dict(accounts.rows(positions.get("accounts", {})))
     owners = {account: owner for account, owner in told.items() if owner is not None}
     balance: dict[int, int] = defaultdict(int)
-    for _, src, dst, amount, _ in moved:
+    received: dict[int, list[int]] = {}
+    for number, src, dst, amount, _ in moved:
         balance[dst] += amount
         balance[src] -= amount
+        if dst not in received:
+            received[dst] = [0, 0, 0]
+        group = received[dst]
+        group[0] += 1
+        group[1] += amount
+        if number > group[2]:
+            group[2] = number
     owned: dict[str, list[int]] = {}
-    for number, _, dst, amount, _ in moved:
-        if dst in owners:
-            group = owned.setdefault(owners[dst], [0, 0, 0])
-            owned[owners[dst]] = [group[0] + 1, group[1] + amount, max(group[2], number)]
-    ordered = sorted(balance.items(), key=lambda item: (-item[1], item[0]))
-    ratios = [(account, _divide(1000, amount)) for account, amount in balance.items() if amount]
-    zeros = sum(not amount for amount in balance.values())
-    return {
+    for account, (count, amount, last) in received.items():
+        if account in owners:
+            group = owned.setdefault(owners[account], [0, 0, 0])
+            owned[owners[account]] = [group[0] + count, group[1] + amount, max(group[2], last)]
+    answers: Answer = {
         "balance": Counter(balance.items()),
         "total": Counter([(sum(balance.values()) if balance else None, len(balance))]),
         "owned": Counter((owner, *group) for owner, group in owned.items()),
-        "richest": Counter(ordered[:3]),
-        "ratios": Counter(ratios),
-        "recent": Counter(Counter(dst for _, _, dst, _, at in moved if time < at + 3000).items()),
-        "unowned": Counter((account,) for account in balance if account not in owners),
-        "ratios errors": Counter({("division by zero",): zeros} if zeros else {}),
     }
+    if "richest" in wanted:
+        ordered = sorted(balance.items(), key=lambda item: (-item[1], item[0]))
+        answers["richest"] = Counter(ordered[:3])
+    if "ratios" in wanted:
+        zeros = sum(not amount for amount in balance.values())
+        answers["ratios"] = Counter((account, _divide(1000, amount)) for account, amount in balance.items() if amount)
+        answers["ratios errors"] = Counter({("division by zero",): zeros} if zeros else {})
+    if "recent" in wanted:
+        answers["recent"] = Counter(Counter(row[2] for row in moved if time < row[4] + 3000).items())
+    if "unowned" in wanted:
+        answers["unowned"] = Counter((account,) for account in balance if account not in owners)
+    return answers
 
 
 def _divide(a: int, b: int) -> Any:
     """numeric division, as the views show it."""
-    from decimal import ROUND_HALF_UP, Context, Decimal
-
     context = Context(prec=60, rounding=ROUND_HALF_UP)
     return context.divide(Decimal(a), Decimal(b)).quantize(Decimal(1).scaleb(-16), context=context)

@@ -1,0 +1,62 @@
+"""Mistakes that can be built in, to see that they are found. Always true: each changes one thing of what really runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+from headwater.ticks import TickLoop
+from ingest import remap
+from tests.sim.transactions import Producer
+
+PLANTS = {
+    "fsync": "the log's bindings are not synced",
+    "fence": "a new producer ends nothing of the one before it",
+    "publish": "a time is shown before its binding is in the log",
+}
+"""The names, and what is wrong."""
+
+
+class _Unsynced:
+    """The module `os` without fsync."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def fsync(self, _: Any) -> None:
+        """Nothing."""
+
+
+class _Nothing:
+    """A future that is done."""
+
+    def result(self) -> None:
+        """At once."""
+
+
+@contextmanager
+def planted(name: str) -> Iterator[None]:
+    """Build one in; with an empty name, nothing."""
+    complete = TickLoop._complete
+
+    def publish_first(self: TickLoop, appended: Any, pending: Any) -> None:
+        time, durable = appended
+        complete(self, (time, _Nothing()), pending)  # type: ignore[arg-type]
+        durable.result()
+
+    def join(self: Producer, _: float) -> None:
+        self._epoch = self._cluster.epochs.setdefault(self._id, 1)
+
+    patches: dict[str, Any] = {
+        "fsync": lambda: mock.patch.object(remap, "os", _Unsynced()),
+        "fence": lambda: mock.patch.object(Producer, "init_transactions", join),
+        "publish": lambda: mock.patch.object(TickLoop, "_complete", publish_first),
+    }
+    if not name:
+        yield
+        return
+    with patches[name]():
+        yield

@@ -1,0 +1,253 @@
+"""What is checked in every simulated run, whenever something becomes visible. The names are those of the proof tests.
+
+T1 every view at every time that is shown is the query over the records that the log bound to it, and stays so. T2 reads of one
+transaction see one time. T3 a read that begins after another one ended sees no earlier time. T4 the changes of a view add up to
+it. T5 a sink's topic is its view at the recorded progress, which rises with each transaction. T6 replays give one state, to the
+byte. T7 a starting sink reads the progress that was committed last. T8 a producer of before writes nothing. T9 a topic that is
+not what it was halts its source. T10 a second coordinator is refused.
+Always true: what is compared with is computed from the records, by nothing that is tested here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dataflow.delta import Delta
+from dataflow.state import State
+from dataflow.types import Schema
+from serve.reads import Publication, Published, pieces
+from sinks.progress import Progress
+from tests.sim.broker import Topic
+from tests.sim.chance import Chance
+from tests.sim.oracle import SINKS, Answer, answer
+from tests.sim.transactions import Transaction
+
+Positions = dict[str, dict[int, int]]
+Bag = Counter[tuple[Any, ...]]
+
+CLIENTS = 3
+ANSWERS = 50
+"""Answers that are kept, since several checks ask for the same."""
+
+
+class Wrong(AssertionError):
+    """A promise was broken."""
+
+
+@dataclass
+class Output:
+    """What a committed reader has read of one sink's topic and its progress."""
+
+    rows: dict[bytes, bytes | None] = field(default_factory=dict)
+    progress: Progress | None = None
+
+
+@dataclass
+class Promises:
+    """The records of what was promised, and the checks. `schemas`: of the views."""
+
+    chance: Chance
+    topics: Mapping[str, Topic]
+    schemas: Mapping[str, Schema]
+    outputs: dict[str, Output] = field(default_factory=lambda: {sink: Output() for sink in SINKS})
+    positions: dict[int, Positions] = field(default_factory=dict)
+    """What the log binds to each time."""
+    shown: dict[int, Positions] = field(default_factory=dict)
+    last_shown: int = 0
+    last_positions: Positions = field(default_factory=dict)
+    publications: int = 0
+    checked: Counter[str] = field(default_factory=Counter)
+    _answers: dict[str, Answer] = field(default_factory=dict)
+    _clients: list[tuple[Published, Bag]] = field(default_factory=list)
+    _told: int = 0  # the latest time that a read which has ended saw
+    _folds: dict[str, Bag] = field(default_factory=dict)
+    _digests: dict[int, str] = field(default_factory=dict)
+
+    def restarted(self) -> None:
+        """The process died, and its clients' connections with it."""
+        self._clients.clear()
+        self._folds.clear()
+
+    def bound(self, time: int, positions: Positions) -> None:
+        """A time gets its offsets."""
+        if time <= self.last_shown:
+            raise Wrong(f"time {time} is bound after {self.last_shown} was shown")
+        self.positions[time] = positions
+
+    def published(self, published: Published) -> None:
+        """T1."""
+        self.publications += 1
+        self.chance.spared = False
+        time = published.time
+        self.chance.now = f"tick {self.publications}"
+        positions = self.positions.get(time)
+        if positions is None:
+            raise Wrong(f"T1: time {time} is shown, and was never bound")
+        if self.shown.setdefault(time, positions) != positions:
+            raise Wrong(f"T1: time {time} was shown with {self.shown[time]}, and now with {positions}")
+        if time < self.last_shown:
+            raise Wrong(f"T1: time {time} is shown after {self.last_shown}")
+        self.last_shown, self.last_positions = time, positions
+        expected = self.answer(positions, time)
+        for name, view in published.views.items():
+            if view.state != "ready":
+                continue
+            self.checked["T1"] += 1
+            if (found := bag(view.rows.rows())) != expected[name]:
+                raise Wrong(f"T1: view {name} at {time}: {found} instead of {expected[name]}")
+            errors, wanted = bag(view.errors.rows()), expected.get(f"{name} errors", Counter())
+            if errors != wanted:
+                raise Wrong(f"T1: errors of {name} at {time}: {errors} instead of {wanted}")
+
+    def read(self, publication: Publication) -> None:
+        """T2 and T3: a client begins a transaction with a read of one view, or ends one with a read of another."""
+        if len(self._clients) < CLIENTS:
+            published = publication.current()
+            if published is None or published.views["balance"].state != "ready":
+                return
+            if published.time < self._told:
+                raise Wrong(f"T3: a read sees time {published.time} after another one saw {self._told}")
+            self.checked["T3"] += 1
+            self._clients.append((published, _scanned(published, "balance")))
+            return
+        published, balance = self._clients.pop(self.chance.random.randrange(CLIENTS))
+        total = _scanned(published, "total")
+        amount = sum(row[1] for row in balance.elements()) if balance else None
+        if total != Counter([(amount, balance.total())]) or amount not in (0, None):
+            raise Wrong(f"T2: at {published.time} one read gives {balance}, the next one {total}")
+        self.checked["T2"] += 1
+        self._told = max(self._told, published.time)
+
+    def changed(self, sink: str, time: int, delta: Delta) -> None:
+        """T4."""
+        expected = self.answer(self.positions[time], time)[SINKS[sink]]
+        if sink in self._folds:
+            fold = self._folds[sink]
+            for row, diff in bag(delta).items():
+                fold[row] += diff
+                if not fold[row]:
+                    del fold[row]
+            self.checked["T4"] += 1
+            if fold != expected:
+                raise Wrong(f"T4: the changes for {sink} up to {time} add up to {fold} instead of {expected}")
+        self._folds[sink] = Counter(expected)
+
+    def committed(self, transaction: Transaction) -> None:
+        """T5 and T8."""
+        progress: Progress | None = None
+        rows: dict[bytes, bytes | None] = {}
+        for topic, key, value in transaction.records:
+            if topic in SINKS:
+                rows[key] = value
+            elif value is not None:
+                progress = json_progress(value)
+        if progress is None:
+            raise Wrong("T5: a transaction without progress was committed")
+        output = self.outputs[progress.sink]
+        if output.progress is not None and progress.frontier <= output.progress.frontier:
+            raise Wrong(f"T8: {progress.sink} goes from {output.progress.frontier} to {progress.frontier}")
+        output.rows.update(rows)
+        output.progress = progress
+        positions = self.positions.get(progress.frontier - 1)
+        if positions is None:
+            raise Wrong(f"T5: {progress.sink} is complete up to {progress.frontier}, and no time ends there")
+        self.same_as_view(progress.sink, positions)
+
+    def same_as_view(self, sink: str, positions: Positions) -> None:
+        """T5: the topic of a sink is its view at these offsets."""
+        self.checked["T5"] += 1
+        if difference := self._difference(sink, positions):
+            raise Wrong(f"T5: the topic of {sink}: {difference}")
+
+    def _difference(self, sink: str, positions: Positions) -> str:
+        """How the topic of a sink differs from its view at these offsets."""
+        view, output = SINKS[sink], self.outputs[sink]
+        names = [column.name for column in self.schemas[view]]
+        rows = [json.loads(value) for value in output.rows.values() if value]
+        found = Counter(tuple(str(row[name]) for name in names) for row in rows)
+        expected = Counter({tuple(map(str, row)): n for row, n in self.answer(positions, 0)[view].items()})
+        return f"{found} instead of {expected}" if found != expected else ""
+
+    def opened(self, sink: str, frontier: int | None) -> None:
+        """T7."""
+        progress = self.outputs[sink].progress
+        self.checked["T7"] += 1
+        if frontier != (progress.frontier if progress is not None else None):
+            raise Wrong(f"T7: {sink} begins at {frontier}, and committed was {progress}")
+
+    def halted(self, topic: Topic, reason: str) -> None:
+        """T9."""
+        if not topic.harmed:
+            raise Wrong(f"T9: a source halted that reads what it was: {reason}")
+        self.checked["T9"] += 1
+
+    def replayed(self, time: int, state: State) -> None:
+        """T6."""
+        digest = digest_of(state)
+        if self._digests.setdefault(time, digest) != digest:
+            raise Wrong(f"T6: the state at {time} is {digest}, and was {self._digests[time]} before")
+        self.checked["T6"] += 1
+
+    def all_there(self) -> bool:
+        """Whether all records are in what is shown and in the sinks' topics."""
+        shown = all(self.last_positions.get(name, {}) == topic.ends() for name, topic in self.topics.items())
+        return shown and not any(self._difference(sink, self.last_positions) for sink in self.outputs)
+
+    def at_the_end(self) -> None:
+        """Everything has to be everywhere."""
+        for name, topic in self.topics.items():
+            read = self.last_positions.get(name, {})
+            if topic.rows(read) != topic.rows(topic.ends()):
+                raise Wrong(f"at the end {name} was read up to {read} of {topic.ends()}")
+        for sink in self.outputs:
+            self.same_as_view(sink, self.last_positions)
+
+    def answer(self, positions: Positions, time: int) -> Answer:
+        """What the views are."""
+        key = repr((positions, time))
+        if key not in self._answers:
+            if len(self._answers) > ANSWERS:
+                self._answers.clear()
+            self._answers[key] = answer(
+                self.topics["transfers"], self.topics["accounts"], positions, time, self.schemas
+            )
+        return self._answers[key]
+
+
+def digest_of(state: State) -> str:
+    """A hash of the rows in each spine with their diffs, whatever runs they are in."""
+    digest = hashlib.sha256()
+    for runs in state.spines:
+        rows: Bag = Counter()
+        for run in runs:
+            columns = run.columns()
+            beside = [numbers for numbers in (columns.hashes, columns.seconds) if numbers is not None]
+            diffs = columns.diffs.to_pylist() if columns.diffs is not None else [1] * len(columns.hashes)
+            values = zip(*(column.to_pylist() for column in (*columns.columns, *beside)), strict=True)
+            for row, diff in zip(values, diffs, strict=True):
+                rows[row] += diff
+        digest.update(repr(sorted((repr(row), diff) for row, diff in rows.items() if diff)).encode())
+    return digest.hexdigest()
+
+
+def bag(delta: Delta) -> Bag:
+    """Rows and how often."""
+    rows = zip(*(column.to_pylist() for column in delta.columns), strict=True)
+    return Counter(dict(zip(rows, delta.diffs.tolist(), strict=True)))
+
+
+def json_progress(value: bytes) -> Progress:
+    """A progress record."""
+    return Progress(**json.loads(value))
+
+
+def _scanned(published: Published, view: str) -> Bag:
+    rows: Bag = Counter()
+    for piece in pieces(published.views[view].rows):
+        rows.update(bag(piece))
+    return rows

@@ -153,7 +153,8 @@ class Chaos:
         self._known.update({binding.time: binding for binding in whole})
         journal.unlink(missing_ok=True)
         try:
-            log, _ = read(path.read_bytes(), str(path))
+            # Until the first start came as far there is none.
+            log, _ = read(path.read_bytes(), str(path)) if path.exists() else ([], 0)
             merged(self._known, log)
         except OracleError as error:
             raise SoakError(str(error)) from error

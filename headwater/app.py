@@ -36,7 +36,7 @@ from ingest.decode import avro_columns, make_decoder
 from ingest.embedded import EmbeddedBroker
 from ingest.registry import Registry, RegistryError, make_registry
 from ingest.remap import RemapError, RemapLog
-from ingest.source import Source
+from ingest.source import Source, WatermarksUnavailable
 from planner.errors import PlanErrors
 from planner.views import PlannedViews, build_dataflow, plan_views
 from serve.http import HttpServer, make_app
@@ -198,7 +198,7 @@ class Service:
             self._stop.set()
 
     def _listen(self, metrics: Metrics) -> None:
-        app = make_app(self.publication, self.status, metrics)
+        app = make_app(self.publication, self.status, metrics, self._probe)
         self._http = HttpServer(*parse_address(self.settings.serve.http), app)
         try:
             self.address = self._http.start()
@@ -207,6 +207,13 @@ class Service:
         log.info("listening", http=f"http://{self.address[0]}:{self.address[1]}")
         if self.settings.serve.postgres is not None:
             self._listen_postgres(self.settings.serve.postgres)
+
+    def _probe(self, source: str, timeout: float) -> Mapping[int, int]:
+        """Where a source's topic ends now; OSError when the broker does not say."""
+        try:
+            return self.sources[source].ends(timeout)
+        except WatermarksUnavailable as error:
+            raise OSError(str(error)) from error
 
     def _listen_postgres(self, address: str) -> None:
         serve = self.settings.serve

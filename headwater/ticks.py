@@ -316,8 +316,9 @@ class TickLoop:
             catalog=self._rooms.catalog,
             epoch=self._epoch,
         )
-        for name, pieces in ranges.items():
-            self._ends.setdefault(name, {}).update({piece.partition: piece.end for piece in pieces.values()})
+        if ranges:  # made anew: what was published keeps the ends that it was published with
+            moved = {name: {piece.partition: piece.end for piece in pieces.values()} for name, pieces in ranges.items()}
+            self._ends = self._ends | {name: self._ends.get(name, {}) | ends for name, ends in moved.items()}
         return self._last_time, self._disk.submit(self._rooms.remap.append, [binding])
 
     def _step(self, taken: Mapping[str, Taken], pending: Pending, time_: int) -> None:
@@ -349,7 +350,7 @@ class TickLoop:
         self.waiting = blocked
         if changed:
             self._shown = self._shown | {name: self._show(name, blocked) for name in changed}
-        self._rooms.publication.publish(Published(time_, self._shown))
+        self._rooms.publication.publish(Published(time_, self._shown, self._ends))
 
     def _show(self, name: str, blocked: Mapping[str, str]) -> PublishedView:
         view = self._rooms.dataflow.view(name)
@@ -363,6 +364,7 @@ class TickLoop:
             errors=view.errors(),
             state="hydrating" if reasons else "ready",
             reason="; ".join(reasons),
+            sources=sources,
         )
 
     def _blocked(self) -> dict[str, str]:

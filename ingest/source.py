@@ -17,8 +17,18 @@ from ingest.chunks import ReadAhead, Taken
 from ingest.decode import Decoder
 from ingest.ranges import Range, ReplayMismatch, compare
 from ingest.reader import Reader
+from ingest.watermarks import Watermarks, WatermarksUnavailable
 
-__all__ = ["PartitionStatus", "Range", "ReplayMismatch", "Source", "SourceStatus", "Taken", "verify"]
+__all__ = [
+    "PartitionStatus",
+    "Range",
+    "ReplayMismatch",
+    "Source",
+    "SourceStatus",
+    "Taken",
+    "WatermarksUnavailable",
+    "verify",
+]
 
 AHEAD_ROWS = 262_144
 AHEAD_BYTES = 128 << 20
@@ -80,6 +90,7 @@ class Source:
         self.settings, self.name = settings, name
         self._ahead = ReadAhead(schema, ahead_rows, ahead_bytes)
         self._reader = Reader(settings, name, connection, decoder, group, self._ahead, wake)
+        self._watermarks = Watermarks(connection, settings.topic)
         self._latest_errors: tuple[str, ...] = ()
         self._hydrated = False
 
@@ -128,6 +139,13 @@ class Source:
         total = sum(max(0, end - lows.get(p, 0)) for p, end in target.items())
         done = sum(max(0, min(reached.get(p, 0), end) - lows.get(p, 0)) for p, end in target.items())
         return done, total
+
+    def ends(self, timeout: float) -> dict[int, int]:
+        """Partition to the exclusive offset that the topic ends at now; asks the broker, one thread at a time.
+
+        WatermarksUnavailable when it does not answer in `timeout` seconds.
+        """
+        return self._watermarks.ends(timeout)
 
     def reached(self, until: Mapping[int, int]) -> bool:
         """Whether everything before these offsets was taken."""

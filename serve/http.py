@@ -27,6 +27,7 @@ from serve.answers import Scope, Send
 from serve.errors import NOT_SUPPORTED, UNDEFINED_PATH, error_body
 from serve.metrics import Metrics
 from serve.reads import Publication
+from serve.recency import Probe, Recency
 from serve.sources import Sources
 from serve.status import SourceStatus, StatusSource
 from serve.tcp import listen
@@ -55,10 +56,11 @@ Receive = Callable[[], Awaitable[Any]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def make_app(publication: Publication, status: StatusSource, metrics: Metrics) -> App:
-    """The ASGI app over what the tick thread publishes. `metrics` shows the same publication and status."""
+def make_app(publication: Publication, status: StatusSource, metrics: Metrics, probe: Probe) -> App:
+    """The ASGI app over what the tick thread publishes. `metrics` shows the same publication and status; `probe` asks where a
+    source's topic ends now."""
     metrics.watch(publication)
-    views, sources = Views(publication, status), Sources(status)
+    views, sources = Views(publication, status, Recency(publication, probe)), Sources(status)
     rest = _Rest(status, metrics).app()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

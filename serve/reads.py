@@ -8,8 +8,9 @@ Deliberately unknown: HTTP, and how values are written.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -32,7 +33,8 @@ Filter = tuple[int, pa.Array]
 
 @dataclass(frozen=True, slots=True)
 class PublishedView:
-    """A view at a time. `key`: positions of the columns that the index is by; `errors`: rows of one text column.
+    """A view at a time. `key`: positions of the columns that the index is by; `errors`: rows of one text column; `sources`: what
+    it reads, directly or through other views.
 
     state: `hydrating` while a source's past is not in the view yet, for `reason`; its rows are not an answer then.
     """
@@ -44,14 +46,19 @@ class PublishedView:
     errors: Snapshot
     state: Literal["ready", "hydrating"] = "ready"
     reason: str = ""
+    sources: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Every view at one complete time, in milliseconds since 1970."""
+    """Every view at one complete time, in milliseconds since 1970.
+
+    ends: source to partition to the exclusive offset up to which its topic is in the views.
+    """
 
     time: int
     views: Mapping[str, PublishedView]
+    ends: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
 
 
 class Publication:
@@ -59,10 +66,17 @@ class Publication:
 
     def __init__(self) -> None:
         self._current: Published | None = None
+        self._told: deque[Callable[[], object]] = deque()
 
     def publish(self, published: Published) -> None:
         """Make a complete tick visible. Called by the tick thread only."""
         self._current = published
+        for _ in range(len(self._told)):  # those that ask again meanwhile are told of the next
+            self._told.popleft()()
+
+    def tell(self, changed: Callable[[], object]) -> None:
+        """Call this once, at the next tick that becomes visible, in the tick thread; it must return at once."""
+        self._told.append(changed)
 
     def current(self) -> Published | None:
         """The last complete tick; None before the first. Any thread."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlencode
 
 import pyarrow as pa
 
@@ -21,6 +22,7 @@ from dataflow.json import encode_rows
 from serve.answers import DEFAULT_LIMIT, MAX_LIMIT, Scope, Send, answer, parameters, parse_limit
 from serve.errors import INVALID_PARAMETER, NOT_READY, UNDEFINED_COLUMN, UNDEFINED_VIEW, Refused, did_you_mean
 from serve.reads import Filter, Publication, Published, PublishedView, copies, equal_rows, lookup, scan
+from serve.recency import Recency
 from serve.status import StatusSource
 from serve.values import BadValue, parse_value
 
@@ -34,8 +36,9 @@ ERRORS = "errors"
 class Views:
     """Answers the requests below `/views`."""
 
-    def __init__(self, publication: Publication, status: StatusSource) -> None:
+    def __init__(self, publication: Publication, status: StatusSource, recency: Recency) -> None:
         self._publication = publication
+        self._recency = recency
         self._status = status
         self._threads = ThreadPoolExecutor(SCAN_THREADS, "reads")
 
@@ -56,6 +59,10 @@ class Views:
         if segments[1:] == [ERRORS]:
             limit, _ = _query(view, raw_query, filters=False)
             return 200, await self._in_thread(self._errors, published, view, limit)
+        recent, raw_query = _recent(raw_query)
+        if view.state == "ready" and recent:
+            published = await self._recency.wait(view.name)
+            view = published.views[view.name]
         if view.state != "ready":
             raise Refused(503, f"view {view.name} is {view.state}", NOT_READY, detail=view.reason or None)
         if len(segments) > 1:
@@ -141,6 +148,21 @@ class Views:
 _NO_DIFFS = Delta.empty(()).diffs
 
 
+RECENT = "real_time_recency"
+"""The parameter of a read that shall show everything that its topics held when it arrived."""
+
+
+def _recent(raw: bytes) -> tuple[bool, bytes]:
+    """Whether a read waits for what its topics hold now, and the query without that."""
+    if RECENT.encode() not in raw:
+        return False, raw
+    pairs = parameters(raw)
+    given = [value for name, value in pairs if name == RECENT]
+    if given and (len(given) > 1 or given[0] not in ("true", "false")):
+        raise Refused(400, f"{RECENT} is either true or false", INVALID_PARAMETER)
+    return given == ["true"], urlencode([pair for pair in pairs if pair[0] != RECENT]).encode()
+
+
 def _query(view: PublishedView, raw: bytes, filters: bool = True) -> tuple[int, dict[int, str]]:
     """The limit and the text of each column to compare. Refused when a name or the limit is wrong."""
     positions = {column.name: index for index, column in enumerate(view.schema)} if filters else {}
@@ -152,7 +174,7 @@ def _query(view: PublishedView, raw: bytes, filters: bool = True) -> tuple[int, 
             message = (
                 f'column "{name}" of view {view.name} does not exist' if filters else f'unknown parameter "{name}"'
             )
-            raise Refused(400, message, UNDEFINED_COLUMN, hint=did_you_mean(name, [*positions, "limit"]))
+            raise Refused(400, message, UNDEFINED_COLUMN, hint=did_you_mean(name, [*positions, "limit", RECENT]))
         elif index in texts:
             raise Refused(400, f'column "{name}" is given twice', INVALID_PARAMETER)
         else:

@@ -20,9 +20,11 @@ from dataflow.types import TEXT, Column, ColumnType
 from serve.http import App, make_app
 from serve.metrics import Metrics
 from serve.reads import Publication, Published, PublishedView
+from serve.recency import Probe
 from serve.status import ServiceStatus
 
 TIME = 1_795_346_117_450
+_NO_ENDS: Mapping[str, Mapping[int, int]] = {}
 
 
 def delta(types: Sequence[ColumnType], rows: Sequence[tuple[Any, ...]], diffs: Sequence[int] | None = None) -> Delta:
@@ -130,15 +132,21 @@ class House:
             True, "", {"orders": Source()}, {"out": Sink()}, lambda: [Operator()], 1e9, 42, Memory()
         )
     )
+    probe: Probe = field(default=lambda *_: _NO_ENDS)
     app: App = field(init=False)
     metrics: Metrics = field(init=False)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(CollectorRegistry(), lambda: self.status)
-        self.app = make_app(self.publication, lambda: self.status, self.metrics)
+        self.app = make_app(self.publication, lambda: self.status, self.metrics, self._ask)
 
-    def publish(self, *views: PublishedView, time: int = TIME) -> None:
-        self.publication.publish(Published(time, {each.name: each for each in views}))
+    def _ask(self, source: str, timeout: float) -> Mapping[int, int]:
+        return self.probe(source, timeout)
+
+    def publish(
+        self, *views: PublishedView, time: int = TIME, ends: Mapping[str, Mapping[int, int]] = _NO_ENDS
+    ) -> None:
+        self.publication.publish(Published(time, {each.name: each for each in views}, ends))
 
     def get(self, path: str, method: str = "GET") -> tuple[int, Any]:
         """Status and JSON of a request; the path is as it goes over the wire."""

@@ -47,6 +47,7 @@ from serve.sql.catalog import RELATIONS
 from serve.sql.queries import Queries
 from serve.sql.system import Relations
 from serve.status import ServiceStatus
+from serve.subscribe.hub import Hub
 from sinks.kafka import KafkaSink
 
 log = structlog.get_logger(__name__)
@@ -92,6 +93,7 @@ class Service:
         self._http: HttpServer | None = None
         self._pg: PgServer | None = None
         self._relations = Relations(self.status, RELATIONS, checked.settings.name)
+        self._hub = Hub(self.publication, self._relations, self._wake.set)
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._runs: RunFiles | None = None
         self._checkpoints: Checkpoints | None = None
@@ -136,6 +138,7 @@ class Service:
             **{f"sink {name}": partial(sink.close, COMMIT_SECONDS) for name, sink in self.sinks.items()},
             **{f"source {name}": source.stop for name, source in self.sources.items()},
         }
+        ends["subscriptions"] = self._hub.stop
         if self._http is not None:
             ends["http"] = self._http.stop
         if self._pg is not None:
@@ -198,6 +201,7 @@ class Service:
             self._stop.set()
 
     def _listen(self, metrics: Metrics) -> None:
+        self._hub.start()
         app = make_app(self.publication, self.status, metrics, self._probe)
         self._http = HttpServer(*parse_address(self.settings.serve.http), app)
         try:
@@ -223,7 +227,9 @@ class Service:
             context = tls_context(tls) if tls is not None else None
         except OSError as error:
             raise StartError(f"cannot use the certificate {tls[0] if tls else ''} with its key: {error}") from error
-        self._pg = PgServer(*parse_address(address), queries, serve.users, context, self.settings.name, __version__)
+        self._pg = PgServer(
+            *parse_address(address), queries, serve.users, context, self.settings.name, __version__, self._hub
+        )
         try:
             self.postgres = self._pg.start()
         except OSError as error:
@@ -305,6 +311,7 @@ class Service:
             checkpoints=self._checkpoints,
             checkpoint_seconds=parse_duration(self.settings.checkpoint.interval) or 0.0,
             meaning=self._meaning(planned),
+            subscriptions=self._hub,
         )
         self._loop = TickLoop(rooms, self._wake, self._stop)
 

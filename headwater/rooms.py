@@ -18,6 +18,7 @@ from ingest.remap import RemapLog
 from ingest.source import Source
 from serve.metrics import Metrics
 from serve.reads import Publication
+from serve.subscribe.hub import Hub
 from sinks.kafka import KafkaSink
 
 
@@ -52,7 +53,7 @@ class Rooms:
     dependencies: view to the sources it reads, directly or through other views.
     sink_views: sink to its view.
     checkpoints: where the state goes every `checkpoint_seconds` (None: nowhere). meaning: a hash of everything in the file that
-    decides what the state holds.
+    decides what the state holds. subscriptions: who follows views from tick to tick.
     """
 
     sources: Mapping[str, Source]
@@ -67,17 +68,19 @@ class Rooms:
     checkpoints: Checkpoints | None = None
     checkpoint_seconds: float = 60.0
     meaning: str = ""
+    subscriptions: Hub | None = None
 
 
 @dataclass(slots=True)
 class Pending:
-    """Changes of one time that is not complete yet: what the sinks will get of it."""
+    """Changes of one time that is not complete yet: what the sinks will get of it, and those who follow the `followed` views."""
 
     changes: dict[str, list[Delta]] = field(default_factory=dict)
+    followed: frozenset[str] = frozenset()
 
     def add(self, changes: Mapping[str, Delta], wanted: Iterable[str]) -> None:
-        """Keep the changes of the views that a sink wants."""
-        for view in wanted:
+        """Keep the changes of the views that a sink wants, and of those that are followed."""
+        for view in self.followed.union(wanted):
             if (delta := changes.get(view)) is not None and len(delta):
                 self.changes.setdefault(view, []).append(delta)
 

@@ -214,7 +214,7 @@ class TickLoop:
     def _hydrate(self, names: set[str]) -> bool:
         """Bring the sources up to the offsets probed at their start, all at one time. False when told to stop."""
         self.phase = "hydrating"
-        pending = Pending()
+        pending = self._pending()
         ranges: dict[str, dict[int, Range]] = {}
         patient_until = self._clock.monotonic() + PATIENCE
         while not self._stop.is_set():
@@ -279,7 +279,7 @@ class TickLoop:
         taken = self._take(self._rooms.sources, TICK_ROWS)
         ranges: dict[str, dict[int, Range]] = {}
         self._collect(ranges, taken)
-        pending = Pending()
+        pending = self._pending()
         appended = self._append(ranges)
         self._step(taken, pending, self._last_time)
         # A topic that appeared late comes in tick by tick; its views are shown once its past is whole in them.
@@ -338,6 +338,7 @@ class TickLoop:
             ) from error
         self._publish(time_)
         self._hand_over(time_, pending)
+        self._tell_subscribers(pending)
         self.ticks += 1
         self.last_tick_wall = time.time()
 
@@ -374,6 +375,17 @@ class TickLoop:
 
     def _hand_over(self, time_: int, pending: Pending) -> None:
         self._feed.hand_over(time_, pending, self._unusable.keys(), self.waiting.keys())
+
+    def _pending(self) -> Pending:
+        """The changes of a time that begins now: those of views that are subscribed to from later on begin with the next."""
+        hub = self._rooms.subscriptions
+        return Pending() if hub is None else Pending(followed=hub.wanted)
+
+    def _tell_subscribers(self, pending: Pending) -> None:
+        published = self._rooms.publication.current()
+        if (hub := self._rooms.subscriptions) is not None and published is not None:
+            changes = {view: delta for view in pending.followed if (delta := pending.of(view)) is not None}
+            hub.hand_over(published, changes, pending.followed)
 
     def _maintain(self, fuel_rows: int) -> bool:
         """Merge and keep to the memory limit; whether work is left. StateError when the state has room nowhere."""

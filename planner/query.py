@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from dataflow.graph import GraphBuilder
 from dataflow.layout import Order
 from dataflow.nodes import Node
-from dataflow.types import ColumnType, Schema
-from planner.bind_query import bind_ordered
+from dataflow.types import Column, ColumnType, Schema
+from planner.bind_query import bind_ordered, bind_view
 from planner.catalog import Catalog
 from planner.errors import PlanErrors, SqlError
 from planner.lower import Lowering
@@ -89,6 +89,20 @@ def plan_query(sql: str, catalog: Catalog, given: Sequence[ColumnType | None] = 
         frozenset(needs),
         frozenset(relations(plan)),
     )
+
+
+def plan_collection(sql: str, catalog: Catalog) -> tuple[Plan, Schema]:
+    """Plan a query whose changes somebody follows, and its columns: as a view of it would be planned.
+
+    Raises SqlError with the first mistake.
+    """
+    try:
+        relation = bind_view(Text("", sql), catalog)
+    except PlanErrors as errors:
+        raise errors.errors[0] from None
+    except RecursionError:
+        raise SqlError("", "the query is nested too deeply", hint="split it into several views") from None
+    return optimize(relation.plan), tuple(Column(name, type_, null) for name, type_, null in relation.columns)
 
 
 def _nodes(plan: Plan) -> list[Plan]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from serve.subscribe.options import Options
+
 
 @dataclass(frozen=True, slots=True)
 class Begin:
@@ -88,10 +90,11 @@ class Declare:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """FETCH; count None: all that is left."""
+    """FETCH; count None: all that is left. timeout: seconds to wait for rows of a subscription; None: until there is one."""
 
     name: str
     count: int | None
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,14 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
+class Subscribe:
+    """SUBSCRIBE to a query."""
+
+    query: str
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
 class Explain:
     """EXPLAIN query."""
 
@@ -128,5 +139,5 @@ class Nothing:
 
 Command = (
     Begin | End | Savepoint | Set | Show | Discard | Deallocate | Prepare | ExecutePrepared | Declare | Fetch
-    | CloseCursor | Copy | Explain | Nothing
+    | CloseCursor | Copy | Subscribe | Explain | Nothing
 )  # fmt: skip

@@ -112,7 +112,7 @@ class Connection(asyncio.Protocol):
         self._timer.cancel()
         self._writable.set()
         if self.session is not None:
-            self.session.cancel()
+            self.session.close()
         if self._task is not None:
             # Not before its first step: a task that never began would leave the work inside it neither done nor closed.
             self._loop.call_soon(self._task.cancel)

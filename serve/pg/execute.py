@@ -7,20 +7,24 @@ cancel and statement_timeout end. Deliberately unknown: which messages asked for
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
 from planner.query import Values
 from serve.pg import messages
-from serve.pg.commands import Command, Copy, Declare, ExecutePrepared, Explain, Fetch, Prepare, Show
+from serve.pg.commands import Command, Copy, Declare, ExecutePrepared, Explain, Fetch, Prepare, Show, Subscribe
+from serve.pg.follow import Client, Follower, Following
 from serve.pg.parse import parse_command
 from serve.pg.perform import Performer, explain, notice_message
-from serve.pg.portal import Portal, Run, Statement, text_batch, timed_out
+from serve.pg.portal import Portal, Run, Statement, timed_out
+from serve.pg.rows import text_batch
 from serve.pg.state import IDLE, State, columns_of
 from serve.sql.errors import QueryError
 from serve.sql.queries import Prepared
+from serve.subscribe.envelopes import make_shape
+from serve.subscribe.hub import Hub
 
 T = TypeVar("T")
 Work = Coroutine[Any, Any, None]
@@ -32,14 +36,15 @@ class Executor:
     def __init__(
         self,
         state: State,
-        send: Callable[[bytes], None],
-        drain: Callable[[], Awaitable[None]],
+        client: Client,
         threads: ThreadPoolExecutor,
+        hub: Hub,
     ) -> None:
         self.state = state
-        self._send = send
-        self._drain = drain
+        self._send = client.send
+        self._drain = client.drain
         self._threads = threads
+        self._follower = Follower(hub, client, self._compute)
         self._interrupt: asyncio.Future[None] | None = None
         self._run: Run | None = None
         self._performer = Performer(state)
@@ -51,6 +56,7 @@ class Executor:
             self._run.stopped = True
         if self._interrupt is not None and not self._interrupt.done():
             self._interrupt.set_result(None)
+        self._follower.cancel()
 
     async def statement(self, sql: str, given: tuple[Any, ...]) -> Statement:
         """Plan a query, or read a command. QueryError with the first mistake."""
@@ -61,6 +67,10 @@ class Executor:
                 self._performer.check_allowed(Statement(prepared))
                 prepared = await self._compute(lambda: self.state.queries.prepare(sql, given))
             return Statement(prepared, types=prepared.query.parameters)
+        if isinstance(command, Subscribe):
+            return Statement(command=command, following=await self._following(command))
+        if isinstance(command, Copy) and isinstance(inner := parse_command(command.query), Subscribe):
+            return Statement(command=command, following=await self._following(inner))
         if isinstance(command, Copy):
             return Statement(await self._compute(lambda: self.state.queries.prepare(command.query)), command)
         return Statement(command=command)
@@ -73,7 +83,11 @@ class Executor:
             self._send(messages.EMPTY_QUERY)
             return None
         if isinstance(statement.command, Copy):
+            if statement.following is not None:
+                return self._follower.copy(statement.following, statement.command)
             return self._copy(portal, statement.command)
+        if statement.following is not None:
+            return self._follower.rows(statement.following, portal.formats, portal.encode)
         if statement.command is None:
             return self.rows_of(portal, most)
         return self._performed(statement.command, portal, most)
@@ -83,6 +97,8 @@ class Executor:
         match command:
             case Fetch():
                 target = self.state.portal(command.name)
+                if target.tail is not None:
+                    return self._follower.fetch(target.tail, command, portal.encode)
                 return self._stream(target, command.count, "FETCH", portal)
             case ExecutePrepared():
                 statement = self.state.statement(command.name)
@@ -107,12 +123,20 @@ class Executor:
         if command.name in self.state.portals:
             raise QueryError("42P03", f'cursor "{command.name}" already exists')
         statement = await self.statement(command.query, ())
-        if statement.prepared is None:
+        portal = Portal(statement, {}, self.state.columns(statement), hold=command.hold)
+        if statement.following is not None:
+            portal.tail = self._follower.open(statement.following)
+        elif statement.prepared is not None:
+            self.open(portal, statement.prepared)
+        else:
             raise QueryError("42601", "a cursor reads a query")
-        portal = Portal(statement, {}, columns_of(statement.prepared), hold=command.hold)
-        self.open(portal, statement.prepared)
         self.state.portals[command.name] = portal
         self._send(messages.complete("DECLARE CURSOR"))
+
+    async def _following(self, command: Subscribe) -> Following:
+        """Plan what somebody subscribes to."""
+        subscribed = await self._compute(lambda: self.state.queries.subscribed(command.query))
+        return Following(subscribed, command.options, make_shape(subscribed.schema, command.options))
 
     async def _prepare_named(self, command: Prepare) -> None:
         if command.name in self.state.statements:

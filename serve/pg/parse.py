@@ -27,6 +27,8 @@ from serve.pg.commands import (
     Show,
 )
 from serve.pg.copy import read_copy
+from serve.pg.settings import milliseconds
+from serve.pg.subscribe import read_subscribe
 from serve.pg.words import Words
 from serve.sql.errors import QueryError
 
@@ -217,8 +219,14 @@ def _fetch(words: Words) -> Command:
     if not words.take("FROM"):
         words.take("IN")
     name = words.name()
+    timeout = None
+    if words.take("WITH"):
+        words.need("(", "TIMEOUT")
+        words.take("=")
+        timeout = milliseconds(words.name()) / 1000
+        words.need(")")
     words.end()
-    return Fetch(name, count)
+    return Fetch(name, count, timeout)
 
 
 def _close(words: Words) -> Command:
@@ -262,6 +270,7 @@ _READERS: dict[str, Callable[[Words], Command]] = {
     "FETCH": _fetch,
     "CLOSE": _close,
     "COPY": read_copy,
+    "SUBSCRIBE": read_subscribe,
     "EXPLAIN": _explain,
     "UNLISTEN": _unlisten,
 }

@@ -81,7 +81,7 @@ class Performer:
                         raise QueryError("25001", "DISCARD ALL cannot run inside a transaction block")
                     state.settings.reset()
                     state.statements.clear()
-                    state.portals.clear()
+                    state.close_portals()
                 return f"DISCARD {what}"
             case Deallocate(name=None):
                 state.statements.clear()
@@ -91,12 +91,12 @@ class Performer:
                 del state.statements[name]
                 return "DEALLOCATE"
             case CloseCursor(name=None):
-                state.portals.clear()
+                state.close_portals()
                 return "CLOSE CURSOR ALL"
             case CloseCursor(name=str(name)):
                 if name not in state.portals:
                     raise QueryError("34000", f'cursor "{name}" does not exist')
-                del state.portals[name]
+                state.close_portal(name)
                 return "CLOSE CURSOR"
             case Nothing(tag=tag):
                 return tag

@@ -16,6 +16,7 @@ from dataflow.types import TEXT, ColumnType
 from planner.query import Values
 from serve.pg import rows
 from serve.pg.commands import Command, Copy
+from serve.pg.follow import Following, Tail
 from serve.pg.messages import FieldDescription, row_description
 from serve.sql.errors import QueryError
 from serve.sql.queries import Batch, Prepared
@@ -26,11 +27,15 @@ Column = tuple[str, ColumnType]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A prepared statement: a query, a command, or nothing (an empty text). types: of its parameters."""
+    """A prepared statement: a query, a command, or nothing (an empty text).
+
+    types: of its parameters. following: what it subscribes to, if it does.
+    """
 
     prepared: Prepared | None = None
     command: Command | None = None
     types: tuple[ColumnType, ...] = ()
+    following: Following | None = None
 
     @property
     def empty(self) -> bool:
@@ -70,7 +75,7 @@ class Portal:
     """A statement with its values, being read.
 
     formats: the format code of each column. batches: the rows to come, None before the first step; hold: whether it outlives
-    its transaction.
+    its transaction; tail: the subscription that it reads, if it does.
     """
 
     statement: Statement
@@ -78,6 +83,7 @@ class Portal:
     columns: Sequence[Column] | None
     formats: Sequence[int] = ()
     hold: bool = False
+    tail: Tail | None = None
     batches: Iterator[Batch] | None = None
     run: Run | None = None
     _rest: Batch | None = None
@@ -89,6 +95,12 @@ class Portal:
         self.formats = spread(self.formats, len(columns))
         self._types = [type_ for _, type_ in columns]
         self._forms = rows.forms(self._types, self.formats)
+
+    def close(self) -> None:
+        """Read no more."""
+        self.batches = self._rest = None
+        if self.tail is not None:
+            self.tail.close()
 
     def check(self) -> None:
         """QueryError when the execution under way shall end. Called by the thread that computes."""
@@ -123,7 +135,7 @@ class Portal:
 
     def header(self, copy: Copy) -> bytes:
         """The columns' names as a CopyData message."""
-        names = text_batch([[name for name, _ in self.columns or ()]], len(self._types))
+        names = rows.text_batch([[name for name, _ in self.columns or ()]], len(self._types))
         return self._copied(names.columns, 1, [TEXT] * len(self._types), copy)
 
     @staticmethod
@@ -152,8 +164,3 @@ def describe(columns: Sequence[Column], formats: Sequence[int]) -> bytes:
             for (name, type_), format_ in zip(columns, formats, strict=True)
         ]
     )
-
-
-def text_batch(lines: Sequence[Sequence[str | None]], width: int) -> Batch:
-    """Rows of text."""
-    return Batch(tuple(pa.array([line[i] for line in lines], TEXT.arrow) for i in range(width)), len(lines))

@@ -13,7 +13,9 @@ import pyarrow.compute as pc
 
 from dataflow import scalars
 from dataflow.types import STRINGS, ColumnType, Kind
+from dataflow.types import TEXT as STRING
 from serve.kernels import _pg_rows
+from serve.sql.queries import Batch
 
 TEXT, BINARY = 0, 1
 """Format codes."""
@@ -72,6 +74,11 @@ def copy_rows(
     """A CopyData message for each row, in COPY's text or csv format."""
     values = [_shown(column, rows, type_, binary=False) for column, type_ in zip(columns, types, strict=True)]
     return _pg_rows.copy_rows(values, rows, csv, delimiter, null)
+
+
+def text_batch(lines: Sequence[Sequence[str | None]], width: int) -> Batch:
+    """Rows of text."""
+    return Batch(tuple(pa.array([line[i] for line in lines], STRING.arrow) for i in range(width)), len(lines))
 
 
 def _shown(column: pa.Array, rows: int, type_: ColumnType, binary: bool) -> pa.Array:

@@ -25,6 +25,7 @@ from serve.pg.settings import Settings
 from serve.pg.state import State
 from serve.sql.errors import QueryError
 from serve.sql.queries import Queries
+from serve.subscribe.hub import Hub
 from serve.tcp import listen
 
 log = structlog.get_logger(__name__)
@@ -57,10 +58,12 @@ class PgServer:
         tls: ssl.SSLContext | None,
         service: str,
         version: str,
+        hub: Hub,
     ) -> None:
         """users: name to password; without any, everybody may come in. service: the database's name; version: Headwater's own."""
         self._host, self._port = host, port
         self._queries = queries
+        self._hub = hub
         self.users = {name: Verifier.of(password) for name, password in users.items()}
         self.tls = tls
         self._service, self._version = service, version
@@ -117,7 +120,7 @@ class PgServer:
             version=self._version,
             process=process,
         )
-        session = Session(state, connection.send, connection.drain, self._threads)
+        session = Session(state, connection, self._threads, self._hub)
         self._sessions[process] = (secret, session)
         self._connections[connection] = process
         return session, secret

@@ -6,13 +6,14 @@ Deliberately unknown: how a client proved who it is, how bytes travel, and how a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from planner.lexer import statements
 from serve.pg import frontend, messages, values
 from serve.pg.execute import Executor, Work
+from serve.pg.follow import Client
 from serve.pg.frontend import Message, ProtocolError
 from serve.pg.perform import error_message
 from serve.pg.portal import Portal, Statement, describe, spread
@@ -20,6 +21,7 @@ from serve.pg.settings import REPORTED
 from serve.pg.state import FAILED, IDLE, INSIDE, State, columns_of
 from serve.sql.errors import QueryError
 from serve.sql.types import oid
+from serve.subscribe.hub import Hub
 
 MAX_STATEMENTS = 10_000
 """Prepared statements that one session may keep."""
@@ -31,13 +33,13 @@ class Session:
     def __init__(
         self,
         state: State,
-        send: Callable[[bytes], None],
-        drain: Callable[[], Awaitable[None]],
+        client: Client,
         threads: ThreadPoolExecutor,
+        hub: Hub,
     ) -> None:
         self.state = state
-        self._send = send
-        self._executor = Executor(state, send, drain, threads)
+        self._send = client.send
+        self._executor = Executor(state, client, threads, hub)
         self._skipping = False
         self._handlers: dict[bytes, Callable[[bytes], Work | None]] = {
             b"Q": self._query,
@@ -77,6 +79,12 @@ class Session:
         """End what is computed for this client, if anything is."""
         self._executor.cancel()
 
+    def close(self) -> None:
+        """The client is gone: keep nothing."""
+        self.cancel()
+        self.state.close_portals()
+        self.state.statements.clear()
+
     async def _guarded(self, work: Work, kind: bytes) -> None:
         try:
             await work
@@ -104,7 +112,7 @@ class Session:
 
     def _query(self, body: bytes) -> Work | None:
         sql = frontend.read_query(body)
-        self.state.portals.pop("", None)
+        self.state.close_portal("")
         found = self.state.queries.known(sql, ())
         if found is not None and found.lookup is not None and self.state.transaction != FAILED:
             portal = Portal(Statement(found), self.state.values(found.query.needs), columns_of(found))
@@ -187,6 +195,7 @@ class Session:
             )
         }
         columns = self.state.columns(statement)
+        self.state.close_portal(message.portal)
         self.state.portals[message.portal] = Portal(statement, given, columns, message.results)
         self._send(messages.BIND_COMPLETE)
 
@@ -206,7 +215,10 @@ class Session:
 
     def _close(self, body: bytes) -> None:
         kind, name = frontend.read_named(body)
-        (self.state.portals if kind == "P" else self.state.statements).pop(name, None)
+        if kind == "P":
+            self.state.close_portal(name)
+        else:
+            self.state.statements.pop(name, None)
         self._send(messages.CLOSE_COMPLETE)
 
     def _sync(self, _body: bytes) -> None:

@@ -136,8 +136,7 @@ class Settings:
     @property
     def timeout(self) -> float | None:
         """Seconds that a statement may take; None for any time."""
-        milliseconds = _milliseconds(self.show("statement_timeout"))
-        return milliseconds / 1000 if milliseconds else None
+        return milliseconds(self.show("statement_timeout")) / 1000 or None
 
     def _note(self, name: str) -> None:
         if name in REPORTED and hasattr(self, "changed"):
@@ -168,11 +167,12 @@ def _checked(name: str, value: str) -> str:
     if name == "bytea_output" and lower != "hex":
         raise QueryError("22023", f'invalid value for parameter "{name}": "{value}"', hint="bytea is shown as hex")
     if name.endswith("_timeout"):
-        _milliseconds(value)
+        milliseconds(value)
     return DEFAULTS[name] if name == "client_encoding" else value
 
 
-def _milliseconds(value: str) -> float:
+def milliseconds(value: str) -> float:
+    """A duration's text: milliseconds, or a number with a unit. QueryError when it is none."""
     found = _DURATION.fullmatch(value)
     if found is None:
         raise QueryError(

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from dataflow.types import TEXT, ColumnType, Kind
 from planner.parameters import SESSION, SETTING
 from planner.scalar import Literal
-from serve.pg.commands import Command, ExecutePrepared, Explain, Fetch, Show
+from serve.pg.commands import Command, Copy, ExecutePrepared, Explain, Fetch, Show
 from serve.pg.portal import Column, Portal, Statement
 from serve.pg.settings import SERVER_VERSION, Settings
 from serve.reads import Published
@@ -69,8 +69,19 @@ class State:
 
     def _forget(self) -> None:
         self._read, self._reading, self._began = None, False, None
-        if self.portals:
-            self.portals = {name: portal for name, portal in self.portals.items() if portal.hold}
+        for name in [name for name, portal in self.portals.items() if not portal.hold]:
+            self.close_portal(name)
+
+    def close_portal(self, name: str) -> None:
+        """Close a portal, if there is one of this name."""
+        portal = self.portals.pop(name, None)
+        if portal is not None:
+            portal.close()
+
+    def close_portals(self) -> None:
+        """Close every portal."""
+        for name in list(self.portals):
+            self.close_portal(name)
 
     def statement(self, name: str) -> Statement:
         """A prepared statement. QueryError when there is none of this name."""
@@ -90,6 +101,8 @@ class State:
         """The columns of a statement's rows; None when it has none."""
         if statement.prepared is not None:
             return columns_of(statement.prepared)
+        if statement.following is not None and not isinstance(statement.command, Copy):
+            return statement.following.shape.columns
         return None if statement.command is None else self._columns_of_command(statement.command)
 
     def _columns_of_command(self, command: Command) -> list[Column] | None:

@@ -38,6 +38,7 @@ from planner.query import (
     keyed,
     lookup_of,
     lower,
+    plan_collection,
     plan_query,
     schemas,
     with_values,
@@ -49,6 +50,7 @@ from serve.reads import Publication, Published, PublishedView, lookup, pieces
 from serve.sql.errors import QueryError, from_plan, from_row
 from serve.sql.system import Relations
 from serve.status import StatusSource
+from serve.subscribe.options import Subscribed
 
 PIECE_ROWS = 65_536
 """Rows of a result that are handed out at a time."""
@@ -121,6 +123,14 @@ class Queries:
             if found is not None:
                 self._kept.move_to_end((sql, tuple(given)))
         return found
+
+    def subscribed(self, sql: str) -> Subscribed:
+        """Plan a query that somebody subscribes to. QueryError with the first mistake."""
+        try:
+            plan, schema = plan_collection(sql, self._names())
+        except SqlError as error:
+            raise self._explained(from_plan(error, sql)) from None
+        return Subscribed(repr(plan), plan, schema)
 
     def look_up(self, prepared: Prepared, values: Values, published: Published | None) -> Batch | None:
         """The rows of a query that is a read by key; None for any other query."""

@@ -37,6 +37,7 @@ from serve.pg.server import PgServer
 from serve.sql.catalog import RELATIONS
 from serve.sql.queries import Queries
 from serve.sql.system import Relations
+from serve.subscribe.hub import Hub
 from tests.serve.published import Diff, House, view
 
 MONEY = ColumnType.parse("numeric(12,2)")
@@ -119,17 +120,35 @@ def standard(rows: int = 100) -> House:
 class Door:
     """A running server over a house's views."""
 
-    def __init__(self, house: House, users: Mapping[str, str] | None = None, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        house: House,
+        users: Mapping[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+        hub: Hub | None = None,
+    ) -> None:
+        """hub: one that runs already and is stopped by others; None: one whose ticks change nothing."""
         self.house = house
-        self.queries = Queries(
-            house.publication, lambda: house.status, Relations(lambda: house.status, RELATIONS, "shop")
-        )
-        self.server = PgServer("127.0.0.1", 0, self.queries, users or {}, tls, "shop", "0.0.0")
+        relations = Relations(lambda: house.status, RELATIONS, "shop")
+        self.queries = Queries(house.publication, lambda: house.status, relations)
+        self.hub = hub or Hub(house.publication, relations, self._tick)
+        self._own_hub = hub is None
+        if self._own_hub:
+            self.hub.start()
+        self.server = PgServer("127.0.0.1", 0, self.queries, users or {}, tls, "shop", "0.0.0", self.hub)
         self.host, self.port = self.server.start()
         self._wires: list[Wire] = []
 
+    def _tick(self) -> None:
+        """What the tick loop does when it is woken and nothing has changed."""
+        published = self.house.publication.current()
+        if published is not None:
+            self.hub.hand_over(published, {}, self.hub.wanted)
+
     def stop(self) -> None:
         self.server.stop()
+        if self._own_hub:
+            self.hub.stop()
         for wire in self._wires:
             wire.close()
 

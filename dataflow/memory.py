@@ -57,6 +57,11 @@ class Ledger:
         for spine in self.spines:
             spine.lists += (self._changed,)
 
+    def close(self) -> None:
+        """Look no more."""
+        for spine in self.spines:
+            spine.lists = tuple(found for found in spine.lists if found is not self._changed)
+
     @property
     def memory_bytes(self) -> int:
         """Bytes of runs in memory, now."""
@@ -178,9 +183,13 @@ class MemoryLimit:
         """As of the last `settle`; replaced whole, for any thread to read."""
 
     def watch(self, spines: Iterable[Spine]) -> None:
-        """Keep these within the limit from now on."""
+        """Keep these within the limit from now on, instead of others."""
+        for spine in self._ledger.spines:
+            spine.lists = tuple(found for found in spine.lists if found is not self._changed)
+        self._ledger.close()
         self._ledger = Ledger(spines)
         self._changed = set(self._ledger.spines)
+        self._movable &= self._changed
         for spine in self._ledger.spines:
             spine.scratch = self._scratch
             spine.lists += (self._changed,)

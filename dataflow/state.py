@@ -35,11 +35,24 @@ class StateRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """The last spines of a state that belong to one layer (`dataflow.stack`): how many, what it means and of which shape it is."""
+
+    meaning: str
+    shape: str
+    spines: int
+
+
+@dataclass(frozen=True, slots=True)
 class State:
-    """The runs of each spine, in an order that dataflows of the same `shape` share."""
+    """The runs of each spine, in an order that dataflows of the same `shape` share.
+
+    parts: of layers, in the order of their spines, which stand behind those of the base.
+    """
 
     shape: str
     spines: tuple[tuple[StateRun, ...], ...]
+    parts: tuple[Part, ...] = ()
 
 
 def take(shape: str, spines: Iterable[Spine]) -> State:

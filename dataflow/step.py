@@ -132,10 +132,13 @@ class Dataflow:
         self._no_errors = dict.fromkeys(self._views, NO_ERRORS)
         self._restless: dict[Spine, None] = {}
         spines = [spine for _, operator in self._order for spine in operator.spines()]
-        self._spines = (*dict.fromkeys(spines), *(view.failed for view in self._views.values()))
+        self.spines = (*dict.fromkeys(spines), *(view.failed for view in self._views.values()))
+        """The whole state."""
+        self.inputs = frozenset(inputs)
+        self.views = frozenset(self._views)
         self.shape = shape_of(self._operators, ((export.name, export.node.number) for export in exports))
         """A hash of the graph as far as its state depends on it."""
-        self._ledger = Ledger(self._spines)
+        self._ledger = Ledger(self.spines)
         self._allocator = Allocator(self._ledger)
         self._limit: MemoryLimit | None = None
         self._broken: str | None = None
@@ -209,11 +212,11 @@ class Dataflow:
     def limit_memory(self, limit: MemoryLimit) -> None:
         """Keep the state within a limit from now on; `maintain` sees to it."""
         self._limit = limit
-        limit.watch(self._spines)
+        limit.watch(self.spines)
 
     def state(self) -> State:
         """Everything that later steps depend on, as of the last step; nothing is copied."""
-        return take(self.shape, self._spines)
+        return take(self.shape, self.spines)
 
     def resume(self, columns: Sequence[Sequence[RunColumns]]) -> State:
         """Begin with the state of another dataflow of the same shape and meaning, instead of with nothing.
@@ -223,10 +226,10 @@ class Dataflow:
         """
         if self.steps:
             raise ValueError("a dataflow that has made steps cannot take state over")
-        state = put(self._spines, columns)
+        state = put(self.spines, columns)
         for _, operator in self._order:
             operator.resume()
-        self._restless = dict.fromkeys(self._spines)
+        self._restless = dict.fromkeys(self.spines)
         self.steps = 1
         return replace(state, shape=self.shape)
 

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
@@ -22,9 +23,12 @@ from prometheus_client import CollectorRegistry
 from config.settings import parse_address, parse_duration, parse_memory
 from dataflow.beside import THREADS
 from dataflow.memory import MemoryLimit
+from dataflow.stack import Stack
 from dataflow.step import Dataflow
 from dataflow.types import Schema
 from headwater import __version__
+from headwater.catalog import CatalogFile
+from headwater.changes import Changes
 from headwater.check import Checked
 from headwater.checkpoint import Checkpoints
 from headwater.cores import usable_cores
@@ -32,6 +36,7 @@ from headwater.errors import HeadwaterError, StartError
 from headwater.rooms import Rooms
 from headwater.runs import RunFiles
 from headwater.ticks import OPENING, TickLoop
+from headwater.world import Declared
 from ingest.decode import avro_columns, make_decoder
 from ingest.embedded import EmbeddedBroker
 from ingest.registry import Registry, RegistryError, make_registry
@@ -44,6 +49,8 @@ from serve.metrics import Metrics
 from serve.pg.server import PgServer, tls_context
 from serve.reads import Publication
 from serve.sql.catalog import RELATIONS
+from serve.sql.changes import Change, Changed
+from serve.sql.errors import QueryError
 from serve.sql.queries import Queries
 from serve.sql.system import Relations
 from serve.status import ServiceStatus
@@ -87,7 +94,8 @@ class Service:
         self._brokers: list[EmbeddedBroker] = []
         self._wake, self._stop = threading.Event(), threading.Event()
         self._remap: RemapLog | None = None
-        self._dataflow: Dataflow | None = None
+        self._dataflow: Stack | None = None
+        self._changes: Changes | None = None
         self._loop: TickLoop | None = None
         self._thread: threading.Thread | None = None
         self._http: HttpServer | None = None
@@ -153,6 +161,8 @@ class Service:
         self.left_behind = [thread.name for thread in threads if thread.is_alive()]
         if self._thread is None or not self._thread.is_alive():
             THREADS.use(1)
+        if self._changes is not None:
+            self._changes.close()
         if self._runs is not None:
             self._runs.close()
         if self._checkpoints is not None:
@@ -222,7 +232,7 @@ class Service:
     def _listen_postgres(self, address: str) -> None:
         serve = self.settings.serve
         tls = None if serve.tls is None else (Path(serve.tls.certificate), Path(serve.tls.key))
-        queries = Queries(self.publication, self.status, self._relations)
+        queries = Queries(self.publication, self.status, self._relations, self)
         try:
             context = tls_context(tls) if tls is not None else None
         except OSError as error:
@@ -275,17 +285,31 @@ class Service:
             for name, source in self.settings.sources.items()
             if source.envelope == "upsert"
         }
-        planned = plan_views(schemas, {name: view.sql for name, view in self.settings.views.items()}, upserts)
-        self._dataflow = self._plan(planned, schemas, upserts)
+
+        def make_source(name: str, group: str, wake: Callable[[], None]) -> Source:
+            source = self.settings.sources[name]
+            decoder = make_decoder(source, schemas[name], registries[source.kafka])
+            return Source(source, name, self.connections[source.kafka], schemas[name], decoder, group, wake)
+
+        def reread(name: str) -> Source:
+            return make_source(name, f"headwater-{self.settings.name}-again", lambda: None)
+
+        declared = Declared(
+            schemas,
+            upserts,
+            # A record of a source without an envelope is a row that stays.
+            [name for name, source in self.settings.sources.items() if source.envelope == "none"],
+            {name: view.sql for name, view in self.settings.views.items()},
+            {name: tuple(view.key) for name, view in self.settings.views.items()},
+        )
+        planned = plan_views(schemas, declared.views, upserts)
+        self._dataflow = Stack(self._plan(planned, declared))
+        self._changes = Changes(declared, CatalogFile(self._folder), self._dataflow, self._remap, reread)
         self._limit_memory(self._dataflow)
         THREADS.use(self.settings.threads or usable_cores())
         self._checkpoints = self._open_checkpoints()
-        for name, source in self.settings.sources.items():
-            decoder = make_decoder(source, schemas[name], registries[source.kafka])
-            group = f"headwater-{self.settings.name}"
-            self.sources[name] = Source(
-                source, name, self.connections[source.kafka], schemas[name], decoder, group, self._wake.set
-            )
+        for name in self.settings.sources:
+            self.sources[name] = make_source(name, f"headwater-{self.settings.name}", self._wake.set)
         for name, sink in self.settings.sinks.items():
             self.sinks[name] = KafkaSink(
                 sink,
@@ -314,6 +338,18 @@ class Service:
             subscriptions=self._hub,
         )
         self._loop = TickLoop(rooms, self._wake, self._stop)
+        self._changes.attend(self._loop)
+
+    def change(self, change: Change, check: Callable[[], None]) -> Future[Changed]:
+        """See `serve.sql.changes.Changer`."""
+        if self._changes is None:
+            raise QueryError("57P03", "the service is starting", hint="try again")
+        return self._changes.change(change, check)
+
+    @property
+    def _folder(self) -> Path:
+        """Where everything is that outlasts a stop; with an embedded broker nothing does."""
+        return Path(self._scratch.name if self._scratch is not None else self.settings.state)
 
     def _open_checkpoints(self) -> Checkpoints | None:
         """The folder of checkpoints; None when none are wanted, or nothing of the state outlasts a stop."""
@@ -346,9 +382,9 @@ class Service:
         self._waiting = ""
         return schemas
 
-    def _limit_memory(self, dataflow: Dataflow) -> None:
+    def _limit_memory(self, dataflow: Stack) -> None:
         """Sweep what an earlier process left, and let state beyond the limit go to files."""
-        folder = Path(self._scratch.name if self._scratch is not None else self.settings.state) / "runs"
+        folder = self._folder / "runs"
         limit = parse_memory(self.settings.memory)
         if limit is not None or folder.exists():
             self._runs = RunFiles(folder)
@@ -356,16 +392,15 @@ class Service:
             self._memory = MemoryLimit(self._runs, limit)
             dataflow.limit_memory(self._memory)
 
-    def _plan(
-        self, planned: PlannedViews, schemas: Mapping[str, Schema], upserts: Mapping[str, tuple[int, ...]]
-    ) -> Dataflow:
+    def _plan(self, planned: PlannedViews, declared: Declared) -> Dataflow:
         indexes = {
-            name: tuple([column.name for column in planned.schemas[name]].index(key) for key in view.key)
-            for name, view in self.settings.views.items()
+            name: tuple([column.name for column in planned.schemas[name]].index(column) for column in key)
+            for name, key in declared.keys.items()
         }
-        # A record of a source without an envelope is a row that stays.
-        grows = [name for name, source in self.settings.sources.items() if source.envelope == "none"]
-        return build_dataflow(planned, schemas, upserts, indexes, time.perf_counter, append_only=grows)
+        upserts = declared.upserts
+        return build_dataflow(
+            planned, declared.schemas, upserts, indexes, time.perf_counter, declared.append_only, shown=upserts
+        )
 
 
 def _cannot_listen(address: str, door: str, error: OSError) -> StartError:

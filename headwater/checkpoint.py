@@ -17,7 +17,7 @@ import os
 import struct
 import weakref
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,7 +25,7 @@ import msgspec
 import structlog
 
 from dataflow.memory import RunColumns
-from dataflow.state import State
+from dataflow.state import Part, State
 from headwater import runfile
 from headwater.errors import HeadwaterError
 from headwater.runfile import DamagedRunError, Written
@@ -66,12 +66,23 @@ class Cut(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, array_like=True):
-    """One checkpoint. spines: for each spine of a dataflow of this `shape`, its runs."""
+    """One checkpoint. spines: for each spine of a dataflow of this `shape`, and then of each layer of `parts`, its runs."""
 
     number: int
     cut: Cut
     shape: str
     spines: tuple[tuple[RunEntry, ...], ...]
+    parts: tuple[Part, ...] = ()
+
+    def spines_of(self, parts: Collection[Part]) -> list[tuple[RunEntry, ...]]:
+        """Those of the base and of some of the layers."""
+        at = len(self.spines) - sum(part.spines for part in self.parts)
+        found = list(self.spines[:at])
+        for part in self.parts:
+            if part in parts:
+                found += self.spines[at : at + part.spines]
+            at += part.spines
+        return found
 
 
 class CheckpointError(HeadwaterError):
@@ -130,7 +141,7 @@ class Checkpoints:
             state = resume(spines)
         except (DamagedRunError, OSError, ValueError) as error:
             raise CheckpointError(f"checkpoint {manifest.number} cannot be used: {error}") from error
-        for runs, entries in zip(state.spines, manifest.spines, strict=True):
+        for runs, entries in zip(state.spines, manifest.spines_of(state.parts), strict=True):
             self._files.update({run.identity: entry for run, entry in zip(runs, entries, strict=True)})
 
     @property
@@ -197,7 +208,7 @@ class Checkpoints:
                 entries.append(entry)
             spines.append(tuple(entries))
         sync_folder(self._folder)
-        return Manifest(number, cut, state.shape, tuple(spines))
+        return Manifest(number, cut, state.shape, tuple(spines), state.parts)
 
     def _name(self, manifest: Manifest) -> None:
         """Make a checkpoint of which everything is written count."""

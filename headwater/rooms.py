@@ -8,16 +8,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from dataflow.delta import Delta
 from dataflow.rows import concat_deltas, consolidate
+from dataflow.stack import Stack
 from dataflow.step import Dataflow
+from dataflow.types import Schema
 from headwater.checkpoint import Checkpoints
 from ingest.remap import RemapLog
 from ingest.source import Source
+from serve.definitions import Definitions
 from serve.metrics import Metrics
-from serve.reads import Publication
+from serve.reads import NOTHING, Publication
 from serve.subscribe.hub import Hub
 from sinks.kafka import KafkaSink
 
@@ -57,7 +60,7 @@ class Rooms:
     """
 
     sources: Mapping[str, Source]
-    dataflow: Dataflow
+    dataflow: Dataflow | Stack
     sinks: Mapping[str, KafkaSink]
     sink_views: Mapping[str, str]
     remap: RemapLog
@@ -71,16 +74,41 @@ class Rooms:
     subscriptions: Hub | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What readers see as one relation, or as a further index of one.
+
+    view: the dataflow's view of it; None while it is being filled. sources: those that it reads, directly or through others.
+    """
+
+    view: str | None
+    sources: frozenset[str]
+    schema: Schema = ()
+    kind: Literal["view", "source", "index"] = "view"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is computed from some time on: the views by the names under which they are shown, and a hash of all that they mean."""
+
+    shown: Mapping[str, Shown]
+    catalog: str
+    definitions: Definitions = NOTHING
+
+
 @dataclass(slots=True)
 class Pending:
-    """Changes of one time that is not complete yet: what the sinks will get of it, and those who follow the `followed` views."""
+    """Changes of one time that is not complete yet: what the sinks will get of it, and those who follow relations.
+
+    followed: those relations, each with the dataflow's view that has its changes.
+    """
 
     changes: dict[str, list[Delta]] = field(default_factory=dict)
-    followed: frozenset[str] = frozenset()
+    followed: Mapping[str, str] = field(default_factory=dict)
 
     def add(self, changes: Mapping[str, Delta], wanted: Iterable[str]) -> None:
         """Keep the changes of the views that a sink wants, and of those that are followed."""
-        for view in self.followed.union(wanted):
+        for view in {*self.followed.values(), *wanted}:
             if (delta := changes.get(view)) is not None and len(delta):
                 self.changes.setdefault(view, []).append(delta)
 

@@ -7,11 +7,15 @@ Deliberately unknown: files (`headwater.checkpoint`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import structlog
 
-from headwater.checkpoint import CheckpointError, Checkpoints, Cut
+from dataflow.memory import RunColumns
+from dataflow.stack import Stack
+from dataflow.state import State
+from headwater.checkpoint import CheckpointError, Checkpoints, Cut, Manifest
 from headwater.feed import SinkFeed
 from headwater.resume import in_need, refusal
 from headwater.rooms import Clock, Rooms
@@ -38,7 +42,7 @@ class Saver:
             reason = refusal(manifest, rooms.dataflow.shape, rooms.meaning, rooms.remap.bindings, frontiers)
             if not reason:
                 try:
-                    self._checkpoints.restore(manifest, rooms.dataflow.resume)
+                    self._checkpoints.restore(manifest, self._resume(manifest))
                 except CheckpointError as error:
                     reason = str(error)
                 else:
@@ -61,7 +65,14 @@ class Saver:
         self._checkpoints.give_up()
         positions = {name: dict(partitions) for name, partitions in ends.items()}
         last = self._checkpoints.last
+        state = self._rooms.dataflow.state()
         unchanged = last is not None and (last.positions, last.meaning) == (positions, self._rooms.meaning)
+        unchanged = unchanged and self._checkpoints.candidates[0].parts == state.parts
         if not (self._checkpoints.busy or unchanged):
             cut = Cut(time, positions, self._rooms.meaning, {}, tuple(sorted(self._feed.withheld)))
-            self._checkpoints.begin(cut, self._rooms.dataflow.state())
+            self._checkpoints.begin(cut, state)
+
+    def _resume(self, manifest: Manifest) -> Callable[[list[list[RunColumns]]], State]:
+        """How the dataflow takes this checkpoint's runs over."""
+        dataflow = self._rooms.dataflow
+        return partial(dataflow.resume, parts=manifest.parts) if isinstance(dataflow, Stack) else dataflow.resume

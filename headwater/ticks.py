@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import structlog
 
+from dataflow.layout import Layout
 from dataflow.memory import NoRoomError
+from dataflow.snapshot import Snapshot
+from dataflow.types import TEXT
+from headwater.calls import Calls
 from headwater.checkpoint import Cut
 from headwater.errors import StateError
 from headwater.feed import SinkFeed
 from headwater.replay import Fold, fold, positions
-from headwater.rooms import Clock, Pending, Rooms, SystemClock
+from headwater.rooms import Clock, Pending, Rooms, Shape, Shown, SystemClock
 from headwater.saver import Saver
 from ingest.remap import Binding
 from ingest.source import Range, ReplayMismatch, Taken, verify
@@ -92,6 +96,13 @@ class TickLoop:
         )
         self._ends = {name: dict(ends) for name, ends in self._bound.items()}
         self._unmerged = True
+        self.calls = Calls(wake.set)
+        """What others have done between ticks."""
+        self.shape = Shape({name: Shown(name, of) for name, of in rooms.dependencies.items()}, rooms.catalog)
+        """What is computed; `reshape` changes it."""
+        self.restored: Callable[[], None] = lambda: None
+        """Called once, when it is known what state a checkpoint gave."""
+        self._reshaped = True
         self._shown: dict[str, PublishedView] = {}
         self.waiting: dict[str, str] = {}
         """Sources whose past is not in the views, with the reason, as of the last publication."""
@@ -102,7 +113,21 @@ class TickLoop:
     @property
     def ready(self) -> bool:
         """Whether every view answers."""
-        return self.phase == RUNNING and not self.waiting
+        return self.phase == RUNNING and not self.waiting and all(s.view is not None for s in self.shape.shown.values())
+
+    @property
+    def now(self) -> int:
+        """The last time that was bound."""
+        return self._last_time
+
+    def ends(self, source: str) -> dict[int, int]:
+        """Partition to the exclusive offset up to which a source is in the views. For work between ticks."""
+        return dict(self._ends.get(source, {}))
+
+    def reshape(self, shape: Shape) -> None:
+        """Show something else from the next tick on. For work between ticks, and before `run`."""
+        self.shape = shape
+        self._reshaped = True
 
     # Start: sinks say how far they are, the log is replayed, the sources catch up.
 
@@ -116,6 +141,7 @@ class TickLoop:
                 self.phase = RUNNING
                 self._loop()
         finally:
+            self.calls.close()
             self._disk.shutdown()
 
     def _open(self) -> Cut | None:
@@ -127,6 +153,7 @@ class TickLoop:
         self._feed.open({binding.time for binding in self._rooms.remap.bindings})
         self.phase = "restoring"
         restored = self._saver.restore() if self._saver is not None else None
+        self.restored()
         if not early:
             self._start_sources(restored.positions if restored is not None else {})
         return restored
@@ -179,7 +206,7 @@ class TickLoop:
                     time=part.time,
                     ranges={name: tuple(pieces.values()) for name, pieces in part.ranges.items()},
                     topic_ids={name: topic_ids[name] for name in part.ranges if name in topic_ids},
-                    catalog=self._rooms.catalog,
+                    catalog=self.shape.catalog,
                     epoch=self._epoch,
                 )
                 for part in folds
@@ -276,6 +303,7 @@ class TickLoop:
         return self._last_time
 
     def _tick(self, started: float) -> None:
+        self.calls.run()
         taken = self._take(self._rooms.sources, TICK_ROWS)
         ranges: dict[str, dict[int, Range]] = {}
         self._collect(ranges, taken)
@@ -285,6 +313,7 @@ class TickLoop:
         # A topic that appeared late comes in tick by tick; its views are shown once its past is whole in them.
         self._settle(self._rooms.sources.keys() - self._in_views - self._unusable.keys())
         self._complete(appended, pending)
+        self.calls.published(self._last_time)
         rows = sum(part.records for part in taken.values())
         self._unmerged = self._maintain(LEAST_FUEL + FUEL_PER_ROW * rows)
         if self._saver is not None and not self._unusable:
@@ -313,7 +342,7 @@ class TickLoop:
             time=self._last_time,
             ranges={name: tuple(pieces.values()) for name, pieces in ranges.items()},
             topic_ids={name: source.topic_id for name, source in self._rooms.sources.items() if name in ranges},
-            catalog=self._rooms.catalog,
+            catalog=self.shape.catalog,
             epoch=self._epoch,
         )
         if ranges:  # made anew: what was published keeps the ends that it was published with
@@ -346,17 +375,28 @@ class TickLoop:
         """Make a time visible: the views that it changed are shown anew, all others as they are shown already."""
         blocked = self._blocked()
         changed = self._rooms.dataflow.changed_views()
-        if blocked != self.waiting or not self._shown:
-            changed = set(self._rooms.dependencies)
+        shown = self.shape.shown
+        if self._reshaped or blocked != self.waiting:
+            self._reshaped = False
+            self._shown = {name: self._show(name, one, blocked) for name, one in shown.items()}
+        elif changed:
+            again = {name: one for name, one in shown.items() if one.view in changed}
+            self._shown = self._shown | {name: self._show(name, one, blocked) for name, one in again.items()}
         self.waiting = blocked
-        if changed:
-            self._shown = self._shown | {name: self._show(name, blocked) for name in changed}
-        self._rooms.publication.publish(Published(time_, self._shown, self._ends))
+        kinds: dict[str, dict[str, PublishedView]] = {"view": {}, "source": {}, "index": {}}
+        for name, view in self._shown.items():
+            kinds[shown[name].kind][name] = view
+        self._rooms.publication.publish(
+            Published(time_, kinds["view"], self._ends, self.shape.definitions, kinds["source"], kinds["index"])
+        )
 
-    def _show(self, name: str, blocked: Mapping[str, str]) -> PublishedView:
-        view = self._rooms.dataflow.view(name)
-        sources = self._rooms.dependencies[name]
-        reasons = [f"source {source}: {blocked[source]}" for source in sorted(sources & blocked.keys())]
+    def _show(self, name: str, one: Shown, blocked: Mapping[str, str]) -> PublishedView:
+        if one.view is None:
+            nothing = Snapshot(Layout(tuple(column.type for column in one.schema), ()), ())
+            errors = Snapshot(Layout((TEXT,), (0,)), ())
+            return PublishedView(name, one.schema, (), nothing, errors, "hydrating", "it is being filled")
+        view = self._rooms.dataflow.view(one.view)
+        reasons = [f"source {source}: {blocked[source]}" for source in sorted(one.sources & blocked.keys())]
         return PublishedView(
             name=name,
             schema=view.schema,
@@ -365,7 +405,7 @@ class TickLoop:
             errors=view.errors(),
             state="hydrating" if reasons else "ready",
             reason="; ".join(reasons),
-            sources=sources,
+            sources=one.sources,
         )
 
     def _blocked(self) -> dict[str, str]:
@@ -379,13 +419,16 @@ class TickLoop:
     def _pending(self) -> Pending:
         """The changes of a time that begins now: those of views that are subscribed to from later on begin with the next."""
         hub = self._rooms.subscriptions
-        return Pending() if hub is None else Pending(followed=hub.wanted)
+        shown = self.shape.shown
+        wanted = hub.wanted if hub is not None else ()
+        return Pending(followed={name: (shown[name].view if name in shown else None) or name for name in wanted})
 
     def _tell_subscribers(self, pending: Pending) -> None:
         published = self._rooms.publication.current()
         if (hub := self._rooms.subscriptions) is not None and published is not None:
-            changes = {view: delta for view in pending.followed if (delta := pending.of(view)) is not None}
-            hub.hand_over(published, changes, pending.followed)
+            found = {name: pending.of(view) for name, view in pending.followed.items()}
+            changes = {name: delta for name, delta in found.items() if delta is not None}
+            hub.hand_over(published, changes, frozenset(pending.followed))
 
     def _maintain(self, fuel_rows: int) -> bool:
         """Merge and keep to the memory limit; whether work is left. StateError when the state has room nowhere."""

@@ -92,6 +92,10 @@ class RemapLog:
             raise
         return cls(path, file, lock, bindings, size)
 
+    def reread(self) -> list[Binding]:
+        """The bindings in the file now, also those appended since it was opened. Any thread, also while another appends."""
+        return read(self._path.read_bytes(), str(self._path))[0]
+
     def append(self, bindings: Sequence[Binding]) -> None:
         """Write bindings behind the others: one write, one fsync.
 

@@ -6,6 +6,7 @@ relation's rows come from.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from sqlglot import exp
@@ -60,6 +61,12 @@ def spelling(identifier: exp.Expr) -> str:
     return identifier.name.lower()
 
 
+def quoted(name: str) -> str:
+    """The name as SQL spells it: in double quotes where it must be."""
+    return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
+
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 _FEW = 12
 
 

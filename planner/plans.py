@@ -114,3 +114,8 @@ def relations(plan: Plan) -> set[str]:
     """Names of the sources and views that a plan reads."""
     found = {plan.name} if isinstance(plan, Get) else set()
     return found.union(*(relations(below) for below in inputs(plan)))
+
+
+def is_temporal(plan: Plan) -> bool:
+    """Whether rows come and go as time passes: what is asked once has no answer for that."""
+    return isinstance(plan, TemporalFilter) or any(map(is_temporal, inputs(plan)))

@@ -23,7 +23,7 @@ from planner.parameters import Parameters
 from planner.parse import Text
 from planner.plan import Filter, Get, Plan, Project
 from planner.plans import inputs as plans_below
-from planner.plans import own_scalars, relations, rewrite_plan, rewrite_scalars
+from planner.plans import is_temporal, own_scalars, relations, rewrite_plan, rewrite_scalars
 from planner.relation import Columns
 from planner.rules import optimize
 from planner.scalar import Call, Cast, ColumnRef, Literal, Parameter, Scalar
@@ -61,10 +61,15 @@ class Query:
         return number
 
 
-def plan_query(sql: str, catalog: Catalog, given: Sequence[ColumnType | None] = ()) -> Query:
+def plan_query(
+    sql: str,
+    catalog: Catalog,
+    given: Sequence[ColumnType | None] = (),
+    inline: Mapping[str, Plan] | None = None,
+) -> Query:
     """Plan one SELECT, VALUES or TABLE. `given`: the types of the first parameters, None where the query decides.
 
-    Raises SqlError with the first mistake.
+    inline: by name, the plans of views that have no rows of their own. Raises SqlError with the first mistake.
     """
     parameters = Parameters(given)
     text = Text("", sql, parameters)
@@ -74,7 +79,7 @@ def plan_query(sql: str, catalog: Catalog, given: Sequence[ColumnType | None] = 
         raise errors.errors[0] from None
     except RecursionError:
         raise SqlError("", "the query is nested too deeply", hint="split it into several views") from None
-    plan = optimize(ordered.plan)
+    plan = optimize(rewrite_plan(ordered.plan, lambda node: _inlined(node, inline or {})))
     needs = {
         s.name for below in _nodes(plan) for one in own_scalars(below) for s in walk(one) if isinstance(s, Parameter)
     }
@@ -91,10 +96,10 @@ def plan_query(sql: str, catalog: Catalog, given: Sequence[ColumnType | None] = 
     )
 
 
-def plan_collection(sql: str, catalog: Catalog) -> tuple[Plan, Schema]:
+def plan_collection(sql: str, catalog: Catalog, inline: Mapping[str, Plan] | None = None) -> tuple[Plan, Schema]:
     """Plan a query whose changes somebody follows, and its columns: as a view of it would be planned.
 
-    Raises SqlError with the first mistake.
+    inline: as for `plan_query`. Raises SqlError with the first mistake.
     """
     try:
         relation = bind_view(Text("", sql), catalog)
@@ -102,7 +107,18 @@ def plan_collection(sql: str, catalog: Catalog) -> tuple[Plan, Schema]:
         raise errors.errors[0] from None
     except RecursionError:
         raise SqlError("", "the query is nested too deeply", hint="split it into several views") from None
-    return optimize(relation.plan), tuple(Column(name, type_, null) for name, type_, null in relation.columns)
+    plan = rewrite_plan(relation.plan, lambda node: _inlined(node, inline or {}))
+    return optimize(plan), tuple(Column(name, type_, null) for name, type_, null in relation.columns)
+
+
+def _inlined(node: Plan, views: Mapping[str, Plan]) -> Plan:
+    """What reading a view means that has no rows of its own. SqlError when that depends on the time."""
+    if not isinstance(node, Get) or node.name not in views:
+        return node
+    if is_temporal(views[node.name]):
+        message = f'view "{node.name}" has mz_now(), which is not supported in a view that is not kept'
+        raise SqlError("", message, hint="write CREATE INDEX ON it, or make it a materialized view")
+    return views[node.name]
 
 
 def _nodes(plan: Plan) -> list[Plan]:
@@ -120,10 +136,14 @@ def with_values(plan: Plan, values: Values) -> Plan:
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """A relation of which only the rows with this key are read. key: the value of each key column, in the key's order."""
+    """A relation of which only the rows with this key are read.
+
+    key: the value of each key column, in the key's order. columns: the key columns' positions in the relation.
+    """
 
     relation: str
     key: tuple[Scalar, ...]
+    columns: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +167,12 @@ def keyed(plan: Plan, keys: Mapping[str, tuple[int, ...]]) -> tuple[Plan, dict[s
         if below is None or not isinstance(node, Filter):
             return node
         get, columns = below
-        values = _fixed(node.predicates, columns, keys.get(get.name, ()))
+        key = keys.get(get.name, ())
+        values = _fixed(node.predicates, columns, key)
         if values is None:
             return node
         name = f"{get.name} by key {len(found) + 1}"
-        found[name] = Keyed(get.name, values)
+        found[name] = Keyed(get.name, values, key)
         other = Get(name, get.schema)
         return replace(node, input=replace(node.input, input=other) if isinstance(node.input, Project) else other)
 
@@ -175,7 +196,9 @@ def lookup_of(plan: Plan, keys: Mapping[str, tuple[int, ...]]) -> Lookup | None:
     values = _fixed(predicates, columns, key)
     if values is None or len(predicates) != len(key):
         return None
-    return Lookup(Keyed(get.name, values), columns if outputs is None else tuple(columns[index] for index in outputs))
+    return Lookup(
+        Keyed(get.name, values, key), columns if outputs is None else tuple(columns[index] for index in outputs)
+    )
 
 
 def _columns_of(plan: Plan) -> tuple[Get, tuple[int, ...]] | None:

@@ -7,8 +7,8 @@ that only fails because it reads a broken one is not reported. Deliberately unkn
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from dataflow.graph import GraphBuilder
 from dataflow.step import Dataflow
@@ -53,9 +53,14 @@ class _Planner(Catalog):
     """A catalog that plans a view when somebody first asks for it."""
 
     def __init__(
-        self, sources: Mapping[str, Schema], views: Mapping[str, str], upsert_keys: Mapping[str, tuple[int, ...]]
+        self,
+        sources: Mapping[str, Schema],
+        views: Mapping[str, str],
+        upsert_keys: Mapping[str, tuple[int, ...]],
+        names: Mapping[str, Sequence[str]],
     ) -> None:
         super().__init__({**dict.fromkeys(views, ()), **sources})
+        self._names = names
         self._views = {name: sql for name, sql in views.items() if name not in sources}
         self._stack: list[str] = []
         self.errors: dict[str, list[SqlError]] = {}
@@ -89,6 +94,12 @@ class _Planner(Catalog):
         finally:
             self._stack.pop()
         schema = tuple(Column(column, type_, nullable) for column, type_, nullable in relation.columns)
+        if name in self._names:
+            try:
+                schema = _renamed(name, schema, self._names[name])
+            except SqlError as error:
+                self.errors[name] = [error]
+                raise _BrokenError(name) from None
         self.schemas[name] = schema
         self.plans[name] = optimize(relation.plan, self._keys)
         self._keys[name] = keys_of(self.plans[name], self._keys)
@@ -106,13 +117,14 @@ def plan_views(
     sources: Mapping[str, Schema],
     views: Mapping[str, str],
     upsert_keys: Mapping[str, tuple[int, ...]] | None = None,
+    names: Mapping[str, Sequence[str]] | None = None,
 ) -> PlannedViews:
     """Plan every view. `views` maps a name to its SQL. Raises PlanErrors with every mistake found.
 
     upsert_keys: key positions of the sources with an upsert envelope, for plans that rest on them; `build_dataflow` must be
-    given the same ones.
+    given the same ones. names: by view, other names for its first columns, as in CREATE VIEW v (a, b).
     """
-    planner = _Planner(sources, views, upsert_keys or {})
+    planner = _Planner(sources, views, upsert_keys or {}, names or {})
     for name in views:
         if name in sources:
             message = f'there is both a source and a view "{name}"'
@@ -128,6 +140,17 @@ def plan_views(
     return PlannedViews(tuple(planner.plans), planner.schemas, planner.plans, planner.definitions)
 
 
+def _renamed(view: str, schema: Schema, names: Sequence[str]) -> Schema:
+    """The columns with other names for the first ones."""
+    if len(names) > len(schema):
+        raise SqlError(view, f"view {view} has {len(names)} column names, but its query has {len(schema)} columns")
+    found = [*names, *(column.name for column in schema[len(names) :])]
+    for name in found:
+        if found.count(name) > 1:
+            raise SqlError(view, f'column "{name}" specified more than once')
+    return tuple(replace(column, name=name) for column, name in zip(schema, found, strict=True))
+
+
 def build_dataflow(
     planned: PlannedViews,
     sources: Mapping[str, Schema],
@@ -135,10 +158,12 @@ def build_dataflow(
     indexes: Mapping[str, tuple[int, ...]],
     stopwatch: Callable[[], float],
     append_only: Collection[str] = (),
+    shown: Collection[str] = (),
 ) -> Dataflow:
     """One dataflow that maintains every view.
 
-    Every source is an input of its name; those in `upsert_keys` are keyed streams. `indexes` gives the key columns of views
+    Every source is an input of its name; those in `upsert_keys` are keyed streams, and those of them in `shown` are views too,
+    of the rows that they keep. `indexes` gives the key columns of views
     (default none). `stopwatch` answers seconds; the engine reads no clock. `append_only`: sources whose deltas never take a
     row away; a step in which one does fails.
     """
@@ -151,6 +176,8 @@ def build_dataflow(
             node = builder.upsert(node, upsert_keys[name])
         lowering.relations[name] = node
         lowering.keys[name] = frozenset([Key(upsert_keys[name])] if name in upsert_keys else [])
+        if name in shown:
+            builder.export(name, node, schema, upsert_keys[name])
     for name in planned.order:
         lowering.keys[name] = keys_of(planned.plans[name], lowering.keys)
         node = lowering.relations[name] = lowering.lower(planned.plans[name])

@@ -22,6 +22,7 @@ from dataflow.layout import Run
 from dataflow.rows import concat_deltas, consolidate
 from dataflow.snapshot import Snapshot
 from dataflow.types import Schema
+from serve.definitions import Definitions
 
 SMALL_WINDOW = 256
 LARGE_WINDOW = 65_536
@@ -49,16 +50,28 @@ class PublishedView:
     sources: frozenset[str] = frozenset()
 
 
+NOTHING = Definitions()
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """Every view at one complete time, in milliseconds since 1970.
 
     ends: source to partition to the exclusive offset up to which its topic is in the views.
+    definitions: what the views are, and those that are not kept. sources: those whose rows are kept. indexes: further ones, of
+    views and sources, by the indexes' names.
     """
 
     time: int
     views: Mapping[str, PublishedView]
     ends: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    definitions: Definitions = NOTHING
+    sources: Mapping[str, PublishedView] = field(default_factory=dict)
+    indexes: Mapping[str, PublishedView] = field(default_factory=dict)
+
+    def relation(self, name: str) -> PublishedView | None:
+        """A view or source whose rows are here; None for any other name."""
+        return self.views.get(name) or self.sources.get(name)
 
 
 class Publication:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from serve.sql.changes import Change
 from serve.subscribe.options import Options
 
 
@@ -139,5 +140,5 @@ class Nothing:
 
 Command = (
     Begin | End | Savepoint | Set | Show | Discard | Deallocate | Prepare | ExecutePrepared | Declare | Fetch
-    | CloseCursor | Copy | Subscribe | Explain | Nothing
+    | CloseCursor | Copy | Subscribe | Explain | Nothing | Change
 )  # fmt: skip

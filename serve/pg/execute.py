@@ -12,17 +12,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
+from planner.lexer import without_comments
 from planner.query import Values
 from serve.pg import messages
-from serve.pg.commands import Command, Copy, Declare, ExecutePrepared, Explain, Fetch, Prepare, Show, Subscribe
+from serve.pg.commands import Command, Copy, Declare, End, ExecutePrepared, Explain, Fetch, Prepare, Show, Subscribe
 from serve.pg.follow import Client, Follower, Following
 from serve.pg.parse import parse_command
 from serve.pg.perform import Performer, explain, notice_message
 from serve.pg.portal import Portal, Run, Statement, timed_out
 from serve.pg.rows import text_batch
-from serve.pg.state import IDLE, State, columns_of
+from serve.pg.state import IDLE, INSIDE, State, columns_of
+from serve.sql.changes import Change, Comment, CreateIndex, CreateView, Drop, Rename
 from serve.sql.errors import QueryError
 from serve.sql.queries import Prepared
+from serve.sql.show import show_query
 from serve.subscribe.envelopes import make_shape
 from serve.subscribe.hub import Hub
 
@@ -60,6 +63,7 @@ class Executor:
 
     async def statement(self, sql: str, given: tuple[Any, ...]) -> Statement:
         """Plan a query, or read a command. QueryError with the first mistake."""
+        sql = show_query(without_comments(sql)) or sql
         command = parse_command(sql)
         if command is None:
             prepared = self.state.queries.known(sql, given)
@@ -113,9 +117,44 @@ class Executor:
             case Show():
                 lines = self._performer.shown(command)
                 self._send(portal.encode(text_batch(lines, len(lines[0]))) + messages.complete("SHOW"))
+            case CreateView() | CreateIndex() | Drop() | Rename() | Comment():
+                return self._change(command)
+            case End(commit=True) if self.state.change is not None and self.state.transaction == INSIDE:
+                return self._commit(command, self.state.change)
             case _:
                 self._send(messages.complete(self._performer.perform(command)))
         return None
+
+    async def _change(self, change: Change) -> None:
+        """Change the catalog; inside a transaction, when that ends."""
+        if self.state.transaction == INSIDE:
+            if self.state.has_read:
+                raise QueryError(
+                    "25001", f"{change.tag} cannot run in a transaction that has read", hint="write COMMIT first"
+                )
+            self.state.change = change
+        else:
+            await self._apply(change)
+        self._send(messages.complete(change.tag))
+
+    async def _commit(self, end: End, change: Change) -> None:
+        try:
+            await self._apply(change)
+        except QueryError:
+            self.state.end_transaction()
+            raise
+        self._send(messages.complete(self._performer.perform(end)))
+
+    async def _apply(self, change: Change) -> None:
+        """Have the catalog changed; return when readers see it."""
+        self._run = run = Run(self.state.settings.timeout)
+        try:
+            # Not left early: whoever changes the catalog looks at `run` himself, and alone knows when it is too late to stop.
+            changed = await asyncio.wrap_future(self.state.queries.change(change, run.check))
+        finally:
+            self._run = None
+        for code, text in changed.notices:
+            self._send(notice_message(code, text, "NOTICE"))
 
     async def _declare(self, command: Declare) -> None:
         if self.state.transaction == IDLE and not command.hold:
@@ -171,6 +210,7 @@ class Executor:
     def open(self, portal: Portal, prepared: Prepared) -> None:
         """Begin to read a portal. Its `run` stays None when its rows are there already."""
         moment = self.state.moment()
+        prepared = self.state.queries.fresh(prepared, moment)
         given: Values = {**portal.values, **self.state.values(prepared.query.needs)}
         found = self.state.queries.look_up(prepared, given, moment)
         for warning in self.state.queries.warnings(prepared, moment):

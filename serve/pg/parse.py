@@ -1,7 +1,7 @@
 """The text of a statement that is no query, to the command it is.
 
-Always true: `parse_command` answers None for what the planner reads (SELECT, VALUES, TABLE, WITH), and refuses what writes,
-because everything here is read. Deliberately unknown: sessions, and what is done with a command.
+Always true: `parse_command` answers None for what the planner reads (SELECT, VALUES, TABLE, WITH), and refuses what writes
+rows. Deliberately unknown: sessions, and what is done with a command.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from serve.pg.commands import (
     Show,
 )
 from serve.pg.copy import read_copy
+from serve.pg.ddl import READERS
 from serve.pg.settings import milliseconds
 from serve.pg.subscribe import read_subscribe
 from serve.pg.words import Words
@@ -34,8 +35,8 @@ from serve.sql.errors import QueryError
 
 _QUERIES = frozenset(("SELECT", "VALUES", "TABLE", "WITH", "("))
 _WRITES = frozenset(
-    ("INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "CREATE", "ALTER", "DROP", "COMMENT", "GRANT", "REVOKE", "REFRESH",
-     "REINDEX", "VACUUM", "ANALYZE", "CLUSTER", "CALL", "DO", "LOCK", "NOTIFY", "LISTEN", "SECURITY", "REASSIGN", "IMPORT")
+    ("INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "GRANT", "REVOKE", "REFRESH", "REINDEX", "VACUUM", "ANALYZE", "CLUSTER",
+     "CALL", "DO", "LOCK", "NOTIFY", "LISTEN", "SECURITY", "REASSIGN", "IMPORT")
 )  # fmt: skip
 
 
@@ -48,10 +49,9 @@ def parse_command(sql: str) -> Command | None:
     if first in _WRITES:
         raise QueryError(
             "0A000",
-            f"{first} is not supported: everything here is read",
-            hint="views are declared in the service's file",
+            f"{first} is not supported: rows come from sources only",
         )
-    reader = _READERS.get(first)
+    reader = _READERS.get(first) or READERS.get(first)
     if reader is None:
         return None
     words.at = 1

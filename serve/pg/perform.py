@@ -54,6 +54,10 @@ class Performer:
         )
         if self._state.transaction == FAILED and not ends:
             raise QueryError("25P02", "current transaction is aborted, commands ignored until end of transaction block")
+        if self._state.change is not None and not isinstance(statement.command, End):
+            raise QueryError(
+                "25001", f"a transaction that has {self._state.change.tag} does nothing else", hint="end it with COMMIT"
+            )
 
     def perform(self, command: Command) -> str:
         """Do it; the tag of CommandComplete."""
@@ -171,9 +175,9 @@ def error_message(error: Exception, fatal: bool = False) -> bytes:
     return messages.notice(fields, error=True)
 
 
-def notice_message(code: str, text: str) -> bytes:
-    """A warning."""
-    return messages.notice((("S", "WARNING"), ("V", "WARNING"), ("C", code), ("M", text)), error=False)
+def notice_message(code: str, text: str, severity: str = "WARNING") -> bytes:
+    """A warning, or a notice."""
+    return messages.notice((("S", severity), ("V", severity), ("C", code), ("M", text)), error=False)
 
 
 def explain(prepared: Prepared) -> str:

@@ -17,6 +17,7 @@ from serve.pg.commands import Command, Copy, ExecutePrepared, Explain, Fetch, Sh
 from serve.pg.portal import Column, Portal, Statement
 from serve.pg.settings import SERVER_VERSION, Settings
 from serve.reads import Published
+from serve.sql.changes import Change
 from serve.sql.errors import QueryError
 from serve.sql.queries import Prepared, Queries
 
@@ -38,6 +39,8 @@ class State:
     statements: dict[str, Statement] = field(default_factory=dict)
     portals: dict[str, Portal] = field(default_factory=dict)
     savepoints: list[str] = field(default_factory=list)
+    change: Change | None = None
+    """What the end of the transaction does to the catalog: a transaction that changes it does nothing else."""
     _read: Published | None = None
     _reading: bool = False
     _began: datetime | None = None
@@ -48,6 +51,11 @@ class State:
             self._read = self.queries.current()
             self._reading = self._read is not None
         return self._read
+
+    @property
+    def has_read(self) -> bool:
+        """Whether the transaction has read something."""
+        return self._reading
 
     def began(self) -> datetime:
         """When the transaction, or what counts as one, began."""
@@ -63,6 +71,7 @@ class State:
     def end_transaction(self) -> None:
         """COMMIT and ROLLBACK: portals go, the time that was read too."""
         self.transaction = IDLE
+        self.change = None
         self.savepoints.clear()
         self.settings.end_transaction()
         self._forget()

@@ -13,7 +13,7 @@ from serve.sql.pg_catalog import NAMESPACES, relations
 from serve.sql.system import Facts, Row, SystemRelation
 from serve.sql.types import type_name
 
-_KINDS = {"f": "FOREIGN", "r": "SYSTEM TABLE", "v": "VIEW"}
+_KINDS = {"f": "FOREIGN", "r": "SYSTEM TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW"}
 
 
 def _tables(facts: Facts) -> Iterator[Row]:
@@ -50,7 +50,7 @@ def _schemata(facts: Facts) -> Iterator[Row]:
 def _views(facts: Facts) -> Iterator[Row]:
     for r in relations(facts):
         if r.kind == "v" and r.schema == "public":
-            yield (facts.service, r.schema, r.name, None, "NO", "NO")
+            yield (facts.service, r.schema, r.name, r.query or None, "NO", "NO")
 
 
 INFORMATION_SCHEMA_RELATIONS = (

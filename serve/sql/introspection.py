@@ -6,8 +6,9 @@ Deliberately unknown: SQL.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from serve.definitions import Definition
 from serve.sql.system import Facts, Row, SystemRelation
 from serve.status import lag
 
@@ -50,7 +51,47 @@ def _operators(facts: Facts) -> Iterator[Row]:
         yield (op.node, op.operator, op.view, *sizes)
 
 
+def _objects(facts: Facts) -> Iterator[Row]:
+    for one in _definitions(facts):
+        yield (one.name, one.kind, one.declared, one.comment or None, one.create or None, one.broken or None)
+
+
+def _indexes(facts: Facts) -> Iterator[Row]:
+    for one in _definitions(facts):
+        if one.kind == "index":
+            key = ", ".join(one.schema[index].name for index in one.key)
+            yield (one.name, one.on or None, key, one.comment or None)
+
+
+def _columns(facts: Facts) -> Iterator[Row]:
+    for one in _definitions(facts):
+        for place, column in enumerate(one.schema if one.kind != "index" else (), 1):
+            comment = one.column_comments.get(column.name)
+            yield (one.name, place, column.name, column.nullable, str(column.type), comment)
+
+
+def _dependencies(facts: Facts) -> Iterator[Row]:
+    for one in _definitions(facts):
+        yield from ((one.name, name) for name in sorted(one.reads))
+
+
+def _definitions(facts: Facts) -> Iterable[Definition]:
+    return facts.published.definitions.objects.values() if facts.published is not None else ()
+
+
 INTROSPECTION_RELATIONS = (
+    SystemRelation(
+        "headwater.objects",
+        "name text, kind text, declared boolean, comment text, create_sql text, broken text",
+        _objects,
+    ),
+    SystemRelation("headwater.indexes", "name text, on text, key text, comment text", _indexes),
+    SystemRelation(
+        "headwater.columns",
+        "object text, position integer, name text, nullable boolean, type text, comment text",
+        _columns,
+    ),
+    SystemRelation("headwater.dependencies", "object text, reads text", _dependencies),
     SystemRelation(
         "headwater.views",
         "name text, state text, reason text, key text, rows bigint, bytes bigint, errors bigint",

@@ -1,6 +1,7 @@
 """pg_catalog: as much of PostgreSQL's own catalog as psql, drivers, SQLAlchemy and BI tools ask for.
 
-Views are views (`v`), for so they are called here, with an index by their key; sources are foreign tables (`f`).
+The file's views are views (`v`), for so they are called here, with an index by their key; those that SQL made are what SQL calls
+them; sources are foreign tables (`f`).
 Always true: oids are stable while the service runs, and those of types are PostgreSQL's own. Tables that exist for clients to
 join with and that have no rows here are listed with their columns only. Deliberately unknown: SQL.
 """
@@ -8,8 +9,10 @@ join with and that have no rows here are listed with their columns only. Deliber
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from dataflow.types import Column, ColumnType, Schema
+from planner.catalog import quoted
 from planner.functions.system import INFORMATION_SCHEMA_FIRST, OIDS, OWNER, OWNER_OID
 from serve.sql.pg_empty import EMPTY
 from serve.sql.system import Facts, Row, SystemRelation
@@ -32,24 +35,47 @@ _CATEGORIES = {"bool": "B", "text": "S", "date": "D", "timestamp": "D", "timesta
 _NUMBERS = frozenset(("int2", "int4", "int8", "numeric", "float4", "float8"))
 
 
+@dataclass
 class Named:
-    """A relation as pg_class has it."""
+    """A relation as pg_class has it. indexes: oid, name and columns of each."""
 
-    def __init__(self, oid: int, schema: str, name: str, kind: str, columns: Schema, key: tuple[int, ...] = ()) -> None:
-        self.oid, self.schema, self.name, self.kind, self.columns, self.key = oid, schema, name, kind, columns, key
-        self.rows = -1.0
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    columns: Schema
+    query: str = ""
+    rows: float = -1.0
+    indexes: list[tuple[int, str, tuple[int, ...]]] = field(default_factory=list)
 
 
 def relations(facts: Facts) -> list[Named]:
     """Every view, source and system relation."""
+    published = facts.published
+    views = published.views if published is not None else {}
+    objects = published.definitions.objects if published is not None else {}
+    made = {name: one for name, one in objects.items() if one.oid}
     found: list[Named] = []
-    views = facts.published.views if facts.published is not None else {}
-    for oid, name in enumerate(sorted({*views, *facts.sources}), FIRST_OID):
+    for oid, name in enumerate(sorted({*views, *facts.sources} - made.keys()), FIRST_OID):
         if (view := views.get(name)) is not None:
-            found.append(Named(oid, "public", name, "v", view.schema, view.key))
-            found[-1].rows = float(view.rows.total)
+            query = objects[name].query if name in objects else ""
+            found.append(Named(oid, "public", name, "v", view.schema, query))
+            if view.key and not any(index.on == name and index.key == view.key for index in made.values()):
+                found[-1].indexes.append((oid + _INDEXES, f"{name}_key", view.key))
         else:
             found.append(Named(oid, "public", name, "f", facts.sources[name]))
+    for name, one in made.items():
+        if one.kind != "index":
+            found.append(
+                Named(one.oid, "public", name, "m" if "materialized" in one.kind else "v", one.schema, one.query)
+            )
+    by_name = {r.name: r for r in found}
+    for name, one in made.items():
+        if one.kind == "index" and one.on in by_name:
+            by_name[one.on].indexes.append((one.oid, name, one.key))
+    for r in found:
+        if (view := views.get(r.name)) is not None:
+            r.rows = float(view.rows.total)
     system = {"pg_catalog": 1000, "information_schema": INFORMATION_SCHEMA_FIRST, "headwater": 14_000}
     for name, columns in facts.system.items():
         schema, _, bare = name.partition(".")
@@ -68,9 +94,9 @@ WELL_KNOWN = {
 
 def _pg_class(facts: Facts) -> Iterator[Row]:
     for r in relations(facts):
-        yield _class_row(r.oid, r.name, NAMESPACES[r.schema], r.kind, len(r.columns), bool(r.key), r.rows)
-        if r.key:
-            yield _class_row(r.oid + _INDEXES, f"{r.name}_key", PUBLIC, "i", len(r.key), False, r.rows)
+        yield _class_row(r.oid, r.name, NAMESPACES[r.schema], r.kind, len(r.columns), bool(r.indexes), r.rows)
+        for oid, name, key in r.indexes:
+            yield _class_row(oid, name, PUBLIC, "i", len(key), False, r.rows)
 
 
 def _class_row(oid: int, name: str, schema: int, kind: str, columns: int, indexed: bool, rows: float) -> Row:
@@ -100,7 +126,8 @@ def _class_row(oid: int, name: str, schema: int, kind: str, columns: int, indexe
 def _pg_attribute(facts: Facts) -> Iterator[Row]:
     for r in relations(facts):
         yield from (_attribute(r.oid, place, column) for place, column in enumerate(r.columns, 1))
-        yield from (_attribute(r.oid + _INDEXES, place, r.columns[at]) for place, at in enumerate(r.key, 1))
+        for oid, _, key in r.indexes:
+            yield from (_attribute(oid, place, r.columns[at]) for place, at in enumerate(key, 1))
 
 
 def _attribute(relation: int, place: int, column: Column) -> Row:
@@ -166,28 +193,45 @@ def _type_row(oid: int, name: str, length: int, category: str, collation: int) -
 
 def _pg_index(facts: Facts) -> Iterator[Row]:
     for r in relations(facts):
-        if r.key:
-            keys = " ".join(str(at + 1) for at in r.key)
+        for oid, _, key in r.indexes:
             flags = (False, False, False, True, False, True, False, True, True, False)
-            yield (
-                r.oid + _INDEXES,
-                r.oid,
-                len(r.key),
-                len(r.key),
-                *flags,
-                keys,
-                " ".join("0" * len(r.key)),
-                None,
-                None,
-            )
+            places = (" ".join(str(at + 1) for at in key), " ".join("0" * len(key)))
+            yield (oid, r.oid, len(key), len(key), *flags, *places, None, None)
+
+
+def _pg_description(facts: Facts) -> Iterator[Row]:
+    objects = facts.published.definitions.objects if facts.published is not None else {}
+    oids = {r.name: r.oid for r in relations(facts) if r.schema == "public"}
+    for name, one in objects.items():
+        oid = oids.get(name, one.oid)
+        if one.comment:
+            yield (oid, WELL_KNOWN["pg_class"], 0, one.comment)
+        for place, column in enumerate(one.schema if one.kind != "index" else (), 1):
+            if column.name in one.column_comments:
+                yield (oid, WELL_KNOWN["pg_class"], place, one.column_comments[column.name])
 
 
 def _pg_database(facts: Facts) -> list[Row]:
     return [(DATABASE_OID, facts.service, OWNER_OID, 6, "C", "C", False, True, -1, "c", None, None, 1663, None)]
 
 
-def _pg_views(facts: Facts) -> list[Row]:
-    return [("public", r.name, OWNER, None) for r in relations(facts) if r.kind == "v" and r.schema == "public"]
+def _pg_views(facts: Facts) -> Iterator[Row]:
+    for r in relations(facts):
+        if r.kind == "v" and r.schema == "public":
+            yield ("public", r.name, OWNER, r.query or None)
+
+
+def _pg_matviews(facts: Facts) -> Iterator[Row]:
+    for r in relations(facts):
+        if r.kind == "m":
+            yield ("public", r.name, OWNER, None, bool(r.indexes), True, r.query)
+
+
+def _pg_indexes(facts: Facts) -> Iterator[Row]:
+    for r in relations(facts):
+        for _, name, key in r.indexes:
+            columns = ", ".join(quoted(r.columns[at].name) for at in key)
+            yield ("public", r.name, name, None, f"CREATE INDEX {quoted(name)} ON {quoted(r.name)} ({columns})")
 
 
 PG_CATALOG_RELATIONS = (
@@ -264,5 +308,21 @@ PG_CATALOG_RELATIONS = (
         "pg_catalog.pg_language", "oid bigint, lanname text, lanowner bigint", lambda _: [(14, "sql", OWNER_OID)]
     ),
     SystemRelation("pg_catalog.pg_views", "schemaname text, viewname text, viewowner text, definition text", _pg_views),
+    SystemRelation(
+        "pg_catalog.pg_matviews",
+        "schemaname text, matviewname text, matviewowner text, tablespace text, hasindexes boolean, ispopulated boolean, "
+        "definition text",
+        _pg_matviews,
+    ),
+    SystemRelation(
+        "pg_catalog.pg_indexes",
+        "schemaname text, tablename text, indexname text, tablespace text, indexdef text",
+        _pg_indexes,
+    ),
+    SystemRelation(
+        "pg_catalog.pg_description",
+        "objoid bigint, classoid bigint, objsubid integer, description text",
+        _pg_description,
+    ),
     *(SystemRelation(f"pg_catalog.{name}", columns, lambda _: []) for name, columns in EMPTY.items()),
 )

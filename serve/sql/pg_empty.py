@@ -12,7 +12,6 @@ EMPTY: Mapping[str, str] = {
     "pg_constraint": "oid bigint, conname text, connamespace bigint, contype text, condeferrable boolean, condeferred boolean, "
     "convalidated boolean, conrelid bigint, contypid bigint, conindid bigint, conparentid bigint, confrelid bigint, "
     "confupdtype text, confdeltype text, confmatchtype text, conislocal boolean, connoinherit boolean, conkey text, confkey text",
-    "pg_description": "objoid bigint, classoid bigint, objsubid integer, description text",
     "pg_shdescription": "objoid bigint, classoid bigint, description text",
     "pg_inherits": "inhrelid bigint, inhparent bigint, inhseqno integer, inhdetachpending boolean",
     "pg_proc": "oid bigint, proname text, pronamespace bigint, proowner bigint, prolang bigint, prokind text, "
@@ -41,8 +40,6 @@ EMPTY: Mapping[str, str] = {
     "pg_cast": "oid bigint, castsource bigint, casttarget bigint, castfunc bigint, castcontext text, castmethod text",
     "pg_tables": "schemaname text, tablename text, tableowner text, tablespace text, hasindexes boolean, hasrules boolean, "
     "hastriggers boolean, rowsecurity boolean",
-    "pg_matviews": "schemaname text, matviewname text, matviewowner text, tablespace text, hasindexes boolean, "
-    "ispopulated boolean, definition text",
     "pg_stat_user_tables": "relid bigint, schemaname text, relname text, n_live_tup bigint",
 }
 """Tables without rows."""

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,9 +27,10 @@ from dataflow.once import Once
 from dataflow.rows import concat_deltas, consolidate
 from dataflow.spine import Spine
 from dataflow.types import ColumnType
-from planner.catalog import Catalog
+from planner.catalog import Catalog, quoted
 from planner.compile import compile_scalar
 from planner.errors import SqlError
+from planner.plan import Plan
 from planner.query import (
     Keyed,
     Lookup,
@@ -47,6 +49,7 @@ from planner.rules.fold_constants import fold_constants
 from planner.scalar import Literal, Parameter, Scalar
 from planner.scalars import rewrite
 from serve.reads import Publication, Published, PublishedView, lookup, pieces
+from serve.sql.changes import Change, Changed, Changer
 from serve.sql.errors import QueryError, from_plan, from_row
 from serve.sql.system import Relations
 from serve.status import StatusSource
@@ -71,11 +74,12 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A planned query and its text. lookup: how it is read by key, if it is nothing else."""
+    """A planned query and its text. lookup: how it is read by key, if it is nothing else. version: of the definitions."""
 
     sql: str
     query: Query
     lookup: Lookup | None
+    version: int = 0
 
     @property
     def types(self) -> list[ColumnType]:
@@ -83,17 +87,39 @@ class Prepared:
         return [type_ for _, type_, _ in self.query.columns]
 
 
+@dataclass(frozen=True)
+class _Names:
+    """What one version of the catalog lets queries read. inline: what reading a view means that is not kept.
+
+    rounds: by relation, the columns that an index is by: in the first round its own, in the others those of further indexes,
+    whose names are in `indexes`.
+    """
+
+    version: int
+    catalog: Catalog
+    inline: Mapping[str, Plan]
+    rounds: tuple[Mapping[str, tuple[int, ...]], ...]
+    indexes: tuple[Mapping[str, str], ...]
+
+
 class Queries:
     """Plans and runs queries. `prepare` and `look_up` are quick; `run` may take long, and may be called in any thread."""
 
-    def __init__(self, publication: Publication, status: StatusSource, relations: Relations) -> None:
+    def __init__(
+        self,
+        publication: Publication,
+        status: StatusSource,
+        relations: Relations,
+        changer: Changer | None = None,
+    ) -> None:
+        """changer: who changes the catalog; None: nobody does."""
         self._publication = publication
+        self._changer = changer
         self._status = status
         self._relations = relations
-        self._kept: OrderedDict[tuple[str, tuple[ColumnType | None, ...]], Prepared] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, str, tuple[ColumnType | None, ...]], Prepared] = OrderedDict()
         self._lock = threading.Lock()
-        self._catalog: Catalog | None = None
-        self._keys: dict[str, tuple[int, ...]] = {}
+        self._names: _Names | None = None
 
     def current(self) -> Published | None:
         """The last complete time; None before the first."""
@@ -103,40 +129,64 @@ class Queries:
         """Plan a query, or find its plan. QueryError with the first mistake."""
         if (found := self.known(sql, given)) is not None:
             return found
-        catalog = self._names()
+        return self._prepare(sql, given, self.current())
+
+    def _prepare(self, sql: str, given: Sequence[ColumnType | None], published: Published | None) -> Prepared:
+        names = self._names_of(published)
         try:
-            query = plan_query(sql, catalog, given)
+            query = plan_query(sql, names.catalog, given, names.inline)
         except SqlError as error:
             raise self._explained(from_plan(error, sql)) from None
-        made = Prepared(sql, query, None if query.order else lookup_of(query.plan, self._keys))
-        if self._catalog is not None:
+        look_up = (
+            None if query.order else next(filter(None, (lookup_of(query.plan, keys) for keys in names.rounds)), None)
+        )
+        made = Prepared(sql, query, look_up, names.version)
+        if published is not None:
             with self._lock:
-                self._kept[sql, tuple(given)] = made
+                self._kept[names.version, sql, tuple(given)] = made
                 if len(self._kept) > KEPT_PLANS:
                     self._kept.popitem(last=False)
         return made
 
     def known(self, sql: str, given: Sequence[ColumnType | None] = ()) -> Prepared | None:
-        """The plan of a query that was planned before; None when it was not."""
+        """The plan of a query that was planned before, with the catalog as it is; None when it was not."""
+        published = self._publication.current()
+        key = (0 if published is None else published.definitions.version, sql, tuple(given))
         with self._lock:
-            found = self._kept.get((sql, tuple(given)))
+            found = self._kept.get(key)
             if found is not None:
-                self._kept.move_to_end((sql, tuple(given)))
+                self._kept.move_to_end(key)
         return found
 
     def subscribed(self, sql: str) -> Subscribed:
         """Plan a query that somebody subscribes to. QueryError with the first mistake."""
+        names = self._names_of(self.current())
         try:
-            plan, schema = plan_collection(sql, self._names())
+            plan, schema = plan_collection(sql, names.catalog, names.inline)
         except SqlError as error:
             raise self._explained(from_plan(error, sql)) from None
         return Subscribed(repr(plan), plan, schema)
+
+    def fresh(self, prepared: Prepared, published: Published | None) -> Prepared:
+        """The query, planned for the catalog of what is read. QueryError when that gives it other columns."""
+        if published is None or published.definitions.version == prepared.version:
+            return prepared
+        again = self._prepare(prepared.sql, prepared.query.parameters, published)
+        if again.query.columns != prepared.query.columns:
+            raise QueryError("0A000", "cached plan must not change result type", hint="prepare the statement again")
+        return again
+
+    def change(self, change: Change, check: Callable[[], None]) -> Future[Changed]:
+        """See `serve.sql.changes.Changer`."""
+        if self._changer is None:
+            raise QueryError("0A000", f"{change.tag} is not supported: the catalog does not change here")
+        return self._changer.change(change, check)
 
     def look_up(self, prepared: Prepared, values: Values, published: Published | None) -> Batch | None:
         """The rows of a query that is a read by key; None for any other query."""
         if prepared.lookup is None or published is None:
             return None
-        view = _ready(published.views[prepared.lookup.source.relation])
+        view = self._index(published, prepared.lookup.source)
         key = [_array(scalar, values) for scalar in prepared.lookup.source.key]
         found = lookup(view, key)
         columns = tuple(found.columns[index] for index in prepared.lookup.columns)
@@ -156,7 +206,10 @@ class Queries:
         query = prepared.query
         offset, limit = _bounds(query, values)
         plan = fold_constants(with_values(query.plan, values)) if query.needs else query.plan
-        plan, by_key = keyed(plan, self._keys)
+        by_key: dict[str, Keyed] = {}
+        for keys in self._names_of(published).rounds:
+            if not by_key:
+                plan, by_key = keyed(plan, keys)
         reads = schemas(plan)
         node = lower(plan, reads)
         once = Once(node, check, time.perf_counter)
@@ -180,23 +233,47 @@ class Queries:
         """What a reader of these views should know: rows that could not be computed and are missing."""
         found = []
         for name in sorted(prepared.query.reads):
-            view = published.views.get(name) if published is not None else None
+            view = published.relation(name) if published is not None else None
             if view is not None and view.errors.total:
                 found.append(f"{view.errors.total} rows of view {name} could not be computed and are left out")
         return found
 
-    def _names(self) -> Catalog:
-        """The relations that there are. The views are those of the service's file: they do not change while it runs."""
-        if self._catalog is not None:
-            return self._catalog
-        published = self._publication.current()
-        views = {} if published is None else dict(published.views)
+    def _names_of(self, published: Published | None) -> _Names:
+        """The relations that there are."""
+        names = self._names
+        if names is not None and published is not None and names.version == published.definitions.version:
+            return names
         system = self._relations.schemas()
-        catalog = Catalog({**{name: view.schema for name, view in views.items()}, **system})
-        if published is not None:
-            self._catalog = catalog
-            self._keys = {name: view.key for name, view in views.items() if view.key}
-        return catalog
+        if published is None:
+            return _Names(0, Catalog(system), {}, (), ())
+        kept = {**published.sources, **published.views}
+        inline = {name: one.plan for name, one in published.definitions.objects.items() if one.plan is not None}
+        schemas = {name: view.schema for name, view in kept.items()}
+        schemas |= {name: published.definitions.objects[name].schema for name in inline}
+        rounds: list[dict[str, tuple[int, ...]]] = [{name: view.key for name, view in kept.items() if view.key}]
+        indexes: list[dict[str, str]] = [{}]
+        for name, index in published.indexes.items():
+            on = published.definitions.objects[name].on
+            place = next((i for i, round_ in enumerate(rounds) if on not in round_), len(rounds))
+            if place == len(rounds):
+                rounds.append({})
+                indexes.append({})
+            rounds[place][on], indexes[place][on] = index.key, name
+        self._names = _Names(
+            published.definitions.version, Catalog({**schemas, **system}), inline, tuple(rounds), tuple(indexes)
+        )
+        return self._names
+
+    def _index(self, published: Published, source: Keyed) -> PublishedView:
+        """The index that is by a key; QueryError while it hydrates."""
+        names = self._names_of(published)
+        for keys, indexes in zip(names.rounds, names.indexes, strict=True):
+            if keys.get(source.relation) == source.columns:
+                name = indexes.get(source.relation)
+                found = published.relation(source.relation) if name is None else published.indexes[name]
+                assert found is not None
+                return _ready(found)
+        raise QueryError("XX000", f"no index of {source.relation} is by the key that a plan reads")
 
     def _explained(self, error: QueryError) -> QueryError:
         """The error; for a relation that is not there yet, or is a source, the reason."""
@@ -212,22 +289,27 @@ class Queries:
                 return QueryError(
                     "0A000",
                     f'source "{source}" is not kept: only views can be read',
-                    hint=f"declare a view of it, with sql: SELECT * FROM {source}",
+                    hint=f"write CREATE INDEX ON {quoted(source)} (...), or read a view of it",
                     position=error.position,
                 )
         return error
 
     def _view(self, name: str, published: Published | None) -> PublishedView | None:
         """A view that may be read; None when the name is the system's. QueryError while it hydrates."""
-        view = published.views.get(name) if published is not None else None
+        view = published.relation(name) if published is not None else None
+        if view is None and published is not None and (source := published.definitions.objects.get(name)) is not None:
+            raise QueryError(
+                "0A000",
+                f'{source.kind} "{name}" is not kept: only what is made of it can be read',
+                hint=f"write CREATE INDEX ON {quoted(name)} (...), or materialize the view that reads it",
+            )
         return None if view is None else _ready(view)
 
     def _rows(self, name: str, by_key: Mapping[str, Keyed], published: Published | None) -> Delta:
         """What a relation holds, or its rows of one key."""
         if (source := by_key.get(name)) is not None:
-            view = self._view(source.relation, published)
-            assert view is not None
-            return lookup(view, [_array(scalar, {}) for scalar in source.key])
+            assert published is not None
+            return lookup(self._index(published, source), [_array(scalar, {}) for scalar in source.key])
         view = self._view(name, published)
         if view is None:
             return self._relations.rows(name, published)

@@ -165,7 +165,7 @@ class QueryCollection:
 
 def _readable(published: Published, name: str, schema: Schema) -> PublishedView:
     """The view, if it is what was subscribed to and may be read. QueryError otherwise."""
-    view = published.views.get(name)
+    view = published.relation(name)
     if view is None or _shape(view.schema) != _shape(schema):
         what = "was dropped" if view is None else "was replaced by another one"
         raise QueryError("55000", f"view {name} {what} while it was subscribed to", hint="subscribe again")

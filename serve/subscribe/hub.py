@@ -60,6 +60,7 @@ class Hub:
         self._ticks: list[Tick] = []
         self._waiting_bytes = 0
         self._lost = False
+        self._version = 0
         self._stopped = False
         self._thread: threading.Thread | None = None
         self.wanted: frozenset[str] = frozenset()
@@ -90,7 +91,9 @@ class Hub:
                 self._ticks.clear()
                 self._waiting_bytes, self._lost = 0, True
                 changes = {}
-            self._ticks.append(Tick(published, changes, views, self._lost))
+            # With another catalog a name may mean another relation: what its rows differ by are the changes then.
+            version, self._version = self._version, published.definitions.version
+            self._ticks.append(Tick(published, changes, views, self._lost or version != self._version))
             self._lost = False
             self._waiting_bytes += size
             self._condition.notify()

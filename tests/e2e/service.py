@@ -31,10 +31,13 @@ class Headwater:
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self.folder = folder
         self.file = folder / "headwater.yaml"
-        self.file.write_text(json.dumps({**settings, "state": str(folder / "state"), "serve": {"http": "127.0.0.1:0"}}))
+        serve = {"http": "127.0.0.1:0", **settings.get("serve", {})}
+        self.file.write_text(json.dumps({**settings, "state": str(folder / "state"), "serve": serve}))
         self.log = folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
+        self.postgres = 0
+        """The port of the PostgreSQL door, where the settings open one."""
 
     def start(self, ready_within: float = 60.0, wait: bool = True) -> Headwater:
         """Start the process; with `wait`, return when /readyz says 200."""
@@ -51,6 +54,8 @@ class Headwater:
             for line in self.log.read_bytes()[seen:].splitlines():
                 if b'"listening"' in line:
                     self.port = int(json.loads(line)["http"].rsplit(":", 1)[1])
+                if b'"listening for PostgreSQL clients"' in line:
+                    self.postgres = int(json.loads(line)["postgres"].rsplit(":", 1)[1])
             if self.process.poll() is not None:
                 raise AssertionError(f"headwater ended with {self.process.returncode}:\n{self.tail()}")
             if self.port and (not wait or self.get("/readyz")[0] == 200):

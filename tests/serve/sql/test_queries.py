@@ -140,7 +140,7 @@ def test_what_cannot_be_read_says_why() -> None:
         assert (raised.value.code, raised.value.detail) == ("57P03", "source orders: reading")
     with pytest.raises(QueryError, match='source "orders" is not kept') as raised:
         asked(house, "SELECT * FROM orders")
-    assert raised.value.hint == "declare a view of it, with sql: SELECT * FROM orders"
+    assert raised.value.hint == "write CREATE INDEX ON orders (...), or read a view of it"
 
 
 def test_a_check_ends_a_run() -> None:

@@ -1,0 +1,95 @@
+"""The catalog's file: what SQL statements made, durably, beside what the YAML file declares.
+
+One file `catalog` in the state folder: a header, the CRC-32 of the payload, the payload (MessagePack), which is the whole catalog.
+It is replaced whole: another name, fsync, rename, fsync of the folder. Always true: `write` returns when the new catalog will be
+found by the next start; a damaged file is an error that names it, never an empty catalog. One process at a time: whoever writes
+holds the lock of the remap log. Deliberately unknown: what SQL means.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from headwater.errors import StartError
+from ingest.durable import sync_folder
+
+FILE = "catalog"
+HEADER = b"headwater catalog 1\n"
+_CRC = struct.Struct(">I")
+
+Kind = Literal["view", "materialized view", "index"]
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One object that SQL made.
+
+    sql: of a view, its query. columns: of a view, other names for its first columns; of an index, those that it is by.
+    on: of an index, its relation.
+    """
+
+    id: int
+    kind: Kind
+    name: str
+    sql: str = ""
+    columns: tuple[str, ...] = ()
+    on: str = ""
+
+
+class Catalog(msgspec.Struct, frozen=True):
+    """Everything that SQL made, in the order in which it was made.
+
+    version: how often it was changed. time: the catalog counts for times after this one. comments: by relation, or relation and
+    column with a tab in between; also of objects that the file declares.
+    """
+
+    version: int = 0
+    time: int = 0
+    next_id: int = 1
+    items: tuple[Item, ...] = ()
+    comments: dict[str, str] = {}
+
+    def item(self, name: str) -> Item | None:
+        """The object of this name."""
+        return next((item for item in self.items if item.name == name), None)
+
+
+class CatalogError(StartError):
+    """The catalog cannot be read; the text names the file and says what to do."""
+
+
+class CatalogFile:
+    """The catalog of one state folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+
+    def read(self) -> Catalog:
+        """The catalog; an empty one where there is no file. CatalogError when it is damaged."""
+        try:
+            content = self._path.read_bytes()
+        except FileNotFoundError:
+            return Catalog()
+        payload = content[len(HEADER) + _CRC.size :]
+        whole = content.startswith(HEADER) and len(payload) > 0
+        if not whole or _CRC.unpack_from(content, len(HEADER))[0] != zlib.crc32(payload):
+            raise CatalogError(
+                f"{self._path} is damaged: what CREATE statements made cannot be read; restore the file from a copy, or remove "
+                "it to start with what the settings declare"
+            )
+        return msgspec.msgpack.decode(payload, type=Catalog)
+
+    def write(self, catalog: Catalog) -> None:
+        """Make it what the next start finds. OSError when it may not be."""
+        payload = msgspec.msgpack.encode(catalog)
+        temporary = self._path.with_suffix(".new")
+        with temporary.open("wb", buffering=0) as file:
+            file.write(HEADER + _CRC.pack(zlib.crc32(payload)) + payload)
+            os.fsync(file.fileno())
+        temporary.rename(self._path)
+        sync_folder(self._path.parent)

@@ -1,0 +1,201 @@
+"""What a catalog means together with the file: planned views, layers, what readers see.
+
+Always true: it follows from the file and the catalog alone, so a start makes the same of it as the service that changed it.
+An object that the file no longer allows (a view of a source that is gone) is left out, with the reason, and stays in the catalog.
+Deliberately unknown: rows, threads, and how the catalog changes (`headwater.changes`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+from dataflow.stack import Layer
+from dataflow.types import Schema
+from headwater.catalog import Catalog, Item
+from headwater.rooms import Shape, Shown
+from planner.catalog import quoted
+from planner.errors import PlanErrors, SqlError
+from planner.layers import Ground, build_layer, inlined
+from planner.plans import relations
+from planner.views import PlannedViews, plan_views, unique_keys
+from serve.definitions import Definition, Definitions
+
+FIRST_OID = 20_000
+"""Above the oids of what the file declares (`serve.sql.pg_catalog`)."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What the file declares.
+
+    schemas: of the sources. upserts: key positions of those with an upsert envelope; append_only: those without. views, keys: the
+    views' SQL, and the columns that each is indexed by.
+    """
+
+    schemas: Mapping[str, Schema]
+    upserts: Mapping[str, tuple[int, ...]]
+    append_only: Collection[str]
+    views: Mapping[str, str]
+    keys: Mapping[str, tuple[str, ...]]
+
+    @property
+    def names(self) -> set[str]:
+        """Every relation of the file."""
+        return {*self.schemas, *self.views}
+
+
+class World:
+    """One version of the catalog, understood."""
+
+    def __init__(self, declared: Declared, catalog: Catalog) -> None:
+        self.declared, self.catalog = declared, catalog
+        self.broken: dict[str, SqlError] = {}
+        """Objects of the catalog that cannot be, with the reason."""
+        self.planned = self._plan()
+        self.items = {item.name: item for item in catalog.items if item.name not in self.broken}
+
+    def _plan(self) -> PlannedViews:
+        """Plan all views; leave out those of the catalog that cannot be planned."""
+        made = {item.name: item for item in self.catalog.items if item.kind != "index"}
+        for name in made.keys() & self.declared.names:
+            self.broken[name] = SqlError(name, f'the file declares "{name}" too', hint="drop it, or rename the other")
+        while True:
+            views = {name: item.sql for name, item in made.items() if name not in self.broken}
+            names = {name: made[name].columns for name in views if made[name].columns}
+            try:
+                planned = plan_views(
+                    self.declared.schemas, {**self.declared.views, **views}, self.declared.upserts, names
+                )
+            except PlanErrors as errors:
+                wrong = {error.view: error for error in reversed(errors.errors) if error.view in views}
+                if not wrong:
+                    raise
+                self.broken |= wrong
+                continue
+            self._check_indexes(planned)
+            return planned
+
+    def _check_indexes(self, planned: PlannedViews) -> None:
+        for item in self.catalog.items:
+            if item.kind == "index":
+                schema = self.declared.schemas.get(item.on, planned.schemas.get(item.on, ()))
+                missing = [column for column in item.columns if column not in [known.name for known in schema]]
+                if not schema or missing:
+                    what = f'column "{missing[0]}"' if schema else f'relation "{item.on}"'
+                    self.broken[item.name] = SqlError(item.name, f"{what} does not exist")
+
+    @cached_property
+    def ground(self) -> Ground:
+        """What layers stand on."""
+        declared = self.declared
+        return Ground(self.planned, declared.schemas, declared.upserts, declared.append_only)
+
+    @cached_property
+    def maintained(self) -> set[str]:
+        """The relations that have rows somewhere: what layers take as inputs."""
+        made = {name for name, item in self.items.items() if item.kind == "materialized view"}
+        return self.declared.names | made
+
+    def layer_items(self) -> list[Item]:
+        """The objects that need a layer, each after those that it reads."""
+        return [item for item in self.items.values() if item.kind != "view"]
+
+    def key(self, item: Item) -> tuple[int, ...]:
+        """The positions of an index's columns."""
+        names = [column.name for column in self.ground.schema(item.on)] if item.on else []
+        return tuple(names.index(column) for column in item.columns) if item.on else ()
+
+    def layer(self, item: Item) -> Layer:
+        """A new, empty layer for an object."""
+        relation = item.on or item.name
+        below = self.maintained - ({item.name} if not item.on else set())
+        dataflow = build_layer(self.ground, relation, item.name, self.key(item), below, time.perf_counter)
+        return Layer(str(item.id), self._meaning(item), dataflow)
+
+    def _meaning(self, item: Item) -> str:
+        relation = item.on or item.name
+        means = self.planned.definitions.get(relation) or repr(self.declared.schemas.get(relation))
+        return hashlib.sha256(repr((item.name, relation, self.key(item), means)).encode()).hexdigest()
+
+    def reads(self, item: Item) -> frozenset[str]:
+        """The relations that an object reads directly."""
+        return frozenset([item.on] if item.on else relations(self.planned.plans[item.name]))
+
+    def unique(self, relation: str) -> tuple[frozenset[str], ...]:
+        """The sets of columns that a view is proved unique by."""
+        return unique_keys(self.planned, relation, self.declared.upserts)
+
+    def sources(self, relation: str) -> frozenset[str]:
+        """The sources that a relation reads, directly or through others."""
+        return frozenset([relation]) if relation in self.declared.schemas else self.planned.sources(relation)
+
+    def shape(self, filling: Collection[str] = ()) -> Shape:
+        """What the loop computes and readers see. filling: objects that have no rows yet."""
+        shown = {name: Shown(name, frozenset([name]), kind="source") for name in self.declared.upserts}
+        shown |= {name: Shown(name, self.sources(name)) for name in self.declared.views}
+        keyed = {name for name in self.declared.views if self.declared.keys.get(name)} | set(self.declared.upserts)
+        for item in self.layer_items():
+            relation = item.on or item.name
+            view = None if item.name in filling else item.name
+            kind: Literal["view", "source"] = "source" if relation in self.declared.schemas else "view"
+            one = Shown(view, self.sources(relation), self.ground.schema(relation), kind)
+            if not item.on:
+                shown[relation] = one
+            elif view is not None and relation not in keyed:
+                shown[relation] = one
+                keyed.add(relation)
+            elif view is not None:
+                shown[item.name] = replace(one, kind="index")
+        parts = [f"{name}={means}" for name, means in sorted(self.planned.definitions.items())]
+        digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return Shape(shown, digest, self._definitions(shown))
+
+    def _definitions(self, shown: Mapping[str, Shown]) -> Definitions:
+        found: dict[str, Definition] = {}
+        for name, schema in self.declared.schemas.items():
+            found[name] = self._described(Definition(name, "source", schema))
+        for name, sql in self.declared.views.items():
+            reads = frozenset(relations(self.planned.plans[name]))
+            found[name] = self._described(Definition(name, "view", self.planned.schemas[name], query=sql, reads=reads))
+        for item in self.catalog.items:
+            create = create_statement(item)
+            if item.name in self.broken:
+                reason = self.broken[item.name].message
+                name = item.name if item.name not in found else f"{item.name} (of the catalog)"
+                found[name] = Definition(name, item.kind, (), create=create, query=item.sql, broken=reason)
+                continue
+            relation = item.on or item.name
+            kept = item.kind != "view" or relation in shown
+            one = Definition(
+                item.name,
+                item.kind,
+                self.ground.schema(relation),
+                None if kept else inlined(self.planned, item.name, self.maintained | shown.keys()),
+                create,
+                item.sql,
+                self.reads(item),
+                item.on,
+                self.key(item),
+                FIRST_OID + item.id,
+            )
+            found[item.name] = self._described(one)
+        return Definitions(self.catalog.version, found)
+
+    def _described(self, one: Definition) -> Definition:
+        """With its comments."""
+        comments = self.catalog.comments
+        columns = {c.name: comments[f"{one.name}\t{c.name}"] for c in one.schema if f"{one.name}\t{c.name}" in comments}
+        return replace(one, comment=comments.get(one.name, ""), column_comments=columns)
+
+
+def create_statement(item: Item) -> str:
+    """The statement that makes an object."""
+    columns = f" ({', '.join(map(quoted, item.columns))})" if item.columns else ""
+    if item.kind == "index":
+        return f"CREATE INDEX {quoted(item.name)} ON {quoted(item.on)}{columns}"
+    return f"CREATE {item.kind.upper()} {quoted(item.name)}{columns} AS {item.sql}"

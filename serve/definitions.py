@@ -1,0 +1,61 @@
+"""What there is to read, as of one time: sources, views, indexes, and how each came to be.
+
+Always true: definitions never change; a changed catalog is another object with a higher version, and becomes visible with the
+time from which it counts. Deliberately unknown: rows, and how a definition is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from dataflow.types import Schema
+from planner.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One object.
+
+    kind: `source`, `view`, `materialized view` or `index`. plan: of a view that is not kept: what reading it means. create:
+    the statement that made it; empty for what the service's file declares. reads: the objects that it reads directly. on, key:
+    of an index, its relation and that one's columns. oid: pg_class's; 0 where it follows from the names in the file.
+    """
+
+    name: str
+    kind: str
+    schema: Schema
+    plan: Plan | None = None
+    create: str = ""
+    query: str = ""
+    reads: frozenset[str] = frozenset()
+    on: str = ""
+    key: tuple[int, ...] = ()
+    oid: int = 0
+    comment: str = ""
+    column_comments: Mapping[str, str] = field(default_factory=dict)
+    broken: str = ""
+
+    @property
+    def declared(self) -> bool:
+        """Whether the service's file declares it."""
+        return not self.create
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """All objects of one version of the catalog, by name."""
+
+    version: int = 0
+    objects: Mapping[str, Definition] = field(default_factory=dict)
+
+    def dependents(self, names: Iterable[str]) -> list[str]:
+        """The objects that read some of these, directly or through others, in the order of their making; not `names` themselves."""
+        own = set(names)
+        found = set(own)
+        grew = True
+        while grew:
+            more = {name for name, one in self.objects.items() if one.reads & found} - found
+            found |= more
+            grew = bool(more)
+        return [name for name in self.objects if name in found - own]

@@ -1,0 +1,203 @@
+"""CREATE, DROP, ALTER and COMMENT: text to the change of the catalog that it asks for.
+
+Always true: names come out bare, for there is one database and one schema, `public`; what names another is refused.
+Deliberately unknown: whether a change is possible.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from planner.catalog import PUBLIC
+from serve.pg.commands import Nothing
+from serve.pg.words import Words
+from serve.sql.changes import Change, Comment, CreateIndex, CreateView, Drop, Rename
+from serve.sql.errors import QueryError
+
+KINDS = {"VIEW": "view", "MATERIALIZED VIEW": "materialized view", "INDEX": "index"}
+_DECLARED = ("SOURCE", "SINK", "CONNECTION", "SECRET")
+_CONTAINERS = ("SCHEMA", "DATABASE", "CLUSTER")
+_OTHERS = (*_DECLARED, *_CONTAINERS, "TABLE", "TYPE", "ROLE", "USER", "FUNCTION", "SEQUENCE", "TRIGGER", "EXTENSION")
+
+
+def read_create(words: Words) -> Change | Nothing:
+    """What follows CREATE."""
+    replace = words.take("OR", "REPLACE")
+    if words.word in ("TEMP", "TEMPORARY", "UNIQUE"):
+        raise _unsupported(f"CREATE {words.word}")
+    materialized = words.take("MATERIALIZED")
+    if words.take("VIEW"):
+        return _create_view(words, materialized, replace)
+    if replace or materialized:
+        raise words.wrong()
+    default = words.take("DEFAULT")
+    if words.take("INDEX"):
+        return _create_index(words, default)
+    if words.word in _CONTAINERS:
+        return _create_container(words)
+    raise _other("CREATE", words)
+
+
+def _create_view(words: Words, materialized: bool, replace: bool) -> Change:
+    if_not_exists = words.take("IF", "NOT", "EXISTS")
+    name = object_name(words)
+    columns = tuple(_names(words)) if words.take("(") else ()
+    if materialized:
+        _pass_cluster(words)
+        if words.take("WITH"):
+            raise _unsupported("WITH options of a materialized view")
+    words.need("AS")
+    if words.at >= len(words.found):
+        raise words.wrong()
+    begin = words.found[words.at].start(1)
+    return CreateView(name, columns, words.rest(), begin, materialized, replace, if_not_exists)
+
+
+def _create_index(words: Words, default: bool) -> Change:
+    if_not_exists = words.take("IF", "NOT", "EXISTS")
+    name = None if words.word in ("ON", "IN") else object_name(words)
+    _pass_cluster(words)
+    words.need("ON")
+    on = object_name(words)
+    if words.take("USING"):
+        words.name()
+    columns: tuple[str, ...] | None = None
+    if not default:
+        words.need("(")
+        columns = tuple(_names(words, what="an index on an expression"))
+    _pass_cluster(words)
+    words.end()
+    return CreateIndex(name, on, columns, if_not_exists)
+
+
+def _create_container(words: Words) -> Nothing:
+    """There is one of each: making it again is no mistake when IF NOT EXISTS says so."""
+    kind = words.name()
+    if_not_exists = words.take("IF", "NOT", "EXISTS")
+    name = words.name()
+    while words.take("."):
+        name = words.name()
+    name = name.rpartition(".")[2]
+    if kind == "schema" and name == PUBLIC:
+        if if_not_exists:
+            return Nothing("CREATE SCHEMA")
+        raise QueryError("42P06", f'schema "{name}" already exists')
+    raise QueryError("0A000", f"CREATE {kind.upper()} is not supported: there is one {kind}")
+
+
+def read_drop(words: Words) -> Change:
+    """What follows DROP."""
+    kind = _kind("DROP", words)
+    if_exists = words.take("IF", "EXISTS")
+    names = [object_name(words)]
+    while words.take(","):
+        names.append(object_name(words))
+    cascade = words.take("CASCADE")
+    if not cascade:
+        words.take("RESTRICT")
+    words.end()
+    return Drop(kind, tuple(dict.fromkeys(names)), if_exists, cascade)
+
+
+def read_alter(words: Words) -> Change:
+    """What follows ALTER."""
+    kind = _kind("ALTER", words)
+    if_exists = words.take("IF", "EXISTS")
+    name = object_name(words)
+    if not words.take("RENAME", "TO"):
+        raise _unsupported(f"ALTER {kind.upper()} but for RENAME TO")
+    to = object_name(words)
+    words.end()
+    return Rename(kind, name, to, if_exists)
+
+
+def read_comment(words: Words) -> Change:
+    """What follows COMMENT."""
+    words.need("ON")
+    column: str | None = None
+    if words.take("COLUMN"):
+        kind, parts = "column", _parts(words)
+        if len(parts) < 2:
+            raise words.wrong()
+        column, name = parts[-1], _bare(parts[:-1])
+    elif words.take("SOURCE"):
+        kind, name = "source", object_name(words)
+    else:
+        kind, name = _kind("COMMENT ON", words), object_name(words)
+    words.need("IS")
+    text = None if words.take("NULL") else words.name()
+    words.end()
+    return Comment(kind, name, column, text)
+
+
+READERS: dict[str, Callable[[Words], Change | Nothing]] = {
+    "CREATE": read_create,
+    "DROP": read_drop,
+    "ALTER": read_alter,
+    "COMMENT": read_comment,
+}
+"""By a statement's first word, who reads what follows it."""
+
+
+def _kind(verb: str, words: Words) -> str:
+    for name, kind in KINDS.items():
+        if words.take(*name.split()):
+            return kind
+    raise _other(verb, words)
+
+
+def _other(verb: str, words: Words) -> QueryError:
+    """The error for an object that SQL does not make here."""
+    kind = words.word
+    if kind not in _OTHERS:
+        return words.wrong()
+    hint = f"declare it in the service's file, under {kind.lower()}s" if kind in ("SOURCE", "SINK") else None
+    if kind in ("CONNECTION", "SECRET"):
+        hint = "declare connections in the service's file, under kafka; secrets come from the environment"
+    return _unsupported(f"{verb} {kind}", hint)
+
+
+def _unsupported(what: str, hint: str | None = None) -> QueryError:
+    return QueryError("0A000", f"{what} is not supported", hint=hint)
+
+
+def _pass_cluster(words: Words) -> None:
+    if words.take("IN", "CLUSTER"):
+        words.name()
+
+
+def _names(words: Words, what: str = "") -> list[str]:
+    """Column names up to the closing parenthesis."""
+    found = []
+    while True:
+        found.append(words.name())
+        if words.take(")"):
+            return found
+        if not words.take(","):
+            raise _unsupported(what) if what else words.wrong()
+
+
+def object_name(words: Words) -> str:
+    """The name of an object in `public`, whether or not that is written."""
+    return _bare(_parts(words))
+
+
+def _parts(words: Words) -> list[str]:
+    """A name's parts: without quotes they are one word with dots."""
+    parts: list[str] = []
+    while True:
+        if words.at < len(words.found) and words.found[words.at][1][0] == '"':
+            parts.append(words.name())
+        else:
+            if words.at < len(words.found) and not re.match(r"[A-Za-z_]", words.found[words.at][1]):
+                raise words.wrong()
+            parts += words.name().split(".")
+        if not words.take("."):
+            return parts
+
+
+def _bare(parts: list[str]) -> str:
+    if len(parts) > 1 and parts[-2] != PUBLIC:
+        raise QueryError("3F000", f'schema "{parts[-2]}" does not exist', hint=f"there is one schema, {PUBLIC}")
+    return parts[-1]

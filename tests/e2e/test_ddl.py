@@ -1,0 +1,326 @@
+"""Views and indexes that SQL makes while the service runs: right from the first read on, and there after kill -9."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any, LiteralString, cast
+
+import psycopg
+import pytest
+
+from tests.e2e.service import RUN, Headwater, produce, record, running
+from tests.servers.kafka import KafkaServer
+
+pytestmark = [pytest.mark.kafka]
+
+EVENTS = 5000
+
+
+def settings(bootstrap: str, name: str) -> dict[str, Any]:
+    return {
+        "name": f"{name}_{RUN}",
+        "checkpoint": {"interval": "200ms"},
+        "kafka": {"main": {"bootstrap.servers": bootstrap}},
+        "sources": {
+            "events": {
+                "kafka": "main",
+                "topic": f"{RUN}_{name}_events",
+                "format": "json",
+                "columns": {"id": "bigint", "account": "integer", "amount": "numeric(12,2)"},
+            },
+            "accounts": {
+                "kafka": "main",
+                "topic": f"{RUN}_{name}_accounts",
+                "format": "json",
+                "envelope": "upsert",
+                "key": ["account"],
+                "columns": {"account": "integer", "owner": "text"},
+            },
+        },
+        "views": {
+            "balance": {
+                "key": ["account"],
+                "sql": "SELECT account, count(*) AS events, sum(amount) AS total FROM events GROUP BY account",
+            },
+        },
+        "serve": {"postgres": "127.0.0.1:0"},
+    }
+
+
+class Books:
+    """Writes to both topics and knows what is in them."""
+
+    def __init__(self, kafka: KafkaServer, name: str) -> None:
+        self.bootstrap, self.name = kafka.bootstrap, name
+        kafka.create_topic(f"{RUN}_{name}_events", 3)
+        kafka.create_topic(f"{RUN}_{name}_accounts", 2)
+        self.events: list[tuple[int, int, Decimal]] = []
+        self.owners: dict[int, str] = {}
+        self.chance = random.Random(7)
+
+    def write(self, count: int) -> None:
+        new = []
+        for _ in range(count):
+            account = self.chance.randrange(100)
+            self.events.append((len(self.events), account, Decimal(self.chance.randrange(1, 9999)) / 100))
+            new.append(record({}, {"id": self.events[-1][0], "account": account, "amount": str(self.events[-1][2])}))
+        produce(self.bootstrap, f"{RUN}_{self.name}_events", new)
+        changes = []
+        for _ in range(count // 50):
+            account = self.chance.randrange(100)
+            gone = self.chance.random() < 0.2
+            if gone:
+                self.owners.pop(account, None)
+            else:
+                self.owners[account] = f"owner {self.chance.randrange(9)}"
+            value = None if gone else {"account": account, "owner": self.owners[account]}
+            changes.append(record({"account": account}, value))
+        produce(self.bootstrap, f"{RUN}_{self.name}_accounts", changes)
+
+    def totals(self) -> list[tuple[int, int, Decimal]]:
+        found: dict[int, tuple[int, Decimal]] = {}
+        for _, account, amount in self.events:
+            count, total = found.get(account, (0, Decimal(0)))
+            found[account] = count + 1, total + amount
+        return sorted((account, count, total) for account, (count, total) in found.items())
+
+    def owned(self) -> list[tuple[str, int, Decimal]]:
+        found: dict[str, tuple[int, Decimal]] = {}
+        for account, count, total in self.totals():
+            if (owner := self.owners.get(account)) is not None:
+                before = found.get(owner, (0, Decimal(0)))
+                found[owner] = before[0] + count, before[1] + total
+        return sorted((owner, count, total) for owner, (count, total) in found.items())
+
+
+TOTALS = "SELECT account, count(*) AS events, sum(amount) AS total FROM events GROUP BY account"
+OWNED = (
+    "SELECT a.owner, sum(b.events) AS events, sum(b.total) AS total FROM balance b JOIN accounts a ON a.account = b.account "
+    "GROUP BY a.owner"
+)
+
+
+class Client:
+    def __init__(self, service: Headwater) -> None:
+        self.service = service
+        self.connection = psycopg.connect(
+            host="127.0.0.1", port=service.postgres, user="ada", dbname="shop", autocommit=True
+        )
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return sorted(self.connection.execute(cast(LiteralString, sql)).fetchall())
+
+    def shows(self, view: str, expected: list[tuple[Any, ...]]) -> bool:
+        return self.rows(f"TABLE {view}") == expected
+
+    def run(self, sql: str) -> str:
+        return self.connection.execute(cast(LiteralString, sql)).statusmessage or ""
+
+    def state(self, sql: str) -> str:
+        """The SQLSTATE that a statement is refused with."""
+        with pytest.raises(psycopg.Error) as refused:
+            self.run(sql)
+        return refused.value.sqlstate or ""
+
+
+@pytest.fixture(scope="module")
+def house(kafka: KafkaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Headwater, Books]]:
+    books = Books(kafka, "ddl")
+    books.write(EVENTS)
+    with running(tmp_path_factory.mktemp("ddl"), settings(kafka.bootstrap, "ddl")) as service:
+        yield service, books
+
+
+@pytest.fixture
+def client(house: tuple[Headwater, Books]) -> Iterator[Client]:
+    client = Client(house[0])
+    yield client
+    made = client.connection.execute(
+        "SELECT name, kind FROM headwater.objects WHERE NOT declared AND kind <> 'index'"
+    ).fetchall()
+    for name, kind in made:
+        client.run(f"DROP {kind} IF EXISTS {name} CASCADE")
+    client.run("DROP INDEX IF EXISTS events_all, accounts_by_owner")
+    client.connection.close()
+
+
+def test_a_materialized_view_is_right_at_once_and_stays_so_while_rows_come(
+    client: Client, house: tuple[Headwater, Books]
+) -> None:
+    service, books = house
+    writer = threading.Thread(target=books.write, args=(3000,))
+    writer.start()
+    assert client.run(f"CREATE MATERIALIZED VIEW totals AS {TOTALS}") == "CREATE MATERIALIZED VIEW"
+    assert client.rows("SELECT * FROM totals") == client.rows("SELECT account, events, total FROM totals")
+    with client.connection.transaction():  # one time for both: the new view and the file's agree at every one
+        assert client.rows("TABLE totals") == client.rows("TABLE balance")
+    client.run(f"CREATE MATERIALIZED VIEW owned (owner, n, money) AS {OWNED}")
+    client.run("CREATE MATERIALIZED VIEW rich AS SELECT owner FROM owned WHERE money > 1000")
+    writer.join()
+    service.until(lambda: client.rows("TABLE totals") == books.totals(), what="every event")
+    service.until(lambda: client.rows("TABLE owned") == books.owned(), what="every owner")
+    assert client.rows("TABLE rich") == [(owner,) for owner, _, money in books.owned() if money > 1000]
+    assert service.get("/views/rich")[0] == 200
+
+
+def test_plain_views_are_computed_when_read_and_kept_with_an_index(
+    client: Client, house: tuple[Headwater, Books]
+) -> None:
+    service, books = house
+    service.until(lambda: sum(n for _, n, _ in client.rows("TABLE balance")) == len(books.events))
+    assert client.run(f"CREATE VIEW owned AS {OWNED}") == "CREATE VIEW"
+    client.run("CREATE VIEW top AS SELECT owner, total FROM owned ORDER BY total DESC LIMIT 3")
+    expected = sorted((owner, total) for owner, _, total in sorted(books.owned(), key=lambda row: -row[2])[:3])
+    assert client.rows("TABLE top") == expected
+    assert client.rows("SELECT count(*) FROM top t JOIN owned o ON o.owner = t.owner") == [(3,)]
+    client.run("CREATE INDEX top_by_owner ON top (owner)")
+    assert client.rows("TABLE top") == expected
+    assert "Read by the key of top" in client.rows(f"EXPLAIN SELECT * FROM top WHERE owner = '{expected[0][0]}'")[-1][0]
+    assert client.rows(f"SELECT total FROM top WHERE owner = '{expected[0][0]}'") == [(expected[0][1],)]
+    client.run("DROP INDEX top_by_owner")
+    assert client.rows("TABLE top") == expected
+
+
+def test_an_index_lets_a_source_be_read_and_another_way_of_looking_up(client: Client, house: Any) -> None:
+    service, books = house
+    service.until(lambda: sum(n for _, n, _ in client.rows("TABLE balance")) == len(books.events))
+    assert client.state("SELECT count(*) FROM events") == "0A000"
+    client.run("CREATE VIEW raw AS SELECT id FROM events")
+    assert client.state("TABLE raw") == "0A000"
+    client.run("CREATE INDEX events_all ON events (account)")
+    assert (
+        client.rows("SELECT count(*) FROM events") == client.rows("SELECT count(*) FROM raw") == [(len(books.events),)]
+    )
+    some = books.events[0][1]
+    assert client.rows(f"SELECT id FROM events WHERE account = {some}") == [
+        (i,) for i, a, _ in books.events if a == some
+    ]
+    assert client.rows("SELECT account, owner FROM accounts") == sorted(books.owners.items())
+    client.run("CREATE INDEX accounts_by_owner ON accounts (owner)")
+    owner = next(iter(books.owners.values()))
+    assert (
+        "Read by the key of accounts" in client.rows(f"EXPLAIN SELECT * FROM accounts WHERE owner = '{owner}'")[-1][0]
+    )
+    for _ in range(2):
+        found = client.rows(f"SELECT account FROM accounts WHERE owner = '{owner}'")
+        assert found == sorted((account,) for account, other in books.owners.items() if other == owner)
+    client.run("DROP INDEX events_all, accounts_by_owner")
+
+
+def test_what_is_wrong_is_refused_with_postgresqls_codes(client: Client) -> None:
+    client.run("CREATE VIEW v AS SELECT account FROM balance")
+    client.run("CREATE MATERIALIZED VIEW m AS SELECT * FROM v")
+    for sql, state in {
+        "CREATE VIEW v AS SELECT 1 AS a": "42P07",
+        "CREATE VIEW balance AS SELECT 1 AS a": "42P07",
+        "CREATE OR REPLACE VIEW balance AS SELECT 1 AS a": "42809",
+        "CREATE OR REPLACE VIEW v AS SELECT 1 AS a": "2BP01",
+        "CREATE VIEW w AS SELECT nothing FROM balance": "42703",
+        "CREATE VIEW w AS SELECT 1 FROM nowhere": "42P01",
+        "CREATE VIEW w AS": "42601",
+        "CREATE VIEW w (a, b) AS SELECT 1 AS x": "42000",
+        "CREATE VIEW w (a, a) AS SELECT 1 AS x, 2 AS y": "42712",
+        "CREATE VIEW other.w AS SELECT 1 AS x": "3F000",
+        "CREATE INDEX ON nowhere (a)": "42P01",
+        "CREATE INDEX ON v (nothing)": "42703",
+        "CREATE INDEX ON v (lower(a))": "0A000",
+        "DROP VIEW v": "2BP01",
+        "DROP VIEW balance": "42501",
+        "DROP VIEW m": "42809",
+        "DROP VIEW nowhere": "42P01",
+        "ALTER VIEW v RENAME TO w": "2BP01",
+        "COMMENT ON COLUMN v.nothing IS 'x'": "42703",
+        "CREATE SOURCE s FROM KAFKA": "0A000",
+        "CREATE SCHEMA other": "0A000",
+        "CREATE MONKEY": "42601",
+    }.items():
+        assert client.state(sql) == state, sql
+    with pytest.raises(psycopg.errors.UndefinedColumn) as refused:
+        client.run("CREATE VIEW w AS SELECT account, nothing FROM balance")
+    assert refused.value.diag.statement_position == "34"
+    assert client.run("CREATE VIEW IF NOT EXISTS v AS SELECT 1 AS a") == "CREATE VIEW"
+    assert client.run("DROP VIEW IF EXISTS nowhere") == "DROP VIEW"
+    assert client.rows("SHOW VIEWS") == [("balance", None), ("v", None)]
+    assert client.run("DROP VIEW v CASCADE") == "DROP VIEW"
+    assert client.state("SELECT * FROM m") == "42P01"
+
+
+def test_a_transaction_holds_one_change_and_sees_one_catalog(client: Client, house: tuple[Headwater, Books]) -> None:
+    other = Client(house[0])
+    with other.connection.transaction():
+        before = other.rows("SHOW VIEWS")
+        with client.connection.transaction():
+            client.run("CREATE VIEW v AS SELECT 1 AS a")
+            assert client.state("SELECT 1") == "25001"
+        assert other.rows("SHOW VIEWS") == before
+    other.connection.close()
+
+
+def test_the_catalog_is_shown(client: Client) -> None:
+    client.run("CREATE VIEW v (acc) AS SELECT account FROM balance")
+    client.run("CREATE MATERIALIZED VIEW m AS SELECT acc FROM v")
+    client.run("CREATE DEFAULT INDEX ON v")
+    client.run("CREATE INDEX named ON m (acc)")
+    client.run("COMMENT ON MATERIALIZED VIEW m IS 'accounts, it''s all'")
+    client.run("COMMENT ON COLUMN m.acc IS 'the number'")
+    assert client.rows("SHOW CREATE VIEW v") == [("v", "CREATE VIEW v (acc) AS SELECT account FROM balance")]
+    assert client.rows("SHOW MATERIALIZED VIEWS") == [("m", "accounts, it's all")]
+    assert client.rows("SHOW INDEXES") == [("named", "m", "acc", None), ("v_acc_idx", "v", "acc", None)]
+    assert client.rows("SHOW COLUMNS FROM m") == [("acc", True, "integer", "the number")]
+    assert client.rows("SHOW SOURCES LIKE 'acc%'") == [("accounts", None)]
+    assert client.rows("SELECT relname, relkind FROM pg_class WHERE relname IN ('v', 'm', 'named', 'v_acc_idx')") == [
+        ("m", "m"), ("named", "i"), ("v", "v"), ("v_acc_idx", "i"),
+    ]  # fmt: skip
+    assert client.rows("SELECT definition FROM pg_views WHERE viewname = 'v'") == [("SELECT account FROM balance",)]
+    assert client.rows("SELECT objsubid, description FROM pg_description") == [
+        (0, "accounts, it's all"), (1, "the number"),
+    ]  # fmt: skip
+    assert client.rows("SELECT * FROM headwater.dependencies WHERE object = 'm'") == [("m", "v")]
+    client.run("ALTER INDEX named RENAME TO renamed")
+    assert ("renamed", "m", "acc", None) in client.rows("SHOW INDEXES ON m")
+    prepared = "SELECT acc FROM v WHERE acc = %s"
+    assert client.connection.execute(prepared, [5], prepare=True).fetchall() == [(5,)]
+    client.run("DROP INDEX v_acc_idx")
+    assert client.connection.execute(prepared, [5], prepare=True).fetchall() == [(5,)]
+
+
+@pytest.mark.slow
+def test_after_kill_9_everything_acknowledged_is_there_and_right(kafka: KafkaServer, tmp_path: Path) -> None:
+    books = Books(kafka, "ddlkill")
+    books.write(2000)
+    service = Headwater(tmp_path, settings(kafka.bootstrap, "ddlkill"))
+    chance = random.Random(3)
+    made: dict[str, str] = {}
+    for kill in range(6):
+        service.start()
+        client = Client(service)
+        found = dict(client.rows("SELECT name, kind FROM headwater.objects WHERE NOT declared"))
+        assert found == made
+        books.write(200)
+        for number in range(chance.randrange(1, 4)):
+            name = f"m{kill}_{number}"
+            below = [name for name, kind in made.items() if kind == "materialized view"]
+            sql = f"SELECT account, events, total FROM {chance.choice(below)}" if below and number else TOTALS
+            client.run(f"CREATE MATERIALIZED VIEW {name} AS {sql}")
+            made[name] = "materialized view"
+            client.run(f"CREATE INDEX i{name} ON {name} (account)")
+            made[f"i{name}"] = "index"
+        if kill == 3:
+            gone = chance.choice([name for name, kind in made.items() if kind == "materialized view"])
+            client.run(f"DROP MATERIALIZED VIEW {gone} CASCADE")
+            made = dict(client.rows("SELECT name, kind FROM headwater.objects WHERE NOT declared"))
+        for name in [name for name, kind in made.items() if kind == "materialized view"]:
+            service.until(partial(client.shows, name, books.totals()), what=name)
+        client.connection.close()
+        service.kill()
+    service.start()
+    client = Client(service)
+    for name in [name for name, kind in made.items() if kind == "materialized view"]:
+        assert client.rows(f"TABLE {name}") == books.totals(), name
+    client.connection.close()
+    assert service.stop()[0] == 0

@@ -46,7 +46,7 @@ Merge::Merge(std::vector<RunPtr> inputs, std::shared_ptr<Scratch> scratch)
     const Run& run = *inputs_[i];
     if (run.shape != out_->shape) throw std::invalid_argument("runs of different layouts cannot be merged");
     remaining_ += run.rows();
-    if (run.rows()) heads_.push_back({run.hashes[0], run.seconds[0], 0, run.rows(), static_cast<uint32_t>(i)});
+    if (run.rows()) heads_.push_back({run.place(0), 0, run.rows(), static_cast<uint32_t>(i)});
   }
   if (remaining_ > kMaxRows) throw std::invalid_argument("a run of " + std::to_string(remaining_) + " rows is too large");
   for (size_t c = 0; c < shape.formats.size(); ++c) {
@@ -66,49 +66,48 @@ Merge::Merge(std::vector<RunPtr> inputs, std::shared_ptr<Scratch> scratch)
 }
 
 int Merge::compare(const Head& a, const Head& b) const {
-  if (a.hash != b.hash) return a.hash < b.hash ? -1 : 1;
-  if (a.second != b.second) return a.second < b.second ? -1 : 1;
+  if (a.place != b.place) return a.place < b.place ? -1 : 1;
   return compare_rows(out_->shape->ties, inputs_[a.source]->columns, a.row, inputs_[b.source]->columns, b.row);
 }
 
 void Merge::emit(const Head& head, int64_t diff) {
   if (!diff) return;
-  out_->push(head.hash, head.second, diff);
+  out_->push(static_cast<uint64_t>(head.place >> 64), static_cast<uint64_t>(head.place), diff);
   refs_.push_back({head.source, static_cast<uint32_t>(head.row)});
 }
 
 // Go to the head's next row; false at its end.
 bool Merge::advance(Head& head) const {
   if (++head.row == head.end) return false;
-  const Run& run = *inputs_[head.source];
-  head.hash = run.hashes[head.row];
-  head.second = run.seconds[head.row];
+  head.place = inputs_[head.source]->place(head.row);
   return true;
 }
 
-// Copy rows of the head with the lowest hash for as long as it is below every other head's; returns how many.
+// Copy rows of the lowest head for as long as they are below every other head's; returns how many.
 int64_t Merge::copy_ahead(int64_t fuel) {
+  // Which head is lowest cannot be guessed, so nothing branches on it.
   size_t best = 0;
-  uint64_t bound = ~uint64_t{0};
+  uint128 low = heads_.front().place, bound = ~uint128{0};
   for (size_t i = 1; i < heads_.size(); ++i) {
-    if (heads_[i].hash < heads_[best].hash) {
-      bound = heads_[best].hash;
-      best = i;
-    } else {
-      bound = std::min(bound, heads_[i].hash);
-    }
+    uint128 place = heads_[i].place;
+    bool less = place < low;
+    uint128 higher = less ? low : place;
+    bound = higher < bound ? higher : bound;
+    low = less ? place : low;
+    best = less ? i : best;
   }
   Head& head = heads_[best];
   const Run& run = *inputs_[head.source];
-  int64_t copied = 0;
-  bool more = true;
-  while (more && copied < fuel && (head.hash < bound || heads_.size() == 1)) {
-    emit(head, run.diffs[head.row]);
-    ++copied;
-    more = advance(head);
-  }
-  if (!more) heads_.erase(heads_.begin() + static_cast<std::ptrdiff_t>(best));
-  return copied;
+  int64_t begin = head.row, most = std::min(head.end, begin + fuel), end = begin;
+  if (heads_.size() == 1) end = most;
+  while (end < most && run.place(end) < bound) ++end;
+  if (begin == end) return 0;
+  if (end == begin + 1) out_->push(run.hashes[begin], run.seconds[begin], run.diffs[begin]);
+  else out_->push(run, begin, end);
+  for (int64_t row = begin; row < end; ++row) refs_.push_back({head.source, static_cast<uint32_t>(row)});
+  head.row = end - 1;
+  if (!advance(head)) heads_.erase(heads_.begin() + static_cast<std::ptrdiff_t>(best));
+  return end - begin;
 }
 
 // Write the smallest row of the heads with its diffs added up; returns how many input rows that took.

@@ -60,6 +60,17 @@ void Run::reserve(int64_t rows) {
   directory.start(rows);
 }
 
+void Run::push(const Run& from, int64_t begin, int64_t end) {
+  if (directory)
+    for (int64_t row = begin; row < end; ++row) directory.push(from.hashes[row], rows() + row - begin);
+  hashes.memory.append(from.hashes.begin() + begin, 8 * (end - begin));
+  seconds.memory.append(from.seconds.begin() + begin, 8 * (end - begin));
+  for (int64_t row = begin; from.negatives && row < end; ++row) negatives += from.diffs[row] < 0;
+  if (!from.diffs.bytes()) total += static_cast<uint64_t>(end - begin);
+  else for (int64_t row = begin; row < end; ++row) total += static_cast<uint64_t>(from.diffs[row]);
+  diffs.push(from.diffs, begin, end);
+}
+
 void Run::finish() {
   hashes.memory.shrink();
   seconds.memory.shrink();

@@ -55,6 +55,12 @@ class Weights {
     }
     ++count_;
   }
+  // Add rows [begin, end) of other diffs.
+  void push(const Weights& from, int64_t begin, int64_t end) {
+    if (memory_.size() || from.memory_.size())
+      for (; begin < end; ++begin) push(from[begin]);
+    count_ += end - begin;
+  }
   void shrink() { memory_.shrink(); }
   // Read `count` diffs where they lie; null when all of them are 1.
   void borrow(const int64_t* diffs, int64_t count) {
@@ -112,6 +118,8 @@ struct Run : std::enable_shared_from_this<Run> {
   std::vector<std::shared_ptr<const void>> keep;  // what the buffers borrow from
 
   int64_t rows() const { return diffs.size(); }
+  // Hash and second of a row as one number: rows are in its order, and equal rows have the same.
+  uint128 place(int64_t row) const { return static_cast<uint128>(hashes[row]) << 64 | seconds[row]; }
   int64_t bytes() const;
   // Of these bytes, those in a file.
   int64_t stored_bytes() const { return stored ? bytes() - directory.bytes() - (named ? 0 : diffs.bytes()) : 0; }
@@ -126,6 +134,8 @@ struct Run : std::enable_shared_from_this<Run> {
     negatives += diff < 0;
     total += static_cast<uint64_t>(diff);
   }
+  // Add rows [begin, end) of another run.
+  void push(const Run& from, int64_t begin, int64_t end);
   void finish();
 };
 
@@ -177,7 +187,7 @@ class Merge {
 
  private:
   struct Head {
-    uint64_t hash, second;
+    uint128 place;  // hash and second of its row
     int64_t row, end;
     uint32_t source;
   };

@@ -16,7 +16,7 @@ import pyarrow as pa
 from dataflow.delta import Delta, Diffs
 from dataflow.expression import Expression, TableExpression
 from dataflow.layout import Order
-from dataflow.nodes import Export, Node
+from dataflow.nodes import Export, Node, upstream
 from dataflow.operators.aggregates import EXTREMES, Aggregate, check_aggregate
 from dataflow.operators.append import AppendDistinctSpec, AppendTopKSpec
 from dataflow.operators.arrange import ArrangeSpec
@@ -30,6 +30,7 @@ from dataflow.operators.linear import LinearSpec
 from dataflow.operators.ordered import OrderedAggregate, OrderedSpec, check_ordered
 from dataflow.operators.outer import Null
 from dataflow.operators.positive import PositiveSpec
+from dataflow.operators.recursive import Loop, RecursiveSpec, VariableSpec
 from dataflow.operators.reduce import ReduceSpec
 from dataflow.operators.semi import SemiJoinSpec
 from dataflow.operators.temporal import TemporalSpec, TimeBound
@@ -341,6 +342,16 @@ class GraphBuilder:
         """Whether somebody has asked for the collection indexed by `key` already."""
         node = _bare(node)
         return _is_by(node, key) or (ArrangeSpec(tuple(key)), (node.number,), node.types) in self._nodes
+
+    def recursive(self, nodes: Sequence[Node], loop: Loop) -> list[Node]:
+        """The variables of a recursion over these collections, which its inner graph has as inputs; see `operators.recursive`."""
+        for body in loop.bodies:
+            for node in upstream((body,)):
+                if isinstance(node.spec, TemporalSpec | UpsertSpec):
+                    raise ValueError(f"{node.spec} cannot be part of a recursion")
+        inputs = tuple(self.arrange(node, range(len(node.types))) for node in nodes)
+        whole = self._add(RecursiveSpec(loop), inputs, ())
+        return [self._add(VariableSpec(i), (whole,), body.types) for i, body in enumerate(loop.bodies)]
 
     def export(self, name: str, node: Node, schema: Schema, key: Sequence[int]) -> None:
         """Make the node a view of this name, indexed by `key`."""

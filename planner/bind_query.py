@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from dataflow.layout import Order
 from dataflow.types import ColumnType
-from planner import functions
+from planner import bind_recursive, functions
 from planner.aggregates import Aggregates
 from planner.bind import Binder, Bound
 from planner.bind_from import bind_from, rename, unique_names
@@ -26,7 +26,7 @@ from planner.errors import PlanErrors, SqlError
 from planner.functions import FunctionError
 from planner.literals import Untyped
 from planner.names import column_name
-from planner.parse import Text, parse
+from planner.parse import MUTUALLY, Text, parse
 from planner.plan import Constant, Distinct, Negate, Plan, Positive, Project, Union
 from planner.relation import Columns, Environment, Relation
 from planner.scalar import ColumnRef, Grouping, Parameter, Scalar
@@ -150,7 +150,9 @@ def _with(query: exp.Expr, env: Environment) -> Environment:
     clause = query.args.get("with_")
     if clause is None:
         return env
-    env.text.only(clause, "expressions")
+    if MUTUALLY in clause.meta:
+        return bind_recursive.mutually(clause, env)
+    env.text.only(clause, "expressions", "recursive")
     seen: set[str] = set()
     for cte in clause.expressions:
         # MATERIALIZED says how to compute, not what: every common part is computed once here anyway.
@@ -161,10 +163,26 @@ def _with(query: exp.Expr, env: Environment) -> Environment:
         if name in seen:
             raise env.text.error(cte, f'WITH query name "{name}" specified more than once')
         seen.add(name)
-        relation = bind_query(cte.this, env)
+        if clause.args.get("recursive") and bind_recursive.reads(cte.this, name):
+            relation = bind_recursive.plain(cte, name, env, _cast_to)
+        else:
+            relation = bind_query(cte.this, env)
         columns = rename(relation.columns, alias.args.get("columns") or [], name, alias, env.text)
         env = env.with_ctes({name: Relation(relation.plan, columns)})
     return env
+
+
+def _cast_to(query: exp.Expr, types: Sequence[ColumnType], env: Environment) -> Relation:
+    """A query whose columns become these types, as far as they do without being asked."""
+    parts = _parts(query, env)
+    if len(parts.outputs) != len(types):
+        return parts.relation([None] * len(parts.outputs))
+    fits = [
+        given is None or (functions.implicit_cast(given, type_) and type_.precision is None and type_.length is None)
+        for given, type_ in zip(parts.types, types, strict=True)
+    ]
+    wanted = [type_ if fit else None for type_, fit in zip(types, fits, strict=True)]
+    return parts.relation(wanted)
 
 
 def _set_operation(query: exp.Expr, env: Environment) -> Relation:

@@ -28,6 +28,7 @@ from planner.plan import (
     Plan,
     Positive,
     Project,
+    Recursive,
     Reduce,
     SemiJoin,
     Single,
@@ -99,7 +100,7 @@ class Dependent:
                 return Single(self.over(plan.input), plan.keys + self.width)
             case Distinct() | Positive() | Negate() | Union():
                 return with_inputs(plan, tuple(map(self.over, inputs(plan))))
-            case Get() | Constant():
+            case Get() | Constant() | Recursive():
                 return self._beside(plan)
 
     def _beside(self, plan: Plan) -> Plan:

@@ -19,6 +19,7 @@ from planner.plan import (
     Plan,
     Positive,
     Project,
+    Recursive,
     Reduce,
     SemiJoin,
     Single,
@@ -74,6 +75,13 @@ def _line(plan: Plan) -> str:
             return _window(plan)
         case Single():
             return "Single" + (f" by {', '.join(f'#{i}' for i in range(plan.keys))}" if plan.keys else "")
+        case Recursive():
+            limit = "" if plan.limit is None else f" {'return' if plan.returns else 'error'} at {plan.limit} iterations"
+            bodies = "; ".join(
+                f"{name} = {' '.join(explain(body).split())}"
+                for name, body in zip(plan.names, plan.bodies, strict=True)
+            )
+            return f"Recursive {plan.names[plan.output]}{limit} where {bodies}"
         case Distinct() | Positive() | Negate() | Union():
             return type(plan).__name__
 

@@ -21,6 +21,7 @@ from planner.plan import (
     Plan,
     Positive,
     Project,
+    Recursive,
     Reduce,
     SemiJoin,
     Single,
@@ -67,7 +68,7 @@ def keys_of(plan: Plan, known: Mapping[str, frozenset[Key]]) -> frozenset[Key]:
             return _least([*keys_of(plan.input, known), Key(range(plan.keys))])
         case Negate() | Positive() | Window() | TemporalFilter():
             return keys_of(plan.input, known)
-        case Union():
+        case Union() | Recursive():
             return frozenset()
 
 

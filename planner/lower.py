@@ -7,7 +7,7 @@ what they compute. A Project over a Filter is one linear operator. Deliberately 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -19,6 +19,7 @@ from dataflow.graph import Aggregate, GraphBuilder, Node
 from dataflow.layout import Order
 from dataflow.operators.aggregates import Function
 from dataflow.operators.ordered import ORDERED, OrderedAggregate, OrderedFunction
+from dataflow.operators.recursive import Loop, outside, variable
 from dataflow.operators.temporal import TimeBound
 from dataflow.operators.window_calls import WindowCall
 from dataflow.types import BIGINT, ColumnType
@@ -42,6 +43,7 @@ from planner.plan import (
     Plan,
     Positive,
     Project,
+    Recursive,
     Reduce,
     SemiJoin,
     Single,
@@ -52,6 +54,9 @@ from planner.plan import (
 )
 from planner.scalar import ColumnRef, Literal, Scalar, Value
 from planner.scalars import columns, move
+
+MOST_ITERATIONS = 10_000
+"""Iterations of a recursion that says no limit, after which it counts as endless."""
 
 _ONE = pa.scalar(1, pa.int64())
 _SEVERAL = pa.scalar("more than one row returned by a subquery used as an expression", pa.large_string())
@@ -134,6 +139,8 @@ class Lowering:
                 below = self.lower(plan.input)
                 grows = self._grows(plan.input)
                 return self.builder.top_k(below, plan.group, plan.order, plan.limit, plan.offset, plan.numbered, grows)
+            case Recursive():
+                return self._recursive(plan)
             case Positive():
                 return self.builder.positive(self.lower(plan.input))
             case Single():
@@ -237,6 +244,20 @@ class Lowering:
         width = len(plan.left.types)
         own = {column - width for column in partner_columns(plan)}
         return any(key <= own for key in keys_of(plan.right, self.keys))
+
+    def _recursive(self, plan: Recursive) -> Node:
+        inner = Lowering(GraphBuilder())
+        for i, below in enumerate(plan.inputs):
+            inner.relations[outside(i)] = inner.builder.input(outside(i), below.types)
+        for i, (name, body) in enumerate(zip(plan.names, plan.bodies, strict=True)):
+            inner.relations[name] = inner.builder.input(variable(i), body.types)
+        # More rows in make more rows out: with a limit that was written it matters how far it is from nothing.
+        monotone = plan.limit is None and all(append_only(body, inner.relations) for body in plan.bodies)
+        bodies = tuple(map(inner.lower, plan.bodies))
+        names = tuple(name.partition("@")[0] for name in plan.names)
+        key = replace(plan, output=0)
+        loop = Loop(key, names, bodies, plan.limit or MOST_ITERATIONS, plan.returns, monotone)
+        return self.builder.recursive([self.lower(below) for below in plan.inputs], loop)[plan.output]
 
     def _single(self, plan: Single) -> Node:
         keys = list(range(plan.keys))

@@ -27,6 +27,9 @@ from planner.refusals import hint_for, wording
 _START = "headwater_start"
 """Key in a node's `meta`: offset of its first character."""
 
+MUTUALLY = "headwater_mutually"
+"""Key in the `meta` of a WITH MUTUALLY RECURSIVE: (its limit and whether it returns there, or None,)."""
+
 INTERVAL_FIELDS = ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND")
 """What may stand behind an interval's text, from the largest."""
 
@@ -53,6 +56,8 @@ class _Parser(MaterializeParser):
         name: MaterializeParser.NO_PAREN_FUNCTION_PARSERS[name] for name in ("ANY", "CASE")
     }
     TYPE_LITERAL_PARSERS = {}  # noqa: RUF012
+    # An arrow among arguments is jsonb's: there are no lambdas.
+    LAMBDAS = {TokenType.FARROW: MaterializeParser.LAMBDAS[TokenType.FARROW]}  # noqa: RUF012
     JSON_OPERATORS = {  # noqa: RUF012
         TokenType.ARROW: _binary(exp.JSONExtract),
         TokenType.DARROW: _binary(exp.JSONExtractScalar),
@@ -83,6 +88,40 @@ class _Parser(MaterializeParser):
             else None
         )
         return self.expression(exp.Interval(this=this, unit=unit))
+
+    def _parse_with(self, skip_with_token: bool = False) -> exp.With | None:
+        """Also Materialize's `WITH MUTUALLY RECURSIVE [(... RECURSION LIMIT n)] name (column type, ...) AS (...), ...`."""
+        if skip_with_token or self._curr.token_type != TokenType.WITH or self._next.text.upper() != "MUTUALLY":
+            found: exp.With | None = super()._parse_with(skip_with_token)
+            return found
+        self._advance(2)
+        if not self._match(TokenType.RECURSIVE):
+            self.raise_error("Expected RECURSIVE")
+        limit: tuple[int, bool] | None = None
+        if self._match(TokenType.L_PAREN):
+            returns = self._match_text_seq("RETURN", "AT")
+            if not returns:
+                self._match_text_seq("ERROR", "AT")
+            if not self._match_text_seq("RECURSION", "LIMIT") or not self._curr.text.isdigit():
+                self.raise_error("Expected RECURSION LIMIT")
+            limit = (int(self._curr.text), bool(returns))
+            self._advance()
+            self._match_r_paren()
+        bindings = self._parse_csv(self._parse_binding)
+        clause = self.expression(exp.With(expressions=bindings, recursive=True))
+        clause.meta[MUTUALLY] = (limit,)
+        return clause
+
+    def _parse_binding(self) -> exp.CTE:
+        name = self._parse_id_var()
+        columns = self._parse_wrapped(lambda: self._parse_csv(self._parse_binding_column))
+        if not self._match(TokenType.ALIAS):
+            self.raise_error("Expected AS")
+        query = self._parse_wrapped(self._parse_statement)
+        return self.expression(exp.CTE(this=query, alias=exp.TableAlias(this=name, columns=columns)))
+
+    def _parse_binding_column(self) -> exp.ColumnDef:
+        return self.expression(exp.ColumnDef(this=self._parse_id_var(), kind=self._parse_types()))
 
     def _parse_pipe_syntax_query(self, query: Any) -> Any:
         self.raise_error("Unexpected token", self._prev)
@@ -235,7 +274,6 @@ def parse(text: Text) -> exp.Expr:
 
 
 _KNOWN_WORDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    (("MUTUALLY", "RECURSIVE"), "WITH MUTUALLY RECURSIVE", "unroll the recursion into a fixed number of joins"),
     (("OPTIONS",), "OPTIONS", "remove the OPTIONS clause"),
     (("AS", "OF"), "AS OF", "remove AS OF: a view is maintained at every time"),
 )

@@ -252,6 +252,27 @@ class FlatMap:
 
 
 @dataclass(frozen=True, slots=True)
+class Recursive:
+    """One of several collections that are defined by one another: where iterating their bodies from nothing comes to rest.
+
+    inputs: what the bodies read besides; there these are `Get`s of `outside`, and the collections `Get`s of `names`.
+    output: which of them. limit: of iterations, where that was written. returns: what it is at the limit counts, without an error.
+    """
+
+    inputs: tuple[Plan, ...]
+    names: tuple[str, ...]
+    bodies: tuple[Plan, ...]
+    output: int
+    limit: int | None = None
+    returns: bool = False
+
+    @property
+    def types(self) -> Types:
+        """Types of the rows."""
+        return self.bodies[self.output].types
+
+
+@dataclass(frozen=True, slots=True)
 class Distinct:
     """Each row whose count is above zero, once."""
 
@@ -300,6 +321,7 @@ Plan = (
     | FlatMap
     | Window
     | TemporalFilter
+    | Recursive
     | Distinct
     | Positive
     | Single

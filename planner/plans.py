@@ -21,6 +21,7 @@ from planner.plan import (
     Plan,
     Positive,
     Project,
+    Recursive,
     Reduce,
     SemiJoin,
     Single,
@@ -34,7 +35,7 @@ from planner.scalar import Scalar
 
 def inputs(plan: Plan) -> tuple[Plan, ...]:
     """The plans directly below."""
-    if isinstance(plan, Join | Union):
+    if isinstance(plan, Join | Union | Recursive):
         return plan.inputs
     if isinstance(plan, Get | Constant):
         return ()
@@ -50,7 +51,7 @@ def with_inputs(plan: Plan, new: tuple[Plan, ...]) -> Plan:
     match plan:
         case Get() | Constant():
             return plan
-        case Join() | Union():
+        case Join() | Union() | Recursive():
             return replace(plan, inputs=new)
         case OuterJoin() | SemiJoin():
             return replace(plan, left=new[0], right=new[1])
@@ -81,7 +82,18 @@ def rewrite_scalars(plan: Plan, change: Callable[[Scalar], Scalar]) -> Plan:
             return replace(plan, bounds=tuple(replace(b, value=change(b.value)) for b in plan.bounds))
         case FlatMap():
             return replace(plan, calls=tuple(replace(c, args=tuple(map(change, c.args))) for c in plan.calls))
-        case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union() | Window():
+        case (
+            Get()
+            | Constant()
+            | TopK()
+            | Distinct()
+            | Positive()
+            | Single()
+            | Negate()
+            | Union()
+            | Window()
+            | Recursive()
+        ):
             return plan
 
 
@@ -106,7 +118,18 @@ def own_scalars(plan: Plan) -> tuple[Scalar, ...]:
             return tuple(bound.value for bound in plan.bounds)
         case FlatMap():
             return tuple(arg for call in plan.calls for arg in call.args)
-        case Get() | Constant() | TopK() | Distinct() | Positive() | Single() | Negate() | Union() | Window():
+        case (
+            Get()
+            | Constant()
+            | TopK()
+            | Distinct()
+            | Positive()
+            | Single()
+            | Negate()
+            | Union()
+            | Window()
+            | Recursive()
+        ):
             return ()
 
 

@@ -64,7 +64,6 @@ _WORDS: dict[str, tuple[str, str | None]] = {
     "Alias": ("AS here", None),
     "by_name": ("BY NAME", "put the columns in the same order"),
     "kind": ("SELECT AS", None),
-    "recursive": ("WITH RECURSIVE", "unroll the recursion into a fixed number of joins"),
     "Values": ("VALUES here", "write SELECT ... UNION ALL SELECT ..."),
     "except_": ("* EXCEPT", "list the columns"),
     "replace": ("* REPLACE", "list the columns"),

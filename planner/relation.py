@@ -35,6 +35,7 @@ class Relation:
 class Environment:
     """What a query may read: the catalog, the WITH queries around it, and the columns of the SELECTs around it (`outer`).
 
+    loops: how many recursive WITHs are around.
     siblings: how many of the last of `outer` are no SELECTs around, but FROM items on the left, which LATERAL alone sees.
     """
 
@@ -44,6 +45,7 @@ class Environment:
     ctes: Mapping[str, Relation] = field(default_factory=dict)
     outer: tuple[Scope, ...] = ()
     siblings: int = 0
+    loops: int = 0
 
     def with_ctes(self, ctes: Mapping[str, Relation]) -> Environment:
         """The environment inside a WITH."""

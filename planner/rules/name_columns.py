@@ -17,6 +17,7 @@ from planner.plan import (
     Plan,
     Positive,
     Project,
+    Recursive,
     Reduce,
     SemiJoin,
     Single,
@@ -36,7 +37,7 @@ def name_columns(plan: Plan) -> Plan:
 
 
 def _rename(plan: Plan) -> Plan:
-    if isinstance(plan, Get | Constant | Union | Distinct | Negate | Positive | Single | TopK | Window):
+    if isinstance(plan, Get | Constant | Union | Distinct | Negate | Positive | Single | TopK | Window | Recursive):
         return plan
     names = _apart([name for below in inputs(plan) for name in _names(below)])
 
@@ -81,5 +82,5 @@ def _names(plan: Plan) -> list[str]:
             return keys + [str(aggregate) for aggregate in plan.aggregates]
         case Union():
             return _names(plan.inputs[0])
-        case Constant():
+        case Constant() | Recursive():
             return [f"#{i}" for i in range(len(plan.types))]

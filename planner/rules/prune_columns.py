@@ -22,6 +22,7 @@ from planner.plan import (
     Plan,
     Positive,
     Project,
+    Recursive,
     Reduce,
     SemiJoin,
     Single,
@@ -82,6 +83,8 @@ def _keep(plan: Plan, wanted: tuple[int, ...]) -> Plan:
         case Distinct() | Positive() | Single():
             # How often a row stands there depends on all of its columns.
             return _select(with_inputs(plan, (prune_columns(plan.input),)), wanted)
+        case Recursive():
+            return _select(with_inputs(plan, tuple(map(prune_columns, plan.inputs))), wanted)
 
 
 def _join(plan: Join, wanted: tuple[int, ...]) -> Plan:

@@ -23,6 +23,7 @@ from planner.plan import (
     Plan,
     Positive,
     Project,
+    Recursive,
     Reduce,
     SemiJoin,
     Single,
@@ -85,7 +86,7 @@ def _push(plan: Plan, predicates: tuple[Scalar, ...]) -> Plan:
             return _below(plan, predicates, range(plan.keys))
         case Distinct() | Negate() | Positive():
             return with_inputs(plan, (_push(plan.input, predicates),))
-        case Get() | Constant():
+        case Get() | Constant() | Recursive():
             return Filter(plan, predicates)
 
 

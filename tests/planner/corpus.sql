@@ -943,7 +943,7 @@ SELECT id, stddev(amount) OVER (PARTITION BY customer) AS s FROM orders
 SELECT customer, sum(placed - timestamptz '2026-01-01') AS s, avg(placed - timestamptz '2026-01-02 03:04:05') AS a, min(qty * interval '1 month') AS m, max(placed::time) AS t FROM orders GROUP BY customer
 
 -- postgres
-SELECT sum(qty * interval '1 mon 3 days 01:00') AS s, avg(qty * interval '1 mon 3 days') FILTER (WHERE ok) AS a, avg(DISTINCT day - timestamp '2026-01-01') AS d FROM orders
+SELECT sum(qty * interval '3 days 01:00') AS s, avg(qty * interval '1 mon 3 days') FILTER (WHERE ok) AS a, avg(DISTINCT day - timestamp '2026-01-01') AS d FROM orders
 
 -- postgres: DuckDB has no jsonb
 SELECT customer, jsonb_agg(note ORDER BY id, note) AS a, jsonb_agg(amount ORDER BY amount DESC) AS b, jsonb_agg(DISTINCT qty ORDER BY qty) AS c, jsonb_agg(doc -> 'a' ORDER BY doc::text) FILTER (WHERE ok) AS d FROM orders GROUP BY customer
@@ -959,3 +959,17 @@ SELECT c.id, (SELECT jsonb_agg(jsonb_build_object('id', o.id, 'note', o.note) OR
 
 -- postgres: DuckDB has no jsonb
 SELECT id, doc #> '{list,1}' AS a, doc #>> '{b}' AS b, doc #> '{}' AS c, doc #>> ARRAY['list', '-1'] AS d, doc #>> '{}' AS e, doc #> '{"a", x}' AS f FROM orders
+
+WITH RECURSIVE reach AS (SELECT id AS a, v AS b FROM events UNION SELECT r.a, e.v FROM reach r JOIN events e ON e.id = r.b) SELECT a, b FROM reach
+
+WITH RECURSIVE reach(a, b) AS (SELECT DISTINCT id, v FROM events UNION SELECT r.a, e.v FROM reach r, events e WHERE e.id = r.b AND e.w > 0) SELECT a, count(*) AS n, max(b) AS m FROM reach WHERE a <> b GROUP BY a
+
+WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 7) SELECT i, count(qty) AS c FROM n LEFT JOIN orders ON qty = i GROUP BY i
+
+WITH RECURSIVE down(id, level) AS (SELECT id, 1 FROM customers UNION ALL SELECT c.id, d.level + 1 FROM down d JOIN customers c ON c.id = d.id + 1 WHERE d.level < 4) SELECT id, level, count(*) AS n FROM down GROUP BY id, level
+
+WITH RECURSIVE walk(id, hops) AS (SELECT id, 0 FROM customers UNION ALL SELECT coalesce(e.v, 0), w.hops + 1 FROM walk w LEFT JOIN events e ON e.id = w.id WHERE w.hops < 3) SELECT hops, sum(id) AS s FROM walk GROUP BY hops
+
+WITH RECURSIVE big AS (SELECT * FROM events WHERE v > 1), reach AS (SELECT id, v FROM big UNION SELECT r.id, b.v FROM reach r JOIN big b ON b.id = r.v AND NOT EXISTS (SELECT 1 FROM customers c WHERE c.id = b.v)) SELECT c.id, (SELECT count(*) FROM reach r WHERE r.id = c.id) AS n FROM customers c
+
+SELECT * FROM (WITH RECURSIVE a AS (SELECT id, 1 AS n FROM customers UNION ALL SELECT id, n + 1 FROM a WHERE n < 2) SELECT x.id, y.n FROM a x JOIN a y USING (id)) t WHERE n > 1

@@ -7,6 +7,7 @@ Deliberately unknown: how ranges are read again. `headwater.ticks` does that and
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -40,7 +41,7 @@ def fold(bindings: Sequence[Binding], frontiers: Iterable[int]) -> list[Fold]:
                 before = bound.get(piece.partition)
                 bound[piece.partition] = piece if before is None else before.extended(piece)
         following = bindings[position + 1].time if position + 1 < len(bindings) else None
-        if following is None or any(binding.time < cut <= following for cut in cuts):
+        if following is None or bisect_right(cuts, binding.time) < bisect_right(cuts, following):
             folds.append(Fold(binding.time, current))
             current = {}
     return folds

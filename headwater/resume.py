@@ -26,13 +26,19 @@ def refusal(
 ) -> str:
     """Why a start cannot begin from this checkpoint; empty when it can.
 
-    shape, meaning: of the dataflow that is to take its state. frontiers: of each sink that takes part, the durable frontier.
+    shape, meaning: of the dataflow that is to take its state. frontiers: of each sink that has told it, the durable frontier.
     """
     cut = manifest.cut
     if cut.meaning != meaning or manifest.shape != shape:
         return "the sources or views are not the same, or the version is another"
     if positions(binding for binding in bindings if binding.time <= cut.time) != cut.positions:
         return "the remap log knows other offsets of its time: it is of another state folder"
+    return unfit(manifest, frontiers)
+
+
+def unfit(manifest: Manifest, frontiers: Mapping[str, int | None]) -> str:
+    """Which of these sinks cannot go on from this checkpoint, and why; empty when all can."""
+    cut = manifest.cut
     for sink, frontier in frontiers.items():
         if frontier is not None and frontier > cut.time:
             continue

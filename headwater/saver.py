@@ -46,7 +46,8 @@ class Saver:
                 except CheckpointError as error:
                     reason = str(error)
                 else:
-                    self._feed.withheld |= in_need(manifest, frontiers)
+                    self._feed.withheld |= in_need(manifest, frontiers) & frontiers.keys()
+                    self._feed.restored = manifest
                     log.info("state restored", checkpoint=manifest.number, time=manifest.cut.time)
                     return manifest.cut
             log.warning("a checkpoint is not used", checkpoint=manifest.number, reason=reason)

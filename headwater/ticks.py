@@ -178,7 +178,10 @@ class TickLoop:
             if name in self._rooms.sources:
                 self._rooms.sources[name].replay_to(ends, topic_ids.get(name, ""))
         saved = self._saver.times if self._saver is not None else []
-        folds = fold(self._rooms.remap.bindings, [*self._feed.durable_frontiers, *(time_ + 1 for time_ in saved)])
+        cuts = [*self._feed.durable_frontiers, *(time_ + 1 for time_ in saved)]
+        if self._feed.late:  # it may be complete up to any of them
+            cuts = [binding.time + 1 for binding in self._rooms.remap.bindings]
+        folds = fold(self._rooms.remap.bindings, cuts)
         self._compact(folds, topic_ids)
         for part in folds:
             if after is not None and part.time <= after:

@@ -99,8 +99,9 @@ class Clients:
     """Writers and readers of a service until there are enough operations."""
 
     def __init__(self, service: Headwater, bootstrap: str, operations: int) -> None:
-        self._service, self._bootstrap, self._left = service, bootstrap, operations
+        self._service, self._bootstrap = service, bootstrap
         self._lock = threading.Lock()
+        self._left = {"write": operations // 2, "read": operations - operations // 2}
         self._number = 0
         self.history: list[Operation] = []
         self.failures: list[str] = []
@@ -120,17 +121,18 @@ class Clients:
         except Exception as error:  # noqa: BLE001 (of a thread: told by the test)
             self.failures.append(repr(error))
 
-    def _next(self) -> int:
-        """A number of its own for the next operation; 0 when there are enough."""
+    def _next(self, kind: str) -> int:
+        """A number of its own for the next operation; 0 when there are enough. Writes last as long as reads do."""
         with self._lock:
-            if self._number >= self._left:
+            if not self._left[kind]:
                 return 0
+            self._left[kind] -= 1
             self._number += 1
             return self._number
 
     def _write(self, chance: random.Random) -> None:
         producer = Producer({"bootstrap.servers": self._bootstrap, "linger.ms": 0, "enable.idempotence": True})
-        while value := self._next():
+        while value := self._next("write"):
             register = chance.randrange(REGISTERS)
             body = json.dumps({"register": register, "value": value}).encode()
             done: list[Any] = []
@@ -143,6 +145,10 @@ class Clients:
             )
             while not done:
                 producer.poll(0.05)
+            while (
+                self._left["write"] < self._left["read"] and self._left["read"]
+            ):  # reads take longer: they wait for ticks
+                time.sleep(0.002)
             if done[0][0] is not None:
                 raise RuntimeError(f"a write failed: {done[0][0]}")
             self.history.append(Operation("write", register, value, begin, time.perf_counter()))
@@ -152,7 +158,7 @@ class Clients:
             self._read_over(connection, chance)
 
     def _read_over(self, connection: http.client.HTTPConnection, chance: random.Random) -> None:
-        while self._next():
+        while self._next("read"):
             register = chance.randrange(REGISTERS)
             begin = time.perf_counter()
             connection.request("GET", f"/views/registers/{register}?real_time_recency=true")

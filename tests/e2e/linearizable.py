@@ -133,6 +133,8 @@ class Clients:
     def _write(self, chance: random.Random) -> None:
         producer = Producer({"bootstrap.servers": self._bootstrap, "linger.ms": 0, "enable.idempotence": True})
         while value := self._next("write"):
+            while 0 < self._left["write"] < self._left["read"]:  # reads take longer: they wait for ticks
+                time.sleep(0.002)
             register = chance.randrange(REGISTERS)
             body = json.dumps({"register": register, "value": value}).encode()
             done: list[Any] = []
@@ -145,10 +147,6 @@ class Clients:
             )
             while not done:
                 producer.poll(0.05)
-            while (
-                self._left["write"] < self._left["read"] and self._left["read"]
-            ):  # reads take longer: they wait for ticks
-                time.sleep(0.002)
             if done[0][0] is not None:
                 raise RuntimeError(f"a write failed: {done[0][0]}")
             self.history.append(Operation("write", register, value, begin, time.perf_counter()))

@@ -6,6 +6,7 @@ import re
 
 from tests.planner.expressions import KINDS, Columns, Expressions
 
+_LISTED = re.compile(r" (AND|OR) ")
 _COLUMN = re.compile(r"\b[a-z]\w*\.[a-z]")
 
 
@@ -202,8 +203,8 @@ class Queries(Expressions):
     def _grouped(self, depth: int) -> tuple[str, Columns]:
         source, columns = self._from(depth)
         keys = [(self.expression(k, columns, 1), k) for k in self.rng.choices(KINDS, k=self.rng.randrange(3))]
-        # PostgreSQL refuses constants here.
-        inner = [(key, kind) for key, kind in keys if _COLUMN.search(key)]
+        # PostgreSQL refuses constants here, and makes one list of (a OR b) OR c, in which it finds no key a OR b.
+        inner = [(key, kind) for key, kind in keys if _COLUMN.search(key) and not _LISTED.search(key)]
         aggregates = [self._aggregate(columns) for _ in range(2)]
         having = f" HAVING {self.expression('bool', inner + aggregates, 1)}" if self.rng.random() < 0.3 else ""
         outputs: list[tuple[str, str, str]] = [(key, self.name("k"), kind) for key, kind in inner]

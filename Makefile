@@ -10,7 +10,7 @@ RUNS ?= 5
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz sim soak sanitize lint format types bounds build bench bench-peers bench-tpch bench-tpcds bench-cost lock generate clean
+.PHONY: help demo test fuzz sqllogictest sim soak sanitize lint format types bounds build bench bench-peers bench-tpch bench-tpcds bench-cost lock generate clean
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ test: build ## every test, with the real servers they need
 
 fuzz: build ## random queries against PostgreSQL until stopped; FUZZ="--seed 5 --queries 20000" says which
 	@$(BIN)/python -m tests.planner.fuzz $(FUZZ)
+
+sqllogictest: build ## the sqllogictest files select1 to select5 of a copy of that corpus: CORPUS=folder
+	@$(BIN)/python -m tests.planner.sqllogictest $(CORPUS)
 
 SANITIZED := build/sanitize/tree
 ROOMS := config dataflow ingest planner serve sinks headwater deploy

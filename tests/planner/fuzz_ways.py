@@ -15,7 +15,7 @@ from dataflow.types import Column, Schema
 from planner import PlannedViews, build_dataflow
 from serve.sql.catalog import RELATIONS
 from serve.sql.errors import QueryError
-from serve.sql.queries import Queries
+from serve.sql.queries import Prepared, Queries
 from serve.sql.system import Relations
 from tests.planner import oracle
 from tests.serve.published import House, view
@@ -71,19 +71,27 @@ class Door:
         relations = Relations(lambda: self._house.status, RELATIONS, "fuzz")
         self._queries = Queries(self._house.publication, lambda: self._house.status, relations)
 
+    def rows(self, query: str) -> list[oracle.Row]:
+        """The rows in their order. QueryError where it cannot be planned, or a row cannot be computed."""
+        prepared = self._queries.prepare(query)
+        return self._run(prepared)
+
     def ask(self, query: str) -> Answer:
-        """The answer. QueryError where it cannot be planned."""
+        """The answer, with canonical values. QueryError where it cannot be planned."""
         prepared = self._queries.prepare(query)
         columns = tuple(Column(name, type_, nullable) for name, type_, nullable in prepared.query.columns)
-        current = self._queries.current()
         try:
-            found = self._queries.look_up(prepared, {}, current)
-            batches = [found] if found is not None else list(self._queries.run(prepared, {}, current, lambda: None))
+            rows = [tuple(map(oracle.canonical, row)) for row in self._run(prepared)]
         except QueryError as error:
             return Answer(Counter(), [error.message], [], columns)
-        rows = [
-            tuple(map(oracle.canonical, row))
+        return Answer(Counter(rows), [], rows, columns)
+
+    def _run(self, prepared: Prepared) -> list[oracle.Row]:
+        current = self._queries.current()
+        found = self._queries.look_up(prepared, {}, current)
+        batches = [found] if found is not None else list(self._queries.run(prepared, {}, current, lambda: None))
+        return [
+            row
             for batch in batches
             for row in zip(*(oracle.values_of(column) for column in batch.columns), strict=True)
         ]
-        return Answer(Counter(rows), [], rows, columns)

@@ -3,8 +3,8 @@
 //   DataRow   'D' length(int32) columns(int16), then for each: length(int32, -1 for NULL) value
 //   CopyData  'd' length(int32), then one line of COPY's text or csv format
 //
-// Values that are sent as text come as columns of text (dataflow.scalars.format makes them); binary values are written here, in
-// network order. O(bytes written), one allocation. Always true: a column whose layout is not what its form reads is refused, and
+// Values that are sent as text come as columns of text (dataflow.scalars.format makes them), but for booleans and whole numbers,
+// which are written here; so are binary values, in network order. O(bytes written), one allocation. Always true: a column whose layout is not what its form reads is refused, and
 // a row longer than a message may be is an error. Deliberately unknown here: SQL types (the caller hands in a Form) and sockets.
 #include "dataflow/kernels/arrow.h"
 
@@ -14,6 +14,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <bit>
+#include <charconv>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -30,7 +31,10 @@ using headwater::arrow::Column;
 using headwater::arrow::Layout;
 
 // How a column's values are written. The numbers are the contract with serve/pg/rows.py.
-enum class Form : int { bytes = 0, boolean, int16, int32, int64, real, double_, numeric, date, timestamp, jsonb, interval, uuid };
+enum class Form : int {
+  bytes = 0, boolean, int16, int32, int64, real, double_, numeric, date, timestamp, jsonb, interval, uuid,
+  text_boolean, text_int16, text_int32, text_int64,
+};
 
 constexpr size_t LONGEST_MESSAGE = 0x3fffffff;  // what clients take: libpq's limit of one message
 
@@ -82,6 +86,9 @@ char* put_numeric(char* out, __int128 value, int scale, bool trims) {
   return out;
 }
 
+// A whole number as text: at most 20 bytes.
+inline char* put_digits(char* out, int64_t value) { return std::to_chars(out, out + 20, value).ptr; }
+
 // A column beside the way in which it is written. trims: leave out zeros at the end of a numeric's fraction.
 struct Field {
   Form form;
@@ -95,14 +102,14 @@ constexpr size_t FIXED = 40;  // more than any value without a length of its own
 // The Arrow layout that a form reads: refuse another one rather than read past its buffers.
 bool fits(Form form, const Column& column) {
   switch (form) {
-    case Form::boolean: return column.format.layout == Layout::boolean;
+    case Form::boolean: case Form::text_boolean: return column.format.layout == Layout::boolean;
     case Form::bytes: case Form::jsonb: return column.format.layout == Layout::bytes;
     default: break;
   }
   if (column.format.layout != Layout::fixed) return false;
   switch (form) {
-    case Form::int16: return column.format.width == 2;
-    case Form::int32: case Form::real: case Form::date: return column.format.width == 4;
+    case Form::int16: case Form::text_int16: return column.format.width == 2;
+    case Form::int32: case Form::text_int32: case Form::real: case Form::date: return column.format.width == 4;
     case Form::interval: case Form::uuid: return column.format.width == 16;
     case Form::numeric: return column.format.width == 16 && column.format.scale() >= 0 && column.format.scale() <= 38;
     default: return column.format.width == 8;
@@ -130,6 +137,10 @@ char* put_fixed(char* out, const Field& field, int64_t row) {
       return put(out, static_cast<uint32_t>(packed));
     }
     case Form::uuid: std::memcpy(out, column.bytes(row).data(), 16); return out + 16;
+    case Form::text_boolean: *out = column.boolean(row) ? 't' : 'f'; return out + 1;
+    case Form::text_int16: return put_digits(out, column.value<int16_t>(row));
+    case Form::text_int32: return put_digits(out, column.value<int32_t>(row));
+    case Form::text_int64: return put_digits(out, column.value<int64_t>(row));
     default: return put(out, column.value<int64_t>(row));
   }
 }
@@ -183,7 +194,7 @@ nb::bytes data_rows(nb::list arrays, const std::vector<std::pair<int, bool>>& fo
   size_t most = static_cast<size_t>(rows) * 7;
   for (size_t i = 0; i < forms.size(); ++i) {
     auto [number, trims] = forms[i];
-    if (number < 0 || number > static_cast<int>(Form::uuid)) throw std::invalid_argument("no such form");
+    if (number < 0 || number > static_cast<int>(Form::text_int64)) throw std::invalid_argument("no such form");
     auto form = static_cast<Form>(number);
     if (!fits(form, read[i]) || read[i].length != rows)
       throw std::invalid_argument("column " + std::to_string(i) + " of arrow format '" + read[i].format.text +

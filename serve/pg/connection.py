@@ -95,6 +95,9 @@ class Connection(asyncio.Protocol):
         self._host.arrived(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._task is None and self.session is not None and not self._frontend.waiting and self.session.quick(data):
+            self._flush()
+            return
         self._frontend.feed(data)
         self._pump()
 

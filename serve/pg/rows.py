@@ -41,14 +41,16 @@ _FORMS: dict[Kind, int] = {
     Kind.CHAR: 0,
     Kind.VARCHAR: 0,
 }
-_PLAIN = (0, False)
+_TEXT_FORMS = {Kind.BOOLEAN: 13, Kind.SMALLINT: 14, Kind.INTEGER: 15, Kind.BIGINT: 16}
+"""Kinds whose text the kernel writes itself."""
+
 _AS_TEXT = (*STRINGS, Kind.JSONB)
 
 
 def forms(types: Sequence[ColumnType], formats: Sequence[int]) -> list[tuple[int, bool]]:
     """How the kernel writes each column; made once for each portal."""
     return [
-        _PLAIN if format_ == TEXT else (_FORMS[type_.kind], type_.trims)
+        (_TEXT_FORMS.get(type_.kind, 0), False) if format_ == TEXT else (_FORMS[type_.kind], type_.trims)
         for type_, format_ in zip(types, formats, strict=True)
     ]
 
@@ -62,7 +64,7 @@ def data_rows(
 ) -> bytes:
     """A DataRow message for each row. `how` is `forms(types, formats)`."""
     values = [
-        _shown(column, rows, type_, binary=format_ == BINARY)
+        _shown(column, rows, type_, binary=format_ == BINARY or type_.kind in _TEXT_FORMS)
         for column, type_, format_ in zip(columns, types, formats, strict=True)
     ]
     return _pg_rows.data_rows(values, how, rows)

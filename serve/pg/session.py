@@ -17,6 +17,7 @@ from serve.pg.follow import Client
 from serve.pg.frontend import Message, ProtocolError
 from serve.pg.perform import error_message
 from serve.pg.portal import Portal, Statement, describe, spread
+from serve.pg.quick import Template, answer, learn
 from serve.pg.settings import REPORTED
 from serve.pg.state import FAILED, IDLE, INSIDE, State, columns_of
 from serve.sql.errors import QueryError
@@ -25,6 +26,10 @@ from serve.subscribe.hub import Hub
 
 MAX_STATEMENTS = 10_000
 """Prepared statements that one session may keep."""
+
+
+LEARNED = 100
+"""Attempts of a session to recognise its lookups by their bytes; who sends other things does without."""
 
 
 class Session:
@@ -41,6 +46,8 @@ class Session:
         self._send = client.send
         self._executor = Executor(state, client, threads, hub)
         self._skipping = False
+        self._template: Template | None = None
+        self._learned = 0
         self._handlers: dict[bytes, Callable[[bytes], Work | None]] = {
             b"Q": self._query,
             b"P": self._parse,
@@ -58,6 +65,18 @@ class Session:
             self._send(messages.parameter_status(name, self.state.settings.show(name)))
         self._send(messages.key_data(self.state.process, secret))
         self._send(messages.ready(IDLE))
+
+    def quick(self, data: bytes) -> bool:
+        """Answer bytes that are prepared reads by key and nothing else, at once; False to have them handled as messages."""
+        if self._skipping or not data.startswith(b"B"):
+            return False
+        if self._template is not None and (found := answer(self._template, data, self.state)) is not None:
+            self._send(found)
+            return True
+        if self._learned < LEARNED:
+            self._learned += 1
+            self._template = learn(data, self.state) or self._template
+        return False
 
     def handle(self, message: Message) -> Work | None:
         """Do what a message asks for: at once (None), or by the coroutine that is returned and has to end before the next one."""

@@ -186,12 +186,24 @@ class Queries:
         """The rows of a query that is a read by key; None for any other query."""
         if prepared.lookup is None or published is None:
             return None
-        view = self._index(published, prepared.lookup.source)
         key = [_array(scalar, values) for scalar in prepared.lookup.source.key]
-        found = lookup(view, key)
-        columns = tuple(found.columns[index] for index in prepared.lookup.columns)
         offset, limit = _bounds(prepared.query, values)
-        if offset == 0 and (limit is None or limit >= len(found)) and bool((found.diffs == 1).all()):
+        return self.by_key(prepared, key, published, offset, limit)
+
+    def by_key(
+        self,
+        prepared: Prepared,
+        key: Sequence[pa.Array],
+        published: Published,
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> Batch:
+        """The rows of a query that is a read by key, for a key (arrays of one)."""
+        assert prepared.lookup is not None
+        found = lookup(self._index(published, prepared.lookup.source), key)
+        columns = tuple([found.columns[index] for index in prepared.lookup.columns])
+        single = len(found) == 1 and found.diffs[0] == 1
+        if offset == 0 and (limit is None or limit >= len(found)) and (single or bool((found.diffs == 1).all())):
             return Batch(columns, len(found))
         rows = next(_cut(Delta(columns, found.diffs), offset, limit), None)
         return rows or Batch(tuple(column.slice(0, 0) for column in columns), 0)

@@ -1,7 +1,7 @@
 """A PostgreSQL server of the tests' own, and its fixture, as a pytest plugin.
 
-It listens on a socket in a temporary folder only, keeps nothing, and dies with the test process. Where PostgreSQL is not
-installed, tests that ask for it fail in CI; elsewhere they are left out, and the run's last lines say so.
+It listens on a socket in a temporary folder, and on a port when asked to; it keeps nothing, and dies with the test process.
+Where PostgreSQL is not installed, tests that ask for it fail in CI; elsewhere they are left out, and the run's last lines say so.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ def find_binaries() -> Path | None:
 class PostgresServer:
     """One server. `start` returns when it takes connections."""
 
-    def __init__(self, binaries: Path) -> None:
+    def __init__(self, binaries: Path, port: int | None = None) -> None:
+        """port: of 127.0.0.1 that it listens on, too."""
         self._binaries = binaries
+        self._port = port
         # A socket's path may have 107 bytes: pytest's own temporary folders can be too long for it.
         self.folder = Path(tempfile.mkdtemp(prefix="hw-pg-"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -65,7 +67,10 @@ class PostgresServer:
         )
         if done.returncode:
             raise RuntimeError(f"initdb failed: {done.stdout}{done.stderr}")
-        options = ("listen_addresses=", f"unix_socket_directories={self.folder}", "fsync=off", "timezone=UTC")
+        address = ["listen_addresses="]
+        if self._port is not None:
+            address = ["listen_addresses=127.0.0.1", f"port={self._port}"]
+        options = (*address, f"unix_socket_directories={self.folder}", "fsync=off", "timezone=UTC")
         command: list[str | Path] = [
             self._binaries / "postgres",
             "-D",
@@ -95,7 +100,9 @@ class PostgresServer:
 
     def connect(self) -> psycopg.Connection[tuple[object, ...]]:
         """A new connection, in autocommit."""
-        return psycopg.connect(host=str(self.folder), user="postgres", dbname="postgres", autocommit=True)
+        return psycopg.connect(
+            host=str(self.folder), port=self._port or 5432, user="postgres", dbname="postgres", autocommit=True
+        )
 
     def stop(self) -> None:
         """Stop the server and remove everything it wrote."""

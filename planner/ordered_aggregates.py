@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 _BY = {"max_by": True, "min_by": False, "arg_max": True, "arg_min": False}
 """Whether the greatest comes first."""
 
-_WITHIN = ("percentile_cont", "percentile_disc", "mode")
+WITHIN = ("percentile_cont", "percentile_disc", "mode")
 """Those that are written with WITHIN GROUP."""
 
 _DOCUMENTS = ("jsonb_agg", "jsonb_object_agg")
 
-ORDERED_NAMES = frozenset(("string_agg", *_DOCUMENTS, *_BY, *_WITHIN))
+ORDERED_NAMES = frozenset(("string_agg", *_DOCUMENTS, *_BY, *WITHIN))
 
 Terms = tuple[tuple[Scalar, bool, bool], ...]
 
@@ -86,7 +86,7 @@ def ordered_call(
 ) -> AggregateCall:
     """Bind such an aggregate. within: the ORDER BY of WITHIN GROUP; test: FILTER's condition."""
     text = binder.text
-    if (within is not None) != (name in _WITHIN):
+    if (within is not None) != (name in WITHIN):
         if within is not None:
             raise text.error(node, f"{name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP")
         hint = f"write {name}(...) WITHIN GROUP (ORDER BY ...)"

@@ -29,8 +29,9 @@ Python for each different row of arguments; all others work on whole columns.
 _AGGREGATES = """
 ## Aggregates
 
-All take FILTER; those without WITHIN GROUP take ORDER BY and, but for those of pairs, DISTINCT. count, sum, avg, min, max, bool_and,
-bool_or and every slide with a window's frame; those of one number down to var_pop may have OVER a whole partition. The examples are over these rows:
+All take FILTER; those without WITHIN GROUP take ORDER BY and, but for those of pairs, DISTINCT. count, sum, avg, min, max,
+bool_and, bool_or and every slide with a window's frame; those of one number down to var_pop may have OVER a whole partition. The
+examples are over these rows:
 
     {}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dataflow.beside import THREADS
+from dataflow.step import Dataflow
 from headwater.checkpoint import Checkpoints
 from ingest.remap import RemapError, RemapLog
 from tests.headwater.house import House, running
@@ -22,10 +23,10 @@ ITEMS = [(i % 97, i % 13) for i in range(4_000)]
 LATE = [(k, k * k) for k in range(0, 97, 3)]
 
 
-def state_hash(house: House) -> str:
+def state_hash(dataflow: Dataflow) -> str:
     """SHA-256 of every spine of the dataflow: its rows, consolidated and in order, with hashes and diffs."""
     digest = hashlib.sha256()
-    for runs in house.dataflow.state().spines:
+    for runs in dataflow.state().spines:
         rows: Counter[tuple[object, ...]] = Counter()
         for run in runs:
             kept = run.columns()
@@ -70,14 +71,14 @@ def one_thread_at_the_end() -> Iterator[None]:
 def test_replays_of_one_log_have_one_state(tmp_path: Path) -> None:
     """Invariant (T6): the state after a replay is that of the run, to the byte; with 1 thread and with 3."""
     first = _first(tmp_path / "run")
-    hashes = {"the run": state_hash(first)}
+    hashes = {"the run": state_hash(first.dataflow)}
     for number, threads in enumerate((1, 1, 3)):
         THREADS.use(threads)
         folder = tmp_path / f"replay {number}"
         shutil.copytree(tmp_path / "run", folder)
         with running(_again(folder, first)) as house:
             house.until(lambda house=house: bool(house.times))
-        hashes[f"replay {number} with {threads} threads"] = state_hash(house)
+        hashes[f"replay {number} with {threads} threads"] = state_hash(house.dataflow)
     assert len(set(hashes.values())) == 1, hashes
 
 
@@ -85,10 +86,10 @@ def test_the_hash_sees_a_row(tmp_path: Path) -> None:
     with running(House(tmp_path)) as house:
         house.items.push((1, 1))
         house.shows("totals", [(1, 1)])
-        before = state_hash(house)
+        before = state_hash(house.dataflow)
         house.items.push((1, 1))
         house.shows("totals", [(1, 2)])
-    assert state_hash(house) != before
+    assert state_hash(house.dataflow) != before
 
 
 # A folder of an earlier version.

@@ -44,6 +44,8 @@ from ingest.remap import RemapError, RemapLog
 from ingest.source import Source, WatermarksUnavailable
 from planner.errors import PlanErrors
 from planner.views import PlannedViews, build_dataflow, plan_views
+from serve.api import SqlApi
+from serve.events import Events
 from serve.http import HttpServer, make_app
 from serve.metrics import Metrics
 from serve.pg.server import PgServer, tls_context
@@ -212,7 +214,10 @@ class Service:
 
     def _listen(self, metrics: Metrics) -> None:
         self._hub.start()
-        app = make_app(self.publication, self.status, metrics, self._probe)
+        queries = Queries(self.publication, self.status, self._relations, self)
+        sql = SqlApi(queries, self._hub, self.settings.serve.users, self.settings.name, __version__)
+        events = Events(self.publication, self._hub)
+        app = make_app(self.publication, self.status, metrics, self._probe, events, sql)
         self._http = HttpServer(*parse_address(self.settings.serve.http), app)
         try:
             self.address = self._http.start()
@@ -220,7 +225,7 @@ class Service:
             raise _cannot_listen(self.settings.serve.http, "http", error) from error
         log.info("listening", http=f"http://{self.address[0]}:{self.address[1]}")
         if self.settings.serve.postgres is not None:
-            self._listen_postgres(self.settings.serve.postgres)
+            self._listen_postgres(self.settings.serve.postgres, queries)
 
     def _probe(self, source: str, timeout: float) -> Mapping[int, int]:
         """Where a source's topic ends now; OSError when the broker does not say."""
@@ -229,10 +234,9 @@ class Service:
         except WatermarksUnavailable as error:
             raise OSError(str(error)) from error
 
-    def _listen_postgres(self, address: str) -> None:
+    def _listen_postgres(self, address: str, queries: Queries) -> None:
         serve = self.settings.serve
         tls = None if serve.tls is None else (Path(serve.tls.certificate), Path(serve.tls.key))
-        queries = Queries(self.publication, self.status, self._relations, self)
         try:
             context = tls_context(tls) if tls is not None else None
         except OSError as error:

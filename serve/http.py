@@ -13,6 +13,7 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import structlog
 import uvicorn
@@ -24,7 +25,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from serve.answers import Scope, Send
+from serve.api import SqlApi
 from serve.errors import NOT_SUPPORTED, UNDEFINED_PATH, error_body
+from serve.events import Events
 from serve.metrics import Metrics
 from serve.reads import Publication
 from serve.recency import Probe, Recency
@@ -44,9 +47,11 @@ ENDPOINTS = [
     "/views/{view}",
     "/views/{view}/{key}",
     "/views/{view}/errors",
+    "/views/{view}/changes",
     "/sources",
     "/sources/{source}",
     "/sources/{source}/errors",
+    "/api/sql",
     "/livez",
     "/readyz",
     "/metrics",
@@ -56,7 +61,9 @@ Receive = Callable[[], Awaitable[Any]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def make_app(publication: Publication, status: StatusSource, metrics: Metrics, probe: Probe) -> App:
+def make_app(
+    publication: Publication, status: StatusSource, metrics: Metrics, probe: Probe, events: Events, sql: SqlApi
+) -> App:
     """The ASGI app over what the tick thread publishes. `metrics` shows the same publication and status; `probe` asks where a
     source's topic ends now."""
     metrics.watch(publication)
@@ -65,7 +72,11 @@ def make_app(publication: Publication, status: StatusSource, metrics: Metrics, p
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
-        if scope["type"] == "http" and (path == "/views" or path.startswith("/views/")):
+        if scope["type"] == "http" and path.startswith("/views/") and (view := _followed(scope)) is not None:
+            await events(view, scope, receive, send)
+        elif scope["type"] == "http" and path == "/api/sql":
+            await sql(scope, receive, send)
+        elif scope["type"] == "http" and (path == "/views" or path.startswith("/views/")):
             await views(scope, send)
         elif scope["type"] == "http" and (path == "/sources" or path.startswith("/sources/")):
             await sources(scope, send)
@@ -73,6 +84,14 @@ def make_app(publication: Publication, status: StatusSource, metrics: Metrics, p
             await rest(scope, receive, send)
 
     return app
+
+
+def _followed(scope: Scope) -> str | None:
+    """The view whose changes are asked for; None for any other request. A key that reads so is found by `?column=changes`."""
+    parts = scope["raw_path"].split(b"/")
+    if len(parts) != 4 or parts[3] != b"changes" or scope["method"] != "GET":
+        return None
+    return unquote(parts[2].decode("latin-1"), errors="replace")
 
 
 class _Rest:

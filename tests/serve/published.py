@@ -17,11 +17,17 @@ from dataflow.layout import Layout
 from dataflow.snapshot import Snapshot
 from dataflow.spine import Spine
 from dataflow.types import TEXT, Column, ColumnType
+from serve.api import SqlApi
+from serve.events import Events
 from serve.http import App, make_app
 from serve.metrics import Metrics
 from serve.reads import Publication, Published, PublishedView
 from serve.recency import Probe
+from serve.sql.catalog import RELATIONS
+from serve.sql.queries import Queries
+from serve.sql.system import Relations
 from serve.status import ServiceStatus
+from serve.subscribe.hub import Hub
 
 TIME = 1_795_346_117_450
 _NO_ENDS: Mapping[str, Mapping[int, int]] = {}
@@ -135,10 +141,23 @@ class House:
     probe: Probe = field(default=lambda *_: _NO_ENDS)
     app: App = field(init=False)
     metrics: Metrics = field(init=False)
+    users: Mapping[str, str] = field(default_factory=dict)
+    hub: Hub = field(init=False)
+    queries: Queries = field(init=False)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(CollectorRegistry(), lambda: self.status)
-        self.app = make_app(self.publication, lambda: self.status, self.metrics, self._ask)
+        relations = Relations(lambda: self.status, RELATIONS, "shop")
+        self.queries = Queries(self.publication, lambda: self.status, relations)
+        self.hub = Hub(self.publication, relations, self._tick)
+        events, sql = Events(self.publication, self.hub), SqlApi(self.queries, self.hub, self.users, "shop", "0.0.0")
+        self.app = make_app(self.publication, lambda: self.status, self.metrics, self._ask, events, sql)
+
+    def _tick(self) -> None:
+        """What the tick loop does when it is woken and nothing has changed."""
+        published = self.publication.current()
+        if published is not None:
+            self.hub.hand_over(published, {}, self.hub.wanted)
 
     def _ask(self, source: str, timeout: float) -> Mapping[int, int]:
         return self.probe(source, timeout)

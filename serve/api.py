@@ -1,0 +1,314 @@
+"""`POST /api/sql`: statements over HTTP, in Materialize's JSON.
+
+    {"query": "SELECT 1; SELECT 2"}                                             the simple protocol
+    {"queries": [{"query": "SELECT $1::int", "params": ["1"]}]}                 the extended one; params are texts or null
+    {"results": [{"tag", "rows", "desc", "notices"} | {"ok", "notices"} | {"error": {...}, "notices"}]}
+
+Always true: a request is a session of the PostgreSQL wire without a socket, so that a statement means the same at both doors; it
+ends with the answer, and at the first error. Who may write over the wire may here: with `users` a request names one (basic
+authentication), without them it comes from this machine. A result has at most MAX_RESULT_BYTES.
+Deliberately unknown: sockets, and what statements do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hmac
+import ipaddress
+import json
+import struct
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from planner.lexer import statements
+from serve.answers import Scope, Send, respond
+from serve.errors import INVALID_PARAMETER, NOT_SUPPORTED, Refused
+from serve.pg.commands import CloseCursor, Copy, Declare, Fetch, Subscribe
+from serve.pg.frontend import Message
+from serve.pg.parse import parse_command
+from serve.pg.session import Session
+from serve.pg.settings import Settings
+from serve.pg.state import State
+from serve.sql.errors import QueryError
+from serve.sql.queries import Queries
+from serve.subscribe.hub import Hub
+
+Receive = Callable[[], Awaitable[Any]]
+
+MAX_BODY_BYTES = 16 << 20
+"""Bytes of a request."""
+
+MAX_RESULT_BYTES = 64 << 20
+"""Bytes of all results of a request, as the wire would send them. More is read over the wire, which streams."""
+
+THREADS = 2
+_INT16, _INT32 = struct.Struct("!h"), struct.Struct("!i")
+_WHOLE = frozenset((20, 21, 23, 26))
+_REAL = frozenset((700, 701))
+_BOOLEAN, _JSONB = 16, 3802
+
+
+class _Collected:
+    """A session's client that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self._size = 0
+
+    def send(self, data: bytes) -> None:
+        """Keep bytes."""
+        self.parts.append(data)
+        self._size += len(data)
+
+    async def drain(self) -> None:
+        """QueryError when they are too many."""
+        if self._size > MAX_RESULT_BYTES:
+            self.parts.clear()
+            self._size = 0
+            raise QueryError(
+                "53400", f"the results have more than {MAX_RESULT_BYTES >> 20} MiB", hint="read them over the wire"
+            )
+
+    def close(self) -> None:
+        """There is no connection to end."""
+
+    def taken(self) -> bytes:
+        """What was sent since it was last asked for."""
+        data = b"".join(self.parts)
+        self.parts.clear()
+        return data
+
+
+class SqlApi:
+    """Answers the requests to `/api/sql`."""
+
+    def __init__(self, queries: Queries, hub: Hub, users: Mapping[str, str], service: str, version: str) -> None:
+        self._queries, self._hub = queries, hub
+        self._users = dict(users)
+        self._service, self._version = service, version
+        self._threads = ThreadPoolExecutor(THREADS, "sql")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        headers: list[tuple[bytes, bytes]] = []
+        try:
+            if scope["method"] != "POST":
+                headers.append((b"allow", b"POST"))
+                raise Refused(405, f"{scope['method']} is not possible here", NOT_SUPPORTED, hint="POST a JSON body")
+            user = self._user(scope)
+            asked = _asked(await _body(receive))
+        except Refused as refused:
+            if refused.status == 401:
+                headers.append((b"www-authenticate", b'Basic realm="headwater"'))
+            await respond(send, refused.status, refused.body, headers=headers)
+            return
+        client = _Collected()
+        state = State(self._queries, Settings({}, user), user, self._service, self._version, process=0)
+        session = Session(state, client, self._threads, self._hub)
+        running = asyncio.create_task(_results(session, client, asked))
+        gone = asyncio.create_task(_disconnected(receive))
+        try:
+            await asyncio.wait((running, gone), return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                await respond(send, 200, json.dumps({"results": running.result()}, ensure_ascii=False).encode())
+        finally:
+            session.close()
+            for task in (running, gone):
+                task.cancel()
+
+    def _user(self, scope: Scope) -> str:
+        """Who asks. Refused when that is nobody who may."""
+        if not self._users:
+            host = (scope.get("client") or ("", 0))[0]
+            try:
+                near = ipaddress.ip_address(host).is_loopback
+            except ValueError:
+                near = False
+            if not near:
+                raise Refused(403, "SQL is for this machine only", "28000", hint="add users to the service's file")
+            return "headwater"
+        given = dict(scope["headers"]).get(b"authorization", b"")
+        try:
+            name, _, password = base64.b64decode(given.removeprefix(b"Basic "), validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            name, password = "", ""
+        known = self._users.get(name, "")
+        if not (hmac.compare_digest(known.encode(), password.encode()) and known):
+            raise Refused(401, "a user and a password are needed", "28P01")
+        return name
+
+
+Asked = list[tuple[str, list[str | None] | None]]
+"""Statements with their parameters; None for those of the simple protocol."""
+
+
+def _asked(body: bytes) -> Asked:
+    """What a request asks for. Refused when it is not in this form."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, f"the body is no JSON: {error}", INVALID_PARAMETER) from None
+    match found:
+        case {"query": str(query), **rest} if not rest:
+            return [(query, None)]
+        case {"queries": list(queries), **rest} if not rest:
+            asked: Asked = []
+            for one in queries:
+                match one:
+                    case {"query": str(query), "params": list(params), **more} if not more and _texts(params):
+                        asked.append((query, params))
+                    case {"query": str(query), **more} if not more:
+                        asked.append((query, []))
+                    case _:
+                        raise _unclear()
+            return asked
+        case _:
+            raise _unclear()
+
+
+def _texts(values: list[Any]) -> bool:
+    return all(value is None or isinstance(value, str) for value in values)
+
+
+def _unclear() -> Refused:
+    return Refused(
+        400, "the body is no request", INVALID_PARAMETER,
+        hint='write {"query": "SELECT 1"} or {"queries": [{"query": "SELECT $1", "params": ["1"]}]}; params are texts or null',
+    )  # fmt: skip
+
+
+async def _results(session: Session, client: _Collected, asked: Asked) -> list[dict[str, Any]]:
+    """Run the statements up to the first error; a result for each."""
+    found: list[dict[str, Any]] = []
+    for sql, params in asked:
+        try:
+            _check(sql)
+        except QueryError as error:
+            fields = {"message": error.message, "code": error.code, "detail": error.detail, "hint": error.hint}
+            return [*found, {"error": {name: text for name, text in fields.items() if text}, "notices": []}]
+        for kind, body in _messages(sql, params):
+            if (work := session.handle(Message(kind, body))) is not None:
+                await work
+        found += _decoded(client.taken())
+        if found and "error" in found[-1]:
+            break
+    return found
+
+
+def _check(sql: str) -> None:
+    """QueryError for statements that need a session that goes on."""
+    for _, text in statements(sql):
+        if isinstance(parse_command(text), Copy | Declare | Fetch | CloseCursor | Subscribe):
+            word = text.split(maxsplit=1)[0].upper()
+            raise QueryError(NOT_SUPPORTED, f"{word} is not possible over HTTP", hint="use the PostgreSQL wire")
+
+
+def _messages(sql: str, params: list[str | None] | None) -> Iterator[tuple[bytes, bytes]]:
+    """The wire's messages for a statement."""
+    text = sql.encode().replace(b"\0", b" ") + b"\0"
+    if params is None:
+        yield b"Q", text
+        return
+    values = b"".join(
+        _INT32.pack(-1) if value is None else _INT32.pack(len(value.encode())) + value.encode() for value in params
+    )
+    yield b"P", b"\0" + text + b"\0\0"
+    yield b"B", b"\0\0\0\0" + struct.pack("!H", len(params)) + values + b"\0\0"
+    yield b"D", b"P\0"
+    yield b"E", b"\0" + _INT32.pack(0)
+    yield b"S", b""
+
+
+def _decoded(data: bytes) -> list[dict[str, Any]]:
+    """The wire's answer as results."""
+    results: list[dict[str, Any]] = []
+    notices: list[dict[str, str]] = []
+    columns: list[dict[str, Any]] | None = None
+    rows: list[list[Any]] = []
+    at = 0
+    while at < len(data):
+        kind, size = data[at : at + 1], _INT32.unpack_from(data, at + 1)[0]
+        body, at = data[at + 5 : at + 1 + size], at + 1 + size
+        if kind == b"T":
+            columns, rows = _columns(body), []
+        elif kind == b"D" and columns is not None:
+            rows.append(_row(body, columns))
+        elif kind == b"N":
+            fields = _fields(body)
+            notices.append({"message": fields["M"], "severity": fields["S"].lower()})
+        elif kind == b"C":
+            tag = body[:-1].decode()
+            if columns is None:
+                results.append({"ok": tag, "notices": notices})
+            else:
+                results.append({"tag": tag, "rows": rows, "desc": {"columns": columns}, "notices": notices})
+            notices, columns = [], None
+        elif kind == b"E":
+            fields = _fields(body)
+            names = {"M": "message", "C": "code", "D": "detail", "H": "hint"}
+            error: dict[str, Any] = {name: fields[letter] for letter, name in names.items() if letter in fields}
+            if "P" in fields:
+                error["position"] = int(fields["P"])
+            results.append({"error": error, "notices": notices})
+    return results
+
+
+def _fields(body: bytes) -> dict[str, str]:
+    return {part[:1].decode(): part[1:].decode() for part in body.split(b"\0") if part}
+
+
+def _columns(body: bytes) -> list[dict[str, Any]]:
+    found, at = [], 2
+    for _ in range(_INT16.unpack_from(body)[0]):
+        end = body.index(b"\0", at)
+        _, _, oid, size, modifier, _ = struct.unpack_from("!ihihih", body, end + 1)
+        found.append({"name": body[at:end].decode(), "type_oid": oid, "type_len": size, "type_mod": modifier})
+        at = end + 19
+    return found
+
+
+def _row(body: bytes, columns: list[dict[str, Any]]) -> list[Any]:
+    values: list[Any] = []
+    at = 2
+    for column in columns:
+        size = _INT32.unpack_from(body, at)[0]
+        at += 4
+        if size < 0:
+            values.append(None)
+            continue
+        values.append(_value(body[at : at + size].decode(), column["type_oid"]))
+        at += size
+    return values
+
+
+def _value(text: str, oid: int) -> Any:
+    """Whole numbers and finite reals as numbers, jsonb as JSON; numeric and all others as PostgreSQL's text."""
+    if oid in _WHOLE:
+        return int(text)
+    if oid == _BOOLEAN:
+        return text == "t"
+    if oid in _REAL:
+        return text if text in ("NaN", "Infinity", "-Infinity") else float(text)
+    return json.loads(text) if oid == _JSONB else text
+
+
+async def _body(receive: Receive) -> bytes:
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refused(400, "the client is gone", INVALID_PARAMETER)
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_BODY_BYTES:
+            raise Refused(413, f"a request may have {MAX_BODY_BYTES >> 20} MiB", "54000")
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

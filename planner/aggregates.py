@@ -161,6 +161,8 @@ def _argument(binder: Binder, node: exp.Anonymous, name: str) -> tuple[Bound | N
     given = arguments_of(binder, node)
     if len(given.nodes) > 1:
         raise text.error(node, f"function {name} takes one argument, not {len(given.nodes)}")
+    if not given.nodes:
+        raise text.error(node, f"function {name}() does not exist", f"give {name} the column to aggregate")
     # These do not depend on an order: it is checked, and has no effect.
     terms(binder, given.order)
     return binder.bind(given.nodes[0]), given.distinct

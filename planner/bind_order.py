@@ -181,6 +181,8 @@ def _count(node: exp.Expr, what: str, text: Text) -> int | Parameter | None:
     """The number that a constant expression gives, or the parameter that will; None for NULL and ALL."""
     if isinstance(node, exp.Var | exp.Null) or (isinstance(node, exp.Column) and node.name.upper() == "ALL"):
         return None
+    if (column := node.find(exp.Column)) is not None and node.find(exp.Query) is None:
+        raise text.error(column, f"argument of {what} must not contain variables", "write the number itself")
     binder = Binder(text, Scope(), clause=what)
     value = fold(binder.cast(binder.bind(node), BIGINT, node))
     while isinstance(value, Cast) and value.type.kind in INTEGERS:

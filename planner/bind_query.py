@@ -7,7 +7,7 @@ are still there; the rules see to the rest. Every argument of every query node i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
@@ -252,7 +252,7 @@ def _select(select: exp.Select, env: Environment) -> _Parts:
     plan = source.plan
     if (where := select.args.get("where")) is not None:
         text.only(where, "this")
-        plan = _where(plan, where.this, Binder(text, source.scope, clause="WHERE", env=env))
+        plan = _where(plan, where.this, Binder(text, source.scope, clause="WHERE", env=env), select)
     aggregates = Aggregates(source.width)
     binder = Binder(text, source.scope, aggregates, env=env, windows=named_windows(select, text))
     items = _items(select, binder)
@@ -262,7 +262,10 @@ def _select(select: exp.Select, env: Environment) -> _Parts:
     if having_node is not None:
         text.only(having_node, "this")
         binder.clause = "HAVING"
-        having = binder.condition(having_node.this, "HAVING")
+        try:
+            having = binder.condition(having_node.this, "HAVING")
+        except SqlError as error:
+            raise _of_output(error, select, "HAVING") from None
         refuse(having, binder)
     groups = group_keys(select, items, binder)
     distinct = select.args.get("distinct")
@@ -287,14 +290,23 @@ def _select(select: exp.Select, env: Environment) -> _Parts:
     )
 
 
-def _where(plan: Plan, node: exp.Expr, binder: Binder) -> Plan:
+def _where(plan: Plan, node: exp.Expr, binder: Binder, select: exp.Select) -> Plan:
     try:
         condition = binder.condition(node, "WHERE")
         refuse(condition, binder)
         return filtered(plan, condition)
     except SqlError as error:
-        binder.text.errors.append(error)
+        binder.text.errors.append(_of_output(error, select, "WHERE"))
         return plan
+
+
+def _of_output(error: SqlError, select: exp.Select, clause: str) -> SqlError:
+    """The mistake; where it is the name of an output column, what to write instead."""
+    for item in select.expressions:
+        if isinstance(item, exp.Alias) and error.message == f'column "{spelling(item.args["alias"])}" does not exist':
+            hint = f"{clause} comes before the select list: repeat the expression there, or filter in an outer SELECT"
+            return replace(error, hint=hint)
+    return error
 
 
 def _items(select: exp.Select, binder: Binder) -> Items:

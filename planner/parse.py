@@ -18,6 +18,7 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.parsers.materialize import MaterializeParser
 from sqlglot.tokenizer_core import TokenType
 
+from planner import hints
 from planner.errors import SqlError
 from planner.lexer import with_marks
 from planner.parameters import Parameters
@@ -192,6 +193,7 @@ class Text:
     def error_at(self, offset: int, message: str, hint: str | None = None) -> SqlError:
         """A mistake at a character offset."""
         before = self.sql[: max(0, min(offset, len(self.sql)))]
+        hint = hint or hints.usual(message)
         return SqlError(self.view, message, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1, hint)
 
     def settle_errors(self) -> None:
@@ -239,7 +241,7 @@ def parse(text: Text) -> exp.Expr:
     except ParseError as error:
         raise _syntax_error(text, error) from None
     except TokenError as error:
-        raise text.error_at(len(text.sql), f"syntax error: {str(error).splitlines()[0].rstrip('.')}") from None
+        raise _unterminated(text, error) from None
     except RecursionError:
         raise text.error_at(0, "the query is nested too deeply", "split it into several views") from None
     if not statements:
@@ -293,8 +295,18 @@ def _syntax_error(text: Text, error: ParseError) -> SqlError:
     if not word or (
         offset + len(word) >= len(text.sql.rstrip()) and "Required keyword" in str(details.get("description"))
     ):
-        return text.error_at(len(text.sql.rstrip()), "syntax error at end of input")
-    return text.error_at(offset, f'syntax error at or near "{word}"')
+        end = len(text.sql.rstrip())
+        return text.error_at(end, "syntax error at end of input", hints.syntax(text.sql, end))
+    return text.error_at(offset, f'syntax error at or near "{word}"', hints.syntax(text.sql, offset))
+
+
+def _unterminated(text: Text, error: TokenError) -> SqlError:
+    """The error for text that is no words: nearly always a quote that nothing closes."""
+    quotes = [place for place, letter in enumerate(text.sql) if letter == "'"]
+    if len(quotes) % 2:
+        hint = "close it with ', and write each ' within it twice"
+        return text.error_at(quotes[-1], f'unterminated quoted string at or near "{text.sql[quotes[-1] :]}"', hint)
+    return text.error_at(len(text.sql), f"syntax error: {str(error).splitlines()[0].rstrip('.')}", "look at its quotes")
 
 
 def _contains(words: Iterable[str], wanted: tuple[str, ...]) -> bool:

@@ -13,6 +13,7 @@ from sqlglot import exp
 
 from dataflow.types import ColumnType
 from planner.catalog import spelling, suggest
+from planner.errors import did_you_mean
 from planner.parse import Text
 
 
@@ -122,9 +123,11 @@ class Scope:
         if not found and name in self.values:
             return self.tables[name][0]
         if not found:
+            known = [f.name for f in self.visible]
             hint = f"write {name}.* for all its columns" if name in self.tables else None
-            names = [f.name for f in self.visible]
-            raise text.error(node, f'column "{name}" does not exist', hint or suggest(name, names))
+            if isinstance(node.this, exp.Identifier) and node.this.quoted and not did_you_mean(name, known):
+                hint = f"double quotes name a column; a text stands in single quotes: '{name}'"
+            raise text.error(node, f'column "{name}" does not exist', hint or suggest(name, known))
         return found[0]
 
     def table(self, name: str, node: exp.Expr, text: Text) -> tuple[Field, ...]:
@@ -137,7 +140,10 @@ class Scope:
         if name in self.originals:
             hint = f'perhaps you meant to reference the table alias "{self.originals[name]}"'
             raise text.error(node, f'invalid reference to FROM-clause entry for table "{name}"', hint)
-        raise text.error(node, f'missing FROM-clause entry for table "{name}"', suggest(name, self.tables))
+        column = any(f.name == name for f in self.visible)
+        inside = f"{name} is a column: what is in its JSON is {name} -> 'a', and {name} ->> 'a' as text"
+        message = f'missing FROM-clause entry for table "{name}"'
+        raise text.error(node, message, inside if column else suggest(name, self.tables))
 
 
 def scope_of(alias: str, original: str, columns: tuple[tuple[str, ColumnType, bool], ...]) -> Scope:

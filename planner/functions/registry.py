@@ -18,6 +18,7 @@ import pyarrow as pa
 from dataflow.types import BOOLEAN, TEXT, ColumnType, Kind
 from planner.functions.types import (
     CATEGORIES,
+    INTEGERS,
     NUMBERS,
     PREFERRED,
     FunctionError,
@@ -27,6 +28,7 @@ from planner.functions.types import (
     operator_type,
     type_name,
 )
+from planner.hints import elsewhere
 
 
 class Pattern(Enum):
@@ -239,16 +241,32 @@ def signature(name: str, args: Sequence[ColumnType | None]) -> str:
 def missing(name: str, args: Sequence[ColumnType | None], known: Mapping[str, Sequence[Function]]) -> FunctionError:
     """The error for a call that no entry takes."""
     if is_operator(name) and name in known:
-        return FunctionError(
-            f"operator does not exist: {signature(name, args)}",
-            "no operator matches the given name and argument types; you might need to add explicit type casts",
-        )
+        return FunctionError(f"operator does not exist: {signature(name, args)}", _operator_hint(name, args))
     message = f"function {signature(name, args)} does not exist"
     if name in known:
         forms = sorted({f"{name}({', '.join(_describe(p) for p in f.parameters)})" for f in known[name]})
         return FunctionError(message, f"there is {', '.join(forms)}; you might need to add explicit type casts")
+    if instead := elsewhere(name):
+        return FunctionError(message, instead)
     close = difflib.get_close_matches(name, known, n=3)
     return FunctionError(message, f"did you mean {', '.join(close)}?" if close else "")
+
+
+_MOMENTS = frozenset((Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.TIME))
+
+
+def _operator_hint(name: str, args: Sequence[ColumnType | None]) -> str:
+    """What to write instead of an operator that these types do not have."""
+    kinds = {None if arg is None else arg.kind for arg in args}
+    if name in "+-" and kinds & _MOMENTS and kinds.intersection(INTEGERS):
+        return f"write {name} INTERVAL '1 day'"
+    if name == "+" and Kind.TEXT in kinds:
+        return "texts are put together by ||; a text that holds a number becomes one by value::numeric"
+    if name == "||":
+        return "cast what is no text: value::text"
+    if name in ("=", "<>", "<", "<=", ">", ">=") and args[0] is not None:
+        return f"cast one side to the type of the other, such as value::{type_name(args[0])}"
+    return "no operator matches the given name and argument types; you might need to add explicit type casts"
 
 
 def _describe(parameter: Parameter) -> str:

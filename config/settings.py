@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=63)]
 
 Property = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean"]})]
-"""A librdkafka property: every scalar of the file is taken as it is written."""
+"""A property of a client library: every scalar of the file is taken as it is written."""
 
 
 def _readable(parse: Callable[[str], object]) -> AfterValidator:
@@ -157,7 +157,12 @@ class Settings(Strict):
     """The whole file."""
 
     name: Name = Field(description="names the service; prefixes transactional ids and consumer groups")
-    state: str = Field("./state", min_length=1, description="folder of the durable state")
+    state: str = Field("./state", min_length=1, description="folder of the durable state, or s3://bucket/prefix")
+    s3: dict[str, Property] = Field(
+        default_factory=dict,
+        description="how the bucket of `state` is reached: `endpoint`, `region`, `access_key_id`, `secret_access_key` and other "
+        "properties of obstore's S3 client; what is absent comes from where AWS's own tools look, such as the machine's role",
+    )
     memory: Annotated[str, _readable(parse_memory)] = Field(
         "unlimited",
         description="memory for state, as 2GiB, beyond which the largest pieces of it move to files in the state folder",

@@ -27,7 +27,7 @@ from dataflow.stack import Stack
 from dataflow.step import Dataflow
 from dataflow.types import Schema
 from headwater import __version__
-from headwater.catalog import CatalogFile
+from headwater.catalog import CatalogFile, CatalogObject
 from headwater.changes import Changes
 from headwater.check import Checked
 from headwater.checkpoint import Checkpoints
@@ -39,8 +39,10 @@ from headwater.ticks import OPENING, TickLoop
 from headwater.world import Declared
 from ingest.decode import avro_columns, make_decoder
 from ingest.embedded import EmbeddedBroker
+from ingest.objects import SCHEME, Objects
 from ingest.registry import Registry, RegistryError, make_registry
-from ingest.remap import RemapError, RemapLog
+from ingest.remap import Log, RemapError, RemapLog
+from ingest.remap_objects import ObjectLog
 from ingest.source import Source, WatermarksUnavailable
 from planner.errors import PlanErrors
 from planner.views import PlannedViews, build_dataflow, plan_views
@@ -95,7 +97,8 @@ class Service:
         self._checked = checked
         self._brokers: list[EmbeddedBroker] = []
         self._wake, self._stop = threading.Event(), threading.Event()
-        self._remap: RemapLog | None = None
+        self._remap: Log | None = None
+        self._objects: Objects | None = None
         self._dataflow: Stack | None = None
         self._changes: Changes | None = None
         self._loop: TickLoop | None = None
@@ -250,12 +253,16 @@ class Service:
             raise _cannot_listen(address, "postgres", error) from error
         log.info("listening for PostgreSQL clients", postgres=f"{self.postgres[0]}:{self.postgres[1]}")
 
-    def _open_remap(self) -> RemapLog:
+    def _open_remap(self) -> Log:
         """The durable log; with an embedded broker, which forgets at every stop, a log that is forgotten too."""
         if any(properties.get("bootstrap.servers") == EMBEDDED for properties in self.settings.kafka.values()):
             self._scratch = tempfile.TemporaryDirectory(prefix="headwater-")
             log.warning("the embedded broker keeps nothing after a stop, so the state is temporary too")
             return RemapLog.open(Path(self._scratch.name))
+        if self.settings.state.startswith(SCHEME):
+            self._scratch = tempfile.TemporaryDirectory(prefix="headwater-")
+            self._objects = Objects(self.settings.state, self.settings.s3)
+            return ObjectLog.open(self._objects)
         folder = Path(self.settings.state)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -308,7 +315,8 @@ class Service:
         )
         planned = plan_views(schemas, declared.views, upserts)
         self._dataflow = Stack(self._plan(planned, declared))
-        self._changes = Changes(declared, CatalogFile(self._folder), self._dataflow, self._remap, reread)
+        catalog = CatalogObject(self._objects) if self._objects is not None else CatalogFile(self._folder)
+        self._changes = Changes(declared, catalog, self._dataflow, self._remap, reread)
         self._limit_memory(self._dataflow)
         THREADS.use(self.settings.threads or usable_cores())
         self._checkpoints = self._open_checkpoints()
@@ -352,14 +360,15 @@ class Service:
 
     @property
     def _folder(self) -> Path:
-        """Where everything is that outlasts a stop; with an embedded broker nothing does."""
+        """Where files go: the state folder, or one that is forgotten when the state is in a bucket or nowhere."""
         return Path(self._scratch.name if self._scratch is not None else self.settings.state)
 
     def _open_checkpoints(self) -> Checkpoints | None:
-        """The folder of checkpoints; None when none are wanted, or nothing of the state outlasts a stop."""
-        if self._scratch is not None or parse_duration(self.settings.checkpoint.interval) is None:
+        """Where checkpoints go; None when none are wanted, or nothing of the state outlasts a stop."""
+        forgotten = self._scratch is not None and self._objects is None
+        if forgotten or parse_duration(self.settings.checkpoint.interval) is None:
             return None
-        return Checkpoints(Path(self.settings.state) / "checkpoints")
+        return Checkpoints(self._folder / "checkpoints", self._objects)
 
     def _meaning(self, planned: PlannedViews) -> str:
         """A hash of everything that decides what rows and views are, and of the version that computes them."""

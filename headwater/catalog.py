@@ -3,21 +3,24 @@
 One file `catalog` in the state folder: a header, the CRC-32 of the payload, the payload (MessagePack), which is the whole catalog.
 It is replaced whole: another name, fsync, rename, fsync of the folder. Always true: `write` returns when the new catalog will be
 found by the next start; a damaged file is an error that names it, never an empty catalog. One process at a time: whoever writes
-holds the lock of the remap log. Deliberately unknown: what SQL means.
+holds the lock of the remap log; in a bucket it is an object that only the service that read it last can replace.
+Deliberately unknown: what SQL means.
 """
 
 from __future__ import annotations
 
 import os
 import struct
+import uuid
 import zlib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
 from headwater.errors import StartError
 from ingest.durable import sync_folder
+from ingest.objects import Objects, TakenError
 
 FILE = "catalog"
 HEADER = b"headwater catalog 1\n"
@@ -63,6 +66,18 @@ class CatalogError(StartError):
     """The catalog cannot be read; the text names the file and says what to do."""
 
 
+class CatalogStore(Protocol):
+    """Where a catalog is kept."""
+
+    def read(self) -> Catalog:
+        """The catalog; an empty one where there is none. CatalogError when it is damaged."""
+        ...
+
+    def write(self, catalog: Catalog) -> None:
+        """Make it what the next start finds. OSError when it may not be."""
+        ...
+
+
 class CatalogFile:
     """The catalog of one state folder."""
 
@@ -70,26 +85,63 @@ class CatalogFile:
         self._path = folder / FILE
 
     def read(self) -> Catalog:
-        """The catalog; an empty one where there is no file. CatalogError when it is damaged."""
+        """See CatalogStore."""
         try:
             content = self._path.read_bytes()
         except FileNotFoundError:
             return Catalog()
-        payload = content[len(HEADER) + _CRC.size :]
-        whole = content.startswith(HEADER) and len(payload) > 0
-        if not whole or _CRC.unpack_from(content, len(HEADER))[0] != zlib.crc32(payload):
-            raise CatalogError(
-                f"{self._path} is damaged: what CREATE statements made cannot be read; restore the file from a copy, or remove "
-                "it to start with what the settings declare"
-            )
-        return msgspec.msgpack.decode(payload, type=Catalog)
+        return _decode(content, str(self._path))
 
     def write(self, catalog: Catalog) -> None:
-        """Make it what the next start finds. OSError when it may not be."""
-        payload = msgspec.msgpack.encode(catalog)
+        """See CatalogStore."""
         temporary = self._path.with_suffix(".new")
         with temporary.open("wb", buffering=0) as file:
-            file.write(HEADER + _CRC.pack(zlib.crc32(payload)) + payload)
+            file.write(_encode(catalog))
             os.fsync(file.fileno())
         temporary.rename(self._path)
         sync_folder(self._path.parent)
+
+
+class CatalogObject:
+    """The catalog of a state in a bucket, behind the name of the service that wrote it last.
+
+    `read` puts its own name there, so that whoever had the state before can write no more.
+    """
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._writer = uuid.uuid4().bytes
+        self._tag: str | None = None
+
+    def read(self) -> Catalog:
+        """See CatalogStore. OSError when the bucket does not answer."""
+        found = self._objects.tagged(FILE)
+        catalog = Catalog()
+        if found is not None:
+            content, self._tag = found
+            catalog = _decode(content[len(self._writer) :], f"{self._objects.url}/{FILE}")
+        self.write(catalog)
+        return catalog
+
+    def write(self, catalog: Catalog) -> None:
+        """See CatalogStore."""
+        try:
+            self._tag = self._objects.swap(FILE, self._writer + _encode(catalog), self._tag)
+        except TakenError as error:
+            raise OSError(f"another service has taken over the state: {error}") from error
+
+
+def _encode(catalog: Catalog) -> bytes:
+    payload = msgspec.msgpack.encode(catalog)
+    return HEADER + _CRC.pack(zlib.crc32(payload)) + payload
+
+
+def _decode(content: bytes, name: str) -> Catalog:
+    payload = content[len(HEADER) + _CRC.size :]
+    whole = content.startswith(HEADER) and len(payload) > 0
+    if not whole or _CRC.unpack_from(content, len(HEADER))[0] != zlib.crc32(payload):
+        raise CatalogError(
+            f"{name} is damaged: what CREATE statements made cannot be read; restore the file from a copy, or remove "
+            "it to start with what the settings declare"
+        )
+    return msgspec.msgpack.decode(payload, type=Catalog)

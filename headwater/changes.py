@@ -18,13 +18,13 @@ import structlog
 
 from dataflow.stack import Attached, Layer, Stack
 from headwater.calls import ClosedError
-from headwater.catalog import Catalog, CatalogFile, Item, Kind
+from headwater.catalog import Catalog, CatalogStore, Item, Kind
 from headwater.errors import StateError
 from headwater.replay import fold
 from headwater.ticks import CATCH_UP_ROWS, FUEL_PER_ROW, TickLoop
 from headwater.world import Declared, World
 from ingest.ranges import Range
-from ingest.remap import RemapLog
+from ingest.remap import Log
 from ingest.source import ReplayMismatch, Source, verify
 from serve.definitions import Definitions
 from serve.sql.changes import Change, Changed, Comment, CreateIndex, CreateView, Drop, Rename
@@ -47,9 +47,9 @@ class Changes:
     def __init__(
         self,
         declared: Declared,
-        file: CatalogFile,
+        file: CatalogStore,
         stack: Stack,
-        remap: RemapLog,
+        remap: Log,
         reread: Callable[[str], Source],
     ) -> None:
         """Read the catalog and put its layers on the stack, still empty. CatalogError when it is damaged.

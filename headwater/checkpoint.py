@@ -5,6 +5,7 @@ belong to: time, offsets of every source, shape and meaning of the dataflow, wha
 run files, each fsynced; the folder; the manifest under another name, fsynced; its name; the folder; only then are older
 manifests and the files that no kept one names removed. The last `KEPT` are kept. Runs never change, so each is written once,
 however many checkpoints name it. Everything but `begin` and `settle` works in a thread of its own.
+In a bucket (`headwater.remote`) the same files are objects, and one more object says which manifests count.
 Always true: a file that a manifest names is there and whole, or it is said which one is not and an older checkpoint is used, or
 the topics are read from their beginning; a checkpoint that fails costs nothing but itself.
 Deliberately unknown: what a tick is, and when it is time for a checkpoint.
@@ -28,8 +29,10 @@ from dataflow.memory import RunColumns
 from dataflow.state import Part, State
 from headwater import runfile
 from headwater.errors import HeadwaterError
+from headwater.remote import Remote
 from headwater.runfile import DamagedRunError, Written
 from ingest.durable import sync_folder
+from ingest.objects import Objects
 
 log = structlog.get_logger(__name__)
 
@@ -99,15 +102,24 @@ class _Attempt:
 
 
 class Checkpoints:
-    """The checkpoints of one state folder, used by one process. `begin` and `settle` are for one thread."""
+    """The checkpoints of one state, used by one process. `begin` and `settle` are for one thread."""
 
-    def __init__(self, folder: Path) -> None:
-        """Read the manifests; damaged ones are said in the log. OSError when the folder cannot be used."""
+    def __init__(self, folder: Path, objects: Objects | None = None) -> None:
+        """Read the manifests; damaged ones are said in the log. OSError when the folder cannot be used.
+
+        objects: the bucket where the state is; the folder then holds copies of its run files while they are mapped.
+        ValueError when what is there is damaged, OSError when it does not answer.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._kept = _manifests(folder)
-        last = max((_number(path) for path in folder.iterdir()), default=0)
-        self._numbers = itertools.count(last + 1)
+        self._remote = Remote(objects, Manifest) if objects is not None else None
+        if self._remote is not None:
+            self._kept = list(self._remote.manifests)
+            first = self._remote.first_number
+        else:
+            self._kept = _manifests(folder)
+            first = max((_number(path) for path in folder.iterdir()), default=0) + 1
+        self._numbers = itertools.count(first)
         self._files: weakref.WeakKeyDictionary[object, RunEntry] = weakref.WeakKeyDictionary()
         self._writer = ThreadPoolExecutor(1, "checkpoint")
         self._attempt: _Attempt | None = None
@@ -131,6 +143,7 @@ class Checkpoints:
     def restore(self, manifest: Manifest, resume: Callable[[list[list[RunColumns]]], State]) -> None:
         """Check and map a checkpoint's files, and hand the runs to `Dataflow.resume`. CheckpointError when one is not whole."""
         try:
+            self._fetch(manifest)
             spines = [
                 [
                     runfile.read(self._folder / entry.name, entry.columns, Written(entry.bytes, entry.crc, entry.rows))
@@ -143,6 +156,11 @@ class Checkpoints:
             raise CheckpointError(f"checkpoint {manifest.number} cannot be used: {error}") from error
         for runs, entries in zip(state.spines, manifest.spines_of(state.parts), strict=True):
             self._files.update({run.identity: entry for run, entry in zip(runs, entries, strict=True)})
+
+    def _fetch(self, manifest: Manifest) -> None:
+        if self._remote is not None:
+            for entry in (entry for runs in manifest.spines for entry in runs):
+                self._remote.fetch(self._folder / entry.name)
 
     @property
     def busy(self) -> bool:
@@ -202,16 +220,28 @@ class Checkpoints:
                 if entry is None:
                     columns = run.columns()
                     name = next(names)
-                    written = runfile.write(self._folder / name, columns, durable=True)
+                    written = runfile.write(self._folder / name, columns, durable=self._remote is None)
+                    if self._remote is not None:
+                        self._remote.upload(self._folder / name)
                     entry = RunEntry(name, len(columns.columns), written.bytes, written.crc, written.rows)
                     self._files[run.identity] = entry
                 entries.append(entry)
             spines.append(tuple(entries))
-        sync_folder(self._folder)
+        if self._remote is None:
+            sync_folder(self._folder)
         return Manifest(number, cut, state.shape, tuple(spines), state.parts)
 
     def _name(self, manifest: Manifest) -> None:
         """Make a checkpoint of which everything is written count."""
+        kept = [*self._kept, manifest][-KEPT:]
+        if self._remote is not None:
+            self._remote.name(kept)
+        else:
+            self._name_here(manifest)
+        self._kept = kept
+        self._remove_unnamed()
+
+    def _name_here(self, manifest: Manifest) -> None:
         payload = msgspec.msgpack.encode(manifest)
         path = self._folder / _manifest_name(manifest.number)
         temporary = path.with_suffix(".new")
@@ -220,9 +250,6 @@ class Checkpoints:
             os.fsync(file.fileno())
         temporary.rename(path)
         sync_folder(self._folder)
-        self._kept.append(manifest)
-        del self._kept[:-KEPT]
-        self._remove_unnamed()
 
     def _remove_unnamed(self) -> None:
         """Remove what no kept checkpoint names: old ones, and what attempts left that did not come to an end."""
@@ -231,6 +258,8 @@ class Checkpoints:
             if entry.name not in named:
                 del self._files[identity]
         named |= {_manifest_name(manifest.number) for manifest in self._kept}
+        if self._remote is not None:
+            self._remote.remove_all_but(named)
         for path in self._folder.iterdir():
             if path.name not in named:
                 path.unlink(missing_ok=True)

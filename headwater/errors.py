@@ -2,7 +2,7 @@
 
     HeadwaterError            ends the command with its text, exit status 1, no traceback
     ├── StartError            the service cannot start: an address in use, a state folder that cannot be written
-    ├── StateError            the state folder cannot be written any more, or the state has room nowhere: the service ends
+    ├── StateError            the state cannot be written any more, or has room nowhere, or is another service's: the service ends
     └── DemoMismatchError     the demonstration's view differs from its recomputation
 
 Mistakes in the file are `headwater.check.CheckErrors`; the rooms raise their own errors, named in their modules.

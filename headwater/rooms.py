@@ -16,7 +16,7 @@ from dataflow.stack import Stack
 from dataflow.step import Dataflow
 from dataflow.types import Schema
 from headwater.checkpoint import Checkpoints
-from ingest.remap import RemapLog
+from ingest.remap import Log
 from ingest.source import Source
 from serve.definitions import Definitions
 from serve.metrics import Metrics
@@ -63,7 +63,7 @@ class Rooms:
     dataflow: Dataflow | Stack
     sinks: Mapping[str, KafkaSink]
     sink_views: Mapping[str, str]
-    remap: RemapLog
+    remap: Log
     publication: Publication
     metrics: Metrics
     dependencies: Mapping[str, frozenset[str]]

@@ -27,7 +27,7 @@ from headwater.feed import SinkFeed
 from headwater.replay import Fold, fold, positions
 from headwater.rooms import Clock, Pending, Rooms, Shape, Shown, SystemClock
 from headwater.saver import Saver
-from ingest.remap import Binding
+from ingest.remap import Binding, RemapError
 from ingest.source import Range, ReplayMismatch, Taken, verify
 from serve.reads import Published, PublishedView
 
@@ -365,9 +365,11 @@ class TickLoop:
             durable.result()
         except OSError as error:
             raise StateError(
-                f"the state folder cannot be written: {error}; nothing of this tick was published: make room or mend the disk, "
+                f"the state cannot be written: {error}; nothing of this tick was published: make room or mend the disk, "
                 "then start again"
             ) from error
+        except RemapError as error:
+            raise StateError(f"{error}; nothing of this tick was published") from error
         self._publish(time_)
         self._hand_over(time_, pending)
         self._tell_subscribers(pending)

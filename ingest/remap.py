@@ -15,7 +15,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import msgspec
 import structlog
@@ -23,7 +23,7 @@ import structlog
 from ingest.durable import sync_folder
 from ingest.ranges import Range
 
-__all__ = ["Binding", "Range", "RemapError", "RemapLog"]
+__all__ = ["Binding", "Log", "Range", "RemapError", "RemapLog"]
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +54,37 @@ class Binding(msgspec.Struct, frozen=True, array_like=True):
 
 class RemapError(Exception):
     """The log cannot be used; the text says why and what to do."""
+
+
+class Log(Protocol):
+    """What a tick loop needs of a remap log, wherever it is; `RemapLog` says what each member promises."""
+
+    bindings: list[Binding]
+
+    def reread(self) -> list[Binding]:
+        """All bindings as they are stored now. Any thread."""
+        ...
+
+    def append(self, bindings: Sequence[Binding]) -> None:
+        """Bind times, durably."""
+        ...
+
+    def rewrite(self, bindings: Sequence[Binding]) -> None:
+        """Put the folds of all bindings in the place of them."""
+        ...
+
+    def forget(self) -> None:
+        """Drop `bindings` from memory."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Size of what is stored."""
+        ...
+
+    def close(self) -> None:
+        """Hold nothing any more; safe to call twice."""
+        ...
 
 
 class RemapLog:
@@ -104,11 +135,7 @@ class RemapLog:
         """
         if self._broken:
             raise RemapError(f"{self._path} cannot be written since {self._broken}; restart the service")
-        last = self._last
-        for binding in bindings:
-            if last is not None and binding.time <= last:
-                raise RemapError(f"time {binding.time} is not after {last}, the last time in {self._path}")
-            last = binding.time
+        last = check_order(self._last, bindings, str(self._path))
         data = memoryview(b"".join(encode(binding) for binding in bindings))
         try:
             written = 0
@@ -152,6 +179,15 @@ class RemapLog:
         """Give the folder free; safe to call twice."""
         self._file.close()
         self._lock.close()
+
+
+def check_order(last: int | None, bindings: Sequence[Binding], name: str) -> int | None:
+    """The last time of a log of this name that gets these bindings; RemapError when times do not rise."""
+    for binding in bindings:
+        if last is not None and binding.time <= last:
+            raise RemapError(f"time {binding.time} is not after {last}, the last time in {name}")
+        last = binding.time
+    return last
 
 
 def encode(binding: Binding) -> bytes:

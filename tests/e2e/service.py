@@ -32,7 +32,7 @@ class Headwater:
         self.folder = folder
         self.file = folder / "headwater.yaml"
         serve = {"http": "127.0.0.1:0", **settings.get("serve", {})}
-        self.file.write_text(json.dumps({**settings, "state": str(folder / "state"), "serve": serve}))
+        self.file.write_text(json.dumps({"state": str(folder / "state"), **settings, "serve": serve}))
         self.log = folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0

@@ -22,7 +22,7 @@ from headwater.checkpoint import Checkpoints
 from headwater.errors import StateError
 from headwater.rooms import Rooms
 from headwater.ticks import RUNNING, TickLoop
-from ingest.remap import FILE, Binding, RemapLog, read
+from ingest.remap import FILE, Binding, Log, RemapLog, read
 from ingest.source import PartitionStatus, Range, SourceStatus, Taken
 from planner import build_dataflow, plan_views
 from serve.metrics import Metrics
@@ -184,7 +184,7 @@ class House:
         self.publication = Recorded()
         self.failure: BaseException | None = None
         self.views = views if isinstance(views, Mapping) else {name: VIEWS[name] for name in views}
-        self.log = RemapLog.open(folder)
+        self.log: Log = RemapLog.open(folder)
         self.checkpoints: Checkpoints | None = None
         self.memory: MemoryLimit | None = None
         self.dataflow: Dataflow

@@ -63,7 +63,7 @@ def test_nothing_is_published_that_the_disk_refused(tmp_path: Path) -> None:
             house.log._file = full
             house.items.push((1, 41))
             house.until(lambda: house.failure is not None)
-        assert "the state folder cannot be written: [Errno 28] No space left on device" in str(house.failure)
+        assert "the state cannot be written: [Errno 28] No space left on device" in str(house.failure)
         assert house.rows("totals") == [(1, 1)]
         assert len(house.sinks["totals_out"].writes) == 1
     assert [binding.time for binding in house.bindings] == house.times

@@ -19,6 +19,7 @@ from planner import bind_path, bind_row, bind_session, bind_subquery, bind_table
 from planner.aggregates import Aggregates, aggregate_of, grouping_of
 from planner.bind_condition import between, connective, escape, in_list, is_test, like, negation
 from planner.bind_window import WINDOW_FUNCTIONS, window, without_over
+from planner.compile import check_call
 from planner.functions import FunctionError
 from planner.functions.logic import nullif_type
 from planner.functions.tables import TABLE_FUNCTIONS
@@ -137,9 +138,10 @@ class Binder:
         literals = [arg.value if isinstance(arg, Untyped | Literal) else None for arg in args]
         try:
             resolved = functions.resolve(name, types, literals)
+            cast = tuple(self.cast(arg, t, node) for arg, t in zip(args, resolved.arguments, strict=True))
+            check_call(resolved, name, cast)
         except FunctionError as error:
             raise self.text.error(node, error.message, error.hint or None) from None
-        cast = tuple(self.cast(arg, t, node) for arg, t in zip(args, resolved.arguments, strict=True))
         made = Call(name, cast, resolved.result)
         own = nullif_type(types[0], made.type) if name == "nullif" else made.type
         return made if own == made.type else Cast(made, own)

@@ -39,7 +39,7 @@ from planner.plan import (
 from planner.plans import inputs, own_scalars, relations, with_inputs
 from planner.relation import Environment, Relation
 from planner.rules import optimize
-from planner.scalar import Cast, ColumnRef, OuterRef, Parameter
+from planner.scalar import Cast, ColumnRef, OuterRef
 from planner.scalars import walk
 
 CastTo = Callable[[exp.Expr, Sequence[ColumnType], Environment], Relation]
@@ -158,8 +158,6 @@ def _closed(
             for part in (part for scalar in own_scalars(below) for part in walk(scalar)):
                 if isinstance(part, OuterRef):
                     raise env.text.unsupported(node, "a recursion that refers to an outer query", "join its result")
-                if isinstance(part, Parameter):
-                    raise env.text.unsupported(node, "a parameter inside a recursion", "filter its result")
     if any(isinstance(s, OuterRef) for below in taken for n in _nodes(below) for o in own_scalars(n) for s in walk(o)):
         raise env.text.unsupported(node, "a recursion that refers to an outer query", "join its result")
     optimized = tuple(map(optimize, inside))

@@ -80,7 +80,7 @@ def window(binder: Binder, node: exp.Expr) -> Bound:
     made = replace(made, partition=partition, order=order, frame=frame)
     if name in functions.AGGREGATE_NAMES and not sees_all(made) and not _slides(made):
         what = f"{name} of {made.type} over a frame that is not the whole partition"
-        raise text.unsupported(node, what, "leave ORDER BY out of the window, or aggregate in a subquery and join it")
+        raise text.unsupported(call, what, "leave ORDER BY out of the window, or aggregate in a subquery and join it")
     if any(isinstance(below, Over) and below is not made for below in walk(made)):
         raise text.error(node, "window function calls cannot be nested", "compute the inner one in a subquery in FROM")
     return made

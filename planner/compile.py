@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from dataflow import scalars
 from dataflow.expression import Evaluated, Expression
 from dataflow.types import TEXT, ColumnType, Kind
-from planner.functions import resolve
+from planner.functions import Resolved, resolve
 from planner.functions.conversion import cast_kernel
 from planner.functions.logic import first_errors
 from planner.functions.registry import Implementation, Kernel, Operand, Site
@@ -38,6 +38,7 @@ from planner.scalar import (
     Subquery,
     TableValue,
 )
+from planner.scalars import walk
 
 Columns = tuple[pa.Array, ...]
 Run = Callable[[Columns, int], tuple[Any, Any]]
@@ -92,6 +93,25 @@ class CompiledScalar:
 def compile_scalar(scalar: Scalar) -> Expression:
     """Compile; FunctionError when a call or cast has no meaning for its types (binding normally found that before)."""
     return CompiledScalar(scalar, _compile(scalar))
+
+
+def check_call(resolved: Resolved, name: str, args: Sequence[Scalar]) -> None:
+    """FunctionError when a call that types allow has no meaning for the constants among its arguments, or needs one that is none.
+
+    What a parameter's value makes of a call is seen when there is one.
+    """
+    below = [node for arg in args for node in walk(arg)]
+    implementation = resolved.function.implementation
+    if implementation is None or any(isinstance(node, Parameter) for node in below):
+        return
+    operands = tuple(Operand(arg.type, _constant_of(arg)) for arg in args)
+    implementation.build(Site(name, operands, resolved.result))
+
+
+def _constant_of(scalar: Scalar) -> pa.Scalar | None:
+    """The value of a scalar that has one, whatever the row."""
+    constant = all(isinstance(node, Literal | Cast | Call | Case) for node in walk(scalar))
+    return _compile(scalar).constant if constant else None
 
 
 def _compile(scalar: Scalar) -> _Node:

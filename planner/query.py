@@ -21,7 +21,7 @@ from planner.errors import PlanErrors, SqlError
 from planner.lower import Lowering
 from planner.parameters import Parameters
 from planner.parse import Text
-from planner.plan import Filter, Get, Plan, Project
+from planner.plan import Filter, Get, Plan, Project, Recursive
 from planner.plans import inputs as plans_below
 from planner.plans import is_temporal, own_scalars, relations, rewrite_plan, rewrite_scalars
 from planner.relation import Columns
@@ -80,9 +80,7 @@ def plan_query(
     except RecursionError:
         raise SqlError("", "the query is nested too deeply", hint="split it into several views") from None
     plan = optimize(rewrite_plan(ordered.plan, lambda node: _inlined(node, inline or {})))
-    needs = {
-        s.name for below in _nodes(plan) for one in own_scalars(below) for s in walk(one) if isinstance(s, Parameter)
-    }
+    needs = _parameters(plan)
     needs |= {number.name for number in (ordered.limit, ordered.offset) if isinstance(number, Parameter)}
     return Query(
         plan,
@@ -121,6 +119,16 @@ def _inlined(node: Plan, views: Mapping[str, Plan]) -> Plan:
     return views[node.name]
 
 
+def _parameters(plan: Plan) -> set[str]:
+    """The names of the parameters that a plan takes, also those inside recursions."""
+    found: set[str] = set()
+    for node in _nodes(plan):
+        found |= {s.name for one in own_scalars(node) for s in walk(one) if isinstance(s, Parameter)}
+        if isinstance(node, Recursive):
+            found = found.union(*map(_parameters, node.bodies))
+    return found
+
+
 def _nodes(plan: Plan) -> list[Plan]:
     return [plan, *(node for below in plans_below(plan) for node in _nodes(below))]
 
@@ -131,7 +139,12 @@ def with_values(plan: Plan, values: Values) -> Plan:
     def change(scalar: Scalar) -> Scalar:
         return rewrite(scalar, lambda node: values[node.name] if isinstance(node, Parameter) else None)
 
-    return rewrite_plan(plan, lambda node: rewrite_scalars(node, change))
+    def put(node: Plan) -> Plan:
+        if isinstance(node, Recursive):
+            return replace(node, bodies=tuple(with_values(body, values) for body in node.bodies))
+        return rewrite_scalars(node, change)
+
+    return rewrite_plan(plan, put)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from planner.functions import (
     calendar,
     comparison,
     documents,
+    formatting,
     intervals,
     jsonb,
     logic,
@@ -69,6 +70,7 @@ SCALARS = _by_name(
         *jsonb.FUNCTIONS,
         *system.ENTRIES,
         *documents.FUNCTIONS,
+        *formatting.FUNCTIONS,
         *reals.FUNCTIONS,
         *strings.FUNCTIONS,
     )

@@ -98,7 +98,7 @@ def _padded(value: Any, type_: ColumnType) -> Any:
     return value if type_.kind is not Kind.CHAR or type_.length is None else pc.utf8_rpad(value, type_.length)
 
 
-def _shown(type_: ColumnType) -> Callable[[Any, int], Any]:
+def shown(type_: ColumnType) -> Callable[[Any, int], Any]:
     """A value's text as concat prints it."""
     if type_.kind is Kind.CHAR and type_.length is not None:
         return lambda value, _rows: _padded(value, type_)
@@ -109,11 +109,11 @@ def _shown(type_: ColumnType) -> Callable[[Any, int], Any]:
 
 def _concat(site: Site) -> Kernel:
     separated = site.name == "concat_ws"
-    shown = [_shown(operand.type) for operand in site.operands]
+    shows = [shown(operand.type) for operand in site.operands]
     data = TEXT.arrow
 
     def kernel(operands: Operands, rows: int) -> tuple[Any, Any]:
-        texts = [show(operand, rows) for show, operand in zip(shown, operands, strict=True)]
+        texts = [show(operand, rows) for show, operand in zip(shows, operands, strict=True)]
         if separated:
             return scalars.concat(texts[1:], rows, False, texts[0], data), None
         return scalars.concat(texts, rows, False, None, data), None

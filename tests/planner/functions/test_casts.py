@@ -8,7 +8,7 @@ from dataflow.types import NUMERIC, TEXT, ColumnType, Kind
 from planner.functions import FunctionError, can_cast
 from planner.functions.conversion import cast_kernel
 from planner.scalar import Cast, ColumnRef, Literal
-from tests.planner.functions.domains import CAST_DOMAINS
+from tests.planner.functions.domains import CAST_DOMAINS, DOMAINS
 from tests.planner.functions.oracle import (
     Answer,
     ask,
@@ -104,6 +104,19 @@ def test_to_char_agrees_with_postgresql(kind: Kind, postgres: PostgresServer) ->
         for pattern in PATTERNS:
             theirs = ask(connection, [f"to_char({quoted(value, type_)}, {quoted(pattern, TEXT)})" for value in values])
             made = call("to_char", [ColumnRef(0, type_), Literal(pattern, TEXT)])
+            assert evaluate(made, [column(values, type_)], len(values)) == theirs, pattern
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("kind", Kind)
+def test_format_agrees_with_postgresql(kind: Kind, postgres: PostgresServer) -> None:
+    type_ = NUMERIC if kind is Kind.NUMERIC else ColumnType(kind)
+    values, patterns = DOMAINS[kind], ["%s", "a%%b %L", "[%10s|%-10s]", "%2$s-%1$s %s", "%2$L%1$-3s", "", "plain"]
+    with postgres.connect() as connection:
+        for pattern in patterns:
+            head = f"format({quoted(pattern, TEXT)}, "
+            theirs = ask(connection, [f"{head}{quoted(value, type_)}, {quoted(value, type_)})" for value in values])
+            made = call("format", [Literal(pattern, TEXT), ColumnRef(0, type_), ColumnRef(0, type_)])
             assert evaluate(made, [column(values, type_)], len(values)) == theirs, pattern
 
 

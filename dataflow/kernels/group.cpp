@@ -72,7 +72,13 @@ Groups group_by(const Raw<uint64_t>& hashes, Same&& same) {
   auto count = static_cast<int64_t>(parts.size());
   split_into(count, rows, [&](int64_t begin, int64_t end, int64_t part) {
     Part mine(end - begin);  // on this thread's stack: counting in a line that another thread counts in costs more than the rest
-    for (int64_t i = begin; i < end; ++i) groups.ids[static_cast<size_t>(i)] = mine.number(hashes[static_cast<size_t>(i)], i, same);
+    int64_t id = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      uint64_t hash = hashes[static_cast<size_t>(i)];
+      // What an arrangement sorted has the rows of a group side by side.
+      bool again = i > begin && hash == hashes[static_cast<size_t>(i - 1)] && same(mine.representatives[static_cast<size_t>(id)], i);
+      groups.ids[static_cast<size_t>(i)] = id = again ? id : mine.number(hash, i, same);
+    }
     parts[static_cast<size_t>(part)] = std::move(mine);
   });
   Part& whole = parts.front();

@@ -180,9 +180,10 @@ class Walk {
   Walk(const Shape& shape, const std::vector<Column>& keys, const std::vector<RunPtr>& runs, Matches& matches)
       : shape_(shape), keys_(keys), runs_(runs), matches_(matches) {}
 
-  void key(uint32_t probe, std::vector<Range>& ranges, int64_t limit) {
-    while (limit > 0 && !ranges.empty()) {
-      find_smallest(ranges);
+  // The ranges are used up.
+  void key(uint32_t probe, Range* ranges, size_t count, int64_t limit) {
+    while (limit > 0 && count) {
+      find_smallest(ranges, count);
       const Range& first = ranges[same_.front()];
       Ref ref{first.run, first.begin};
       uint64_t sum = 0;
@@ -195,7 +196,7 @@ class Walk {
       }
       for (size_t i = same_.size(); i-- > 0;) {
         Range& range = ranges[same_[i]];
-        if (++range.begin == range.end) ranges.erase(ranges.begin() + static_cast<std::ptrdiff_t>(same_[i]));
+        if (++range.begin == range.end) std::copy(&range + 1, ranges + count--, &range);
       }
     }
   }
@@ -203,9 +204,9 @@ class Walk {
  private:
   const Run& run(const Range& range) const { return *runs_[range.run]; }
 
-  void find_smallest(const std::vector<Range>& ranges) {
+  void find_smallest(const Range* ranges, size_t count) {
     same_.assign(1, 0);
-    for (size_t i = 1; i < ranges.size(); ++i) {
+    for (size_t i = 1; i < count; ++i) {
       int sign = compare(ranges[i], ranges[same_.front()]);
       if (sign < 0) same_.clear();
       if (sign <= 0) same_.push_back(i);
@@ -241,18 +242,28 @@ Matches first(const Shape& shape, std::vector<RunPtr> runs, const std::vector<Co
   Matches matches;
   matches.runs = std::move(runs);
   Pieces sorted = sorted_keys(keys, rows, true);
-  std::vector<std::vector<Range>> ranges(static_cast<size_t>(rows));
-  split(static_cast<int64_t>(sorted.size()), [&](int64_t begin, int64_t end, int64_t) {
+  std::vector<std::vector<std::pair<uint32_t, Range>>> found(static_cast<size_t>(pieces_of(static_cast<int64_t>(sorted.size()))));
+  split(static_cast<int64_t>(sorted.size()), [&](int64_t begin, int64_t end, int64_t piece) {
+    auto& own = found[static_cast<size_t>(piece)];
     for (size_t r = 0; r < matches.runs.size(); ++r) {
       search(*matches.runs[r], sorted, begin, end, [&](const Entry& key, int64_t first, int64_t last) {
-        ranges[key.index].push_back({static_cast<uint32_t>(r), static_cast<uint32_t>(first), static_cast<uint32_t>(last)});
+        own.push_back({key.index, {static_cast<uint32_t>(r), static_cast<uint32_t>(first), static_cast<uint32_t>(last)}});
       });
     }
   });
+  // Those of each key side by side, by run.
+  std::vector<size_t> begins(static_cast<size_t>(rows) + 2);
+  for (const auto& own : found)
+    for (const auto& [key, range] : own) ++begins[key + 2];
+  for (size_t i = 2; i < begins.size(); ++i) begins[i] += begins[i - 1];
+  std::vector<Range> ranges(begins.back());
+  for (const auto& own : found)
+    for (const auto& [key, range] : own) ranges[begins[key + 1]++] = range;
   std::vector<Matches> parts(static_cast<size_t>(pieces_of(rows)));
   split(rows, [&](int64_t begin, int64_t end, int64_t piece) {
     Walk walk(shape, keys, matches.runs, parts[static_cast<size_t>(piece)]);
-    for (int64_t i = begin; i < end; ++i) walk.key(static_cast<uint32_t>(i), ranges[static_cast<size_t>(i)], limit);
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
+      walk.key(static_cast<uint32_t>(i), ranges.data() + begins[i], begins[i + 1] - begins[i], limit);
   });
   for (const Matches& part : parts) {
     matches.probe_rows.insert(matches.probe_rows.end(), part.probe_rows.begin(), part.probe_rows.end());

@@ -14,7 +14,7 @@ NULL keys are equal. `default_row` (no GROUP BY) has its one row also when there
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -59,8 +59,12 @@ class Reduce(Operator):
 
     def __init__(self, spec: ReduceSpec, types: Types, inputs: tuple[Operator, ...]) -> None:
         super().__init__(spec, types, inputs)
+        # What `max(x)` reads is in its arrangement, where a large step's rows come sorted and added up.
+        self._pairs = arrangement_of(inputs[1]) if _over_pairs(spec) and len(inputs) == 2 else None
+        if self._pairs is not None:
+            spec = _of_pairs(spec)
         self._spec = spec
-        source = inputs[0].types
+        source = inputs[0 if self._pairs is None else 1].types
         extremes = [a for a in spec.aggregates if a.column is not None and a.function in EXTREMES]
         self._extremes = _extremes(extremes, inputs, spec.append_only)
         # An arrangement has all of a step's rows already, so it cannot be read between two pieces.
@@ -91,7 +95,7 @@ class Reduce(Operator):
         return (self._spine,)
 
     def step(self, *deltas: Delta) -> Delta:
-        delta = deltas[0]
+        delta = deltas[0] if self._pairs is None else self._pairs.in_order(deltas[1])
         if len(delta):
             keys = tuple(delta.columns[column] for column in self._spec.key)
             ids, first = rows.group(keys, len(delta))
@@ -168,6 +172,19 @@ class Reduce(Operator):
         keys = rows.take(touched, kept % groups)
         values = rows.take(columns, kept)
         return rows.consolidate(Delta(keys + values, np.where(kept < groups, -1, 1)))
+
+
+def _over_pairs(spec: ReduceSpec) -> bool:
+    """Whether the aggregates read nothing but the key and one column whose extreme is asked for."""
+    read = {a.column for a in spec.aggregates if a.column is not None}
+    return len(read) == 1 and all(a.column is None or a.function in EXTREMES for a in spec.aggregates)
+
+
+def _of_pairs(spec: ReduceSpec) -> ReduceSpec:
+    """The same reduction, of rows that are the key and the value."""
+    width = len(spec.key)
+    aggregates = tuple(a if a.column is None else replace(a, column=width) for a in spec.aggregates)
+    return replace(spec, key=tuple(range(width)), aggregates=aggregates)
 
 
 def _extremes(

@@ -13,7 +13,7 @@ from serve.reads import Publication, Published
 from sinks.base import SinkHaltedError
 from sinks.kafka import KafkaSink
 from sinks.session import SessionLostError, SessionStoppedError
-from tests.sim.chance import Chance
+from tests.sim.chance import Chance, Crash
 from tests.sim.promises import Wrong
 
 START = 1_795_346_117_450
@@ -102,6 +102,9 @@ class SimSink(KafkaSink):
             return
         try:
             self._step()
+        except Crash:
+            self._session = None  # its process was within the call; one that lives on would not begin the call again
+            raise
         except SessionLostError as error:
             self._lose("waiting", error)
         except (SinkHaltedError, SessionStoppedError) as error:

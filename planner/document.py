@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from dataflow.types import Kind
-from planner.functions import SCALARS, described_rows, documents, strings, tables, transcendental
+from planner.functions import SCALARS, described_rows, documents, reading, strings, tables, transcendental
 from planner.functions.aggregates import AGGREGATES
 from planner.functions.described import DESCRIBED
 from planner.functions.described_rows import AGGREGATES_TABLE, TABLE, TABLES_TABLE, WINDOWS_TABLE, queries
@@ -94,14 +94,15 @@ def _signature(function: Function) -> str:
     return f"{name}({', '.join([*parts, '...'] if function.variadic else parts)})"
 
 
-_PER_ROW = strings.PER_ROW | documents.PER_ROW
+_PER_ROW = strings.PER_ROW | documents.PER_ROW | reading.PER_ROW
 _DIGITS = transcendental.PER_ROW
 
 
 def _mark(name: str, function: Function) -> str:
     exact = name in _DIGITS and Kind.NUMERIC in function.parameters
+    read = name == "to_timestamp" and Kind.TEXT in function.parameters
     document = name == "-" and function.parameters[0] is Kind.JSONB
-    return "\\*" if name in _PER_ROW or exact or document else ""
+    return "\\*" if name in _PER_ROW or exact or document or read else ""
 
 
 def _cell(text: str) -> str:

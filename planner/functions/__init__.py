@@ -27,6 +27,7 @@ from planner.functions import (
     intervals,
     jsonb,
     logic,
+    reading,
     reals,
     strings,
     system,
@@ -71,6 +72,7 @@ SCALARS = _by_name(
         *system.ENTRIES,
         *documents.FUNCTIONS,
         *formatting.FUNCTIONS,
+        *reading.FUNCTIONS,
         *reals.FUNCTIONS,
         *strings.FUNCTIONS,
     )

@@ -153,7 +153,8 @@ make_time | a time of hour, minute and seconds | make_time(10, 30, 1.5)
 make_timestamp | a timestamp of its parts | make_timestamp(2024, 2, 29, 10, 30, 0)
 make_interval | an interval of years, months, weeks, days, hours, minutes, seconds | make_interval(0, 1, 0, 10)
 timezone | AT TIME ZONE: the wall clock of a zone, or its instant | timestamptz '2024-07-01 12:00+00' AT TIME ZONE 'Europe/Paris'
-to_timestamp | seconds since 1970 | to_timestamp(1700000000)
+to_timestamp | seconds since 1970, or a text by a constant pattern | to_timestamp('29 Feb 2024 3:04 pm', 'DD Mon YYYY HH:MI am')
+to_date | a text by a pattern, which is a constant | to_date('2024/2/9', 'YYYY/MM/DD')
 to_char | by a pattern, which is a constant | to_char(timestamp '2024-02-29 15:04:05', 'FMDay DD Mon YYYY HH12:MI AM')
 ## Documents (jsonb)
 -> | a member or element; NULL when there is none | '{"a": [1, 2]}'::jsonb -> 'a' -> 0

@@ -63,6 +63,7 @@ REFUSED = [
     ("SELECT t.a FROM t ^RIGHT JOIN LATERAL (SELECT u.a FROM u WHERE u.a = t.a) x ON true", "LATERAL", "INNER or LEFT"),
     ("SELECT t.a FROM t, (SELECT u.a FROM u WHERE u.a = ^t.a) x", 'missing FROM-clause entry for table "t"', ""),
     ("SELECT ^to_char(d, b) AS x FROM t", "to_char needs a constant pattern", "quotes"),
+    ("SELECT ^to_date(b, 'YYYY-Q') AS x FROM t", '"Q" cannot be read by a pattern', "YYYY, "),
     ("SELECT ^format(b, a) AS x FROM t", "format() needs a constant pattern", "quotes"),
     ("SELECT ^format('%s of %s', a) AS x FROM t", "too few arguments for format()", "asks for 2"),
     ("SELECT ^format('%d', a) AS x FROM t", 'unrecognized format() type specifier "d"', "%%"),

@@ -120,6 +120,47 @@ def test_format_agrees_with_postgresql(kind: Kind, postgres: PostgresServer) -> 
             assert evaluate(made, [column(values, type_)], len(values)) == theirs, pattern
 
 
+READ = {
+    "YYYY-MM-DD": [
+        *("2024-02-29", "2024-2-9", " 2024 - 02 - 03", "20240229", "2024/02/29", "2023-02-29", "2024-13-01", "x"),
+        *("2024-02", "2024", "", "2024-02-29 and more", "2024-02-0x", "12024-01-01", "0000-01-01", None),
+    ],
+    "YYYYMMDD": ["20240229", "2024022", "202402", "20241301", "2024-02-29", "x0240229"],
+    "DD Mon YYYY": ["29 Feb 2024", "1 jan 24", "31 APR 2024", "29-feb-2024", "29 xyz 2024", "29Feb2024"],
+    "Month DD, YYYY": ["February 29, 2024", "may 1,2024", "Feb 1, 2024"],
+    "YYYY-MM-DD HH24:MI:SS": [
+        "2024-02-29 12:34:56",
+        "2024-02-29T12:34:56",
+        "2024-02-29 24:00:00",
+        "2024-02-29 12:60:00",
+    ],
+    "YYYY-MM-DD HH24:MI:SS.MS": ["2024-02-29 12:34:56.7", "2024-02-29 12:34:56.789", "2024-02-29 12:34:56"],
+    "YYYY-MM-DD HH24:MI:SS.US": ["2024-02-29 12:34:56.7", "2024-02-29 12:34:56.789012"],
+    "DD/MM/YY HH:MI AM": [
+        "29/02/24 12:05 am",
+        "1/2/69 12:05 PM",
+        "1/2/70 01:05 pm",
+        "1/2/24 13:00 pm",
+        "1/2/24 1:00 xm",
+    ],
+    "YYYY-DDD": ["2024-060", "2023-060", "2024-366", "2024-1"],
+    'YYYY"T"MM': ["2024T05", "2024 05"],
+    "HH12:MI": ["11:30", "0:30", "12:15"],
+}
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(("name", "kind"), [("to_date", Kind.DATE), ("to_timestamp", Kind.TIMESTAMPTZ)])
+def test_reading_by_a_pattern_agrees_with_postgresql(name: str, kind: Kind, postgres: PostgresServer) -> None:
+    with postgres.connect() as connection:
+        for pattern, values in READ.items():
+            theirs = ask(connection, [f"{name}({quoted(value, TEXT)}, {quoted(pattern, TEXT)})" for value in values])
+            made = call(name, [ColumnRef(0, TEXT), Literal(pattern, TEXT)])
+            ours = evaluate(made, [column(values, TEXT)], len(values))
+            wrong = [(v, a, b) for v, a, b in zip(values, ours, theirs, strict=True) if a != b]
+            assert not wrong, (pattern, wrong)
+
+
 ZONED = [
     "2024-03-10 02:30",
     "2024-11-03 01:30",

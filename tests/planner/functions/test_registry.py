@@ -21,7 +21,7 @@ REFUSED = {(name, Kind.JSONB) for name in ("<", "<=", ">", ">=", "greatest", "le
 """What PostgreSQL computes and we refuse: jsonb has no order."""
 
 
-CONSTANT = {"regexp_replace", "to_char", "format"}
+CONSTANT = {"regexp_replace", "to_char", "format", "to_date", "to_timestamp"}
 """Functions with arguments that must be constants: `test_casts.py` has calls of them."""
 
 

@@ -28,6 +28,7 @@ from planner import build_dataflow, plan_views
 from serve.metrics import Metrics
 from serve.reads import Publication, Published
 from serve.status import ServiceStatus
+from serve.subscribe.hub import Hub
 from sinks.base import SinkHaltedError, SinkStatus
 
 SCHEMA = (Column("k", BIGINT), Column("n", BIGINT))
@@ -187,6 +188,7 @@ class House:
         self.log: Log = RemapLog.open(folder)
         self.checkpoints: Checkpoints | None = None
         self.memory: MemoryLimit | None = None
+        self.hub: Hub | None = None
         self.dataflow: Dataflow
         self.loop: TickLoop
         self.thread: threading.Thread
@@ -213,6 +215,7 @@ class House:
             checkpoints=self.checkpoints,
             checkpoint_seconds=0.0,
             meaning=repr(self.views),
+            subscriptions=self.hub,
         )
         return TickLoop(rooms, self.wake, self.stop, self.clock)
 

@@ -215,7 +215,7 @@ def _case(binder: Binder, node: exp.Expr) -> Bound:
 def _cast(binder: Binder, node: exp.Expr) -> Bound:
     binder.text.only(node, "this", "to")
     if (catalog := bind_session.catalog_type(binder, node.args["to"])) is not None:
-        return binder.cast(binder.bind(node.this), catalog, node)
+        return binder.cast(bind_session.known_relation(node) or binder.bind(node.this), catalog, node)
     target = written_type(node.args["to"], binder.text)
     bound = binder.bind(node.this)
     if not isinstance(bound, Untyped) and not functions.can_cast(bound.type, target):

@@ -15,7 +15,7 @@ from dataflow.types import BIGINT, TEXT, ColumnType
 from planner.functions import system
 from planner.literals import Untyped
 from planner.parameters import SESSION, SETTING
-from planner.scalar import Parameter
+from planner.scalar import Literal, Parameter
 
 if TYPE_CHECKING:
     from planner.bind import Binder, Bound
@@ -123,6 +123,19 @@ def catalog_type(binder: Binder, node: exp.Expr) -> ColumnType | None:
     if isinstance(kind, exp.Identifier) and kind.args.get("quoted") and kind.name == "char":
         return TEXT
     return None
+
+
+def known_relation(node: exp.Expr) -> Literal | None:
+    """The number of a relation of the catalog that is named in `'pg_class'::regclass`; None for anything else."""
+    to, name = node.args["to"], node.this
+    named = isinstance(to, exp.ObjectIdentifier) and str(to.name).lower() == "regclass"
+    kind = to.args.get("kind")
+    if not (named or (isinstance(kind, exp.Dot) and kind.name.lower() == "regclass")):
+        return None
+    if not (isinstance(name, exp.Literal) and name.is_string):
+        return None
+    oid = system.WELL_KNOWN.get(name.name.lower().removeprefix("pg_catalog."))
+    return None if oid is None else Literal(oid, BIGINT)
 
 
 _OPERATORS = {"~": "~", "=": "=", "!~": "!~", "<>": "<>", "~~": "like", "!~~": "not_like", "~*": "~*"}

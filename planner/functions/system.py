@@ -22,6 +22,12 @@ OWNER = "headwater"
 INFORMATION_SCHEMA_FIRST, INFORMATION_SCHEMA_LAST = 13_000, 14_999
 """Oids of the relations of information_schema and headwater, which names without a schema do not find."""
 
+WELL_KNOWN = {
+    "pg_type": 1247, "pg_attribute": 1249, "pg_proc": 1255, "pg_class": 1259, "pg_database": 1262, "pg_description": 2609,
+    "pg_namespace": 2615, "pg_constraint": 2606, "pg_index": 2610, "pg_attrdef": 2604,
+}  # fmt: skip
+"""Oids of catalog relations that clients have built in."""
+
 OIDS: dict[Kind, int] = {
     Kind.BOOLEAN: 16,
     Kind.BYTEA: 17,

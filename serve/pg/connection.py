@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
         """Send what waits; return when the client has taken enough of it. ConnectionError when it is gone."""
         self._flush()
         await self._writable.wait()
-        if self._transport is None:
+        if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("the client is gone")
 
     def close(self) -> None:
@@ -189,7 +189,7 @@ class Connection(asyncio.Protocol):
         self._pump()
 
     def _flush(self) -> None:
-        if self._out and self._transport is not None:
+        if self._out and self._transport is not None and not self._transport.is_closing():
             self._transport.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
         self._out.clear()
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from dataflow.types import Column, ColumnType, Schema
 from planner.catalog import quoted
-from planner.functions.system import INFORMATION_SCHEMA_FIRST, OIDS, OWNER, OWNER_OID
+from planner.functions.system import INFORMATION_SCHEMA_FIRST, OIDS, OWNER, OWNER_OID, WELL_KNOWN
 from serve.sql.pg_empty import EMPTY
 from serve.sql.system import Facts, Row, SystemRelation
 from serve.sql.types import modifier, size, type_name
@@ -83,13 +83,6 @@ def relations(facts: Facts) -> list[Named]:
         system[schema] += 1
         found.append(Named(oid, schema, bare, "r" if schema == "pg_catalog" else "v", columns))
     return found
-
-
-WELL_KNOWN = {
-    "pg_type": 1247, "pg_attribute": 1249, "pg_proc": 1255, "pg_class": 1259, "pg_database": 1262, "pg_description": 2609,
-    "pg_namespace": 2615, "pg_constraint": 2606, "pg_index": 2610, "pg_attrdef": 2604,
-}  # fmt: skip
-"""Oids that clients have built in."""
 
 
 def _pg_class(facts: Facts) -> Iterator[Row]:

@@ -8,10 +8,8 @@ show timed-out transactions, crashes or KIP-848; "external" where KAFKA_BOOTSTRA
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import importlib.util
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -28,8 +26,9 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
+from tests.servers.maven import CACHE, Unavailable, jars
+
 HERE = Path(__file__).parent
-CACHE = HERE.parent.parent / ".cache" / "kafka"
 FALLBACK_NOTE = CACHE / "fallback"
 START_SECONDS = 90.0
 
@@ -81,35 +80,6 @@ appender.out.layout.pattern=%d %p %m (%c)%n
 rootLogger.level=warn
 rootLogger.appenderRef.out.ref=out
 """
-
-
-class Unavailable(Exception):
-    """Apache Kafka cannot be had on this machine; the message says why."""
-
-
-def kafka_jars() -> Path:
-    """Folder of Apache Kafka's jars, copied from Maven Central once per checkout and pom; `Unavailable` if that fails."""
-    for tool in ("java", "mvn"):
-        if shutil.which(tool) is None:
-            raise Unavailable(f"{tool} is not installed")
-    pom = HERE / "pom.xml"
-    folder = CACHE / f"libs-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "resolve.lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            partial = CACHE / "libs-partial"
-            shutil.rmtree(partial, ignore_errors=True)
-            arguments = ["-DincludeScope=runtime", f"-DoutputDirectory={partial}"]
-            command = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", *arguments]
-            try:
-                done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-            except subprocess.TimeoutExpired:
-                raise Unavailable("maven did not finish in 600 s") from None
-            if done.returncode != 0:
-                raise Unavailable(f"maven could not resolve Apache Kafka: {done.stdout.strip()[:300]}")
-            partial.rename(folder)
-    return folder
 
 
 def free_ports(count: int) -> list[int]:
@@ -169,7 +139,7 @@ class KafkaServer:
             port, controller = free_ports(2)
             self.bootstrap = f"127.0.0.1:{port}"
             try:
-                self._format(kafka_jars(), port, controller)
+                self._format(jars(HERE / "pom.xml"), port, controller)
             except Unavailable as error:
                 self.kind, self.fallback = "noida", str(error)
                 FALLBACK_NOTE.parent.mkdir(parents=True, exist_ok=True)
@@ -252,7 +222,7 @@ class KafkaServer:
         """What the broker has written so far: warnings and errors."""
         return (self.folder / "log").read_text(errors="replace")
 
-    def _format(self, jars: Path, port: int, controller: int) -> None:
+    def _format(self, libs: Path, port: int, controller: int) -> None:
         properties = self.data / "server.properties"
         text = _PROPERTIES.format(port=port, controller=controller, data=self.data)
         if self._proxied is not None:
@@ -262,16 +232,16 @@ class KafkaServer:
         (self.data / "log4j2.properties").write_text(_LOGGING)
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
         arguments = ["format", "--standalone", "-t", cluster, "-c", str(properties)]
-        command = self._java(jars, "kafka.tools.StorageTool", *arguments)
+        command = self._java(libs, "kafka.tools.StorageTool", *arguments)
         done = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS, check=False)
         if done.returncode != 0:
             raise Unavailable(f"kafka could not format its storage: {done.stderr.strip()[:300]}")
 
-    def _java(self, jars: Path, main: str, *arguments: str) -> list[str]:
+    def _java(self, libs: Path, main: str, *arguments: str) -> list[str]:
         # The first compiler only and the serial collector: short-lived and small, on a machine that runs tests.
         machine = ["-Xms64m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
         logging = f"-Dlog4j2.configurationFile={self.data}/log4j2.properties"
-        return ["java", *machine, logging, "-cp", f"{jars}/*", main, *arguments]
+        return ["java", *machine, logging, "-cp", f"{libs}/*", main, *arguments]
 
     def _run(self) -> None:
         if self.kind == "noida":
@@ -291,7 +261,7 @@ class KafkaServer:
                 str(self.data),
             ]
         else:
-            command = self._java(kafka_jars(), "kafka.Kafka", str(self.data / "server.properties"))
+            command = self._java(jars(HERE / "pom.xml"), "kafka.Kafka", str(self.data / "server.properties"))
         pid_file, log = self.folder / "pid", self.folder / "log"
         pid_file.unlink(missing_ok=True)
         leash = [

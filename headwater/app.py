@@ -33,6 +33,7 @@ from headwater.check import Checked
 from headwater.checkpoint import Checkpoints
 from headwater.cores import usable_cores
 from headwater.errors import HeadwaterError, StartError
+from headwater.replay import positions
 from headwater.rooms import Rooms
 from headwater.runs import RunFiles
 from headwater.ticks import OPENING, TickLoop
@@ -44,6 +45,7 @@ from ingest.registry import Registry, RegistryError, make_registry
 from ingest.remap import Log, RemapError, RemapLog
 from ingest.remap_objects import ObjectLog
 from ingest.source import Source, WatermarksUnavailable
+from ingest.tables import TableLog, TableSource
 from planner.errors import PlanErrors
 from planner.views import PlannedViews, build_dataflow, plan_views
 from serve.api import SqlApi
@@ -53,7 +55,7 @@ from serve.metrics import Metrics
 from serve.pg.server import PgServer, tls_context
 from serve.reads import Publication
 from serve.sql.catalog import RELATIONS
-from serve.sql.changes import Change, Changed
+from serve.sql.changes import Change, Changed, Transaction, Written
 from serve.sql.errors import QueryError
 from serve.sql.queries import Queries
 from serve.sql.system import Relations
@@ -101,6 +103,7 @@ class Service:
         self._objects: Objects | None = None
         self._dataflow: Stack | None = None
         self._changes: Changes | None = None
+        self._tables: TableLog | None = None
         self._loop: TickLoop | None = None
         self._thread: threading.Thread | None = None
         self._http: HttpServer | None = None
@@ -172,6 +175,8 @@ class Service:
             self._runs.close()
         if self._checkpoints is not None:
             self._checkpoints.close()
+        if self._tables is not None and (self._thread is None or not self._thread.is_alive()):
+            self._tables.close()
         if self._remap is not None:
             self._remap.close()
         for broker in self._brokers:
@@ -315,13 +320,16 @@ class Service:
         )
         planned = plan_views(schemas, declared.views, upserts)
         self._dataflow = Stack(self._plan(planned, declared))
-        catalog = CatalogObject(self._objects) if self._objects is not None else CatalogFile(self._folder)
-        self._changes = Changes(declared, catalog, self._dataflow, self._remap, reread)
+        for name in self.settings.sources:
+            self.sources[name] = make_source(name, f"headwater-{self.settings.name}", self._wake.set)
+        sources: dict[str, Source | TableSource] = dict(self.sources)
+        local = self._objects is None
+        self._tables = TableLog(self._folder, positions(self._remap.bindings)) if local else None
+        catalog = CatalogFile(self._folder) if self._objects is None else CatalogObject(self._objects)
+        self._changes = Changes(declared, catalog, self._dataflow, self._remap, reread, self._tables, sources)
         self._limit_memory(self._dataflow)
         THREADS.use(self.settings.threads or usable_cores())
         self._checkpoints = self._open_checkpoints()
-        for name in self.settings.sources:
-            self.sources[name] = make_source(name, f"headwater-{self.settings.name}", self._wake.set)
         for name, sink in self.settings.sinks.items():
             self.sinks[name] = KafkaSink(
                 sink,
@@ -333,7 +341,7 @@ class Service:
                 self._wake.set,
             )
         rooms = Rooms(
-            sources=self.sources,
+            sources=sources,
             dataflow=self._dataflow,
             sinks=self.sinks,
             sink_views={name: sink.view for name, sink in self.settings.sinks.items()},
@@ -348,6 +356,7 @@ class Service:
             checkpoint_seconds=parse_duration(self.settings.checkpoint.interval) or 0.0,
             meaning=self._meaning(planned),
             subscriptions=self._hub,
+            tables=self._tables,
         )
         self._loop = TickLoop(rooms, self._wake, self._stop)
         self._changes.attend(self._loop)
@@ -357,6 +366,12 @@ class Service:
         if self._changes is None:
             raise QueryError("57P03", "the service is starting", hint="try again")
         return self._changes.change(change, check)
+
+    def write(self, transaction: Transaction) -> Future[Written]:
+        """See `serve.sql.changes.Changer`."""
+        if self._changes is None:
+            raise QueryError("57P03", "the service is starting", hint="try again")
+        return self._changes.write(transaction)
 
     @property
     def _folder(self) -> Path:

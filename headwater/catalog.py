@@ -26,14 +26,23 @@ FILE = "catalog"
 HEADER = b"headwater catalog 1\n"
 _CRC = struct.Struct(">I")
 
-Kind = Literal["view", "materialized view", "index"]
+Kind = Literal["view", "materialized view", "index", "table"]
+
+
+class TableColumn(msgspec.Struct, frozen=True):
+    """A column of a table. default: an expression's text; empty for NULL."""
+
+    name: str
+    type: str
+    nullable: bool = True
+    default: str = ""
 
 
 class Item(msgspec.Struct, frozen=True):
     """One object that SQL made.
 
-    sql: of a view, its query. columns: of a view, other names for its first columns; of an index, those that it is by.
-    on: of an index, its relation.
+    sql: of a view, its query. columns: of a view, other names for its first columns; of an index, those that it is by; of a
+    table, its primary key. on: of an index, its relation. defined: of a table, its columns.
     """
 
     id: int
@@ -42,6 +51,7 @@ class Item(msgspec.Struct, frozen=True):
     sql: str = ""
     columns: tuple[str, ...] = ()
     on: str = ""
+    defined: tuple[TableColumn, ...] = ()
 
 
 class Catalog(msgspec.Struct, frozen=True):

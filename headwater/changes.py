@@ -18,16 +18,29 @@ import structlog
 
 from dataflow.stack import Attached, Layer, Stack
 from headwater.calls import ClosedError
-from headwater.catalog import Catalog, CatalogStore, Item, Kind
+from headwater.catalog import Catalog, CatalogStore, Item, Kind, TableColumn
 from headwater.errors import StateError
 from headwater.replay import fold
 from headwater.ticks import CATCH_UP_ROWS, FUEL_PER_ROW, TickLoop
-from headwater.world import Declared, World
+from headwater.world import FIRST_OID, Declared, World, source_of
+from headwater.writes import Table, Writes
 from ingest.ranges import Range
 from ingest.remap import Log
 from ingest.source import ReplayMismatch, Source, verify
+from ingest.tables import PREFIX, TableLog, TableSource
 from serve.definitions import Definitions
-from serve.sql.changes import Change, Changed, Comment, CreateIndex, CreateView, Drop, Rename
+from serve.sql.changes import (
+    Change,
+    Changed,
+    Comment,
+    CreateIndex,
+    CreateTable,
+    CreateView,
+    Drop,
+    Rename,
+    Transaction,
+    Written,
+)
 from serve.sql.errors import QueryError, from_plan
 
 log = structlog.get_logger(__name__)
@@ -51,11 +64,15 @@ class Changes:
         stack: Stack,
         remap: Log,
         reread: Callable[[str], Source],
+        tables: TableLog | None,
+        sources: dict[str, Source | TableSource],
     ) -> None:
         """Read the catalog and put its layers on the stack, still empty. CatalogError when it is damaged.
 
-        reread: a source that reads a topic once more, not started yet.
+        reread: a source that reads a topic once more, not started yet. tables: None where there can be none. sources: those that
+        ticks take from; tables come and go.
         """
+        self._tables, self._sources = tables, sources
         self._declared, self._file, self._stack, self._remap, self._reread = declared, file, stack, remap, reread
         self._world = World(declared, file.read())
         self._filling: set[str] = set()
@@ -68,10 +85,12 @@ class Changes:
             )
         for item in self._world.layer_items():
             stack.put_on(self._world.layer(item))
+            self._add_source(self._world, item)
 
     def attend(self, loop: TickLoop) -> None:
         """Change what this loop computes. Called before the loop runs."""
         self._loop = loop
+        self._writes = Writes(loop.calls, lambda: loop.now, self._table)
         loop.restored = self._restored
         loop.reshape(self._world.shape())
 
@@ -83,6 +102,28 @@ class Changes:
     def change(self, change: Change, check: Check) -> Future[Changed]:
         """See `serve.sql.changes.Changer`."""
         return self._thread.submit(self._change, change, check)
+
+    def write(self, transaction: Transaction) -> Future[Written]:
+        """See `serve.sql.changes.Changer`."""
+        return self._writes.write(transaction)
+
+    def _table(self, name: str) -> Table | None:
+        """A table to be written to; for the loop's thread. QueryError while its rows are not there."""
+        item = self._world.items.get(name)
+        if item is None or item.kind != "table":
+            return None
+        if name in self._filling:
+            raise QueryError("57P03", f"table {name} is being filled", hint="try again")
+        source = self._sources[source_of(item)]
+        assert isinstance(source, TableSource)
+        rows = self._stack.view(name).snapshot
+        return Table(FIRST_OID + item.id, self._world.tables[name], self._world.key(item), source, rows)
+
+    def _add_source(self, world: World, item: Item) -> None:
+        """Let ticks take what is written to a table."""
+        name = source_of(item)
+        if item.kind == "table" and name not in self._sources and self._tables is not None:
+            self._sources[name] = TableSource(name, item.name, world.tables[item.name], self._tables)
 
     # What a restart finds no rows for.
 
@@ -115,6 +156,8 @@ class Changes:
                     return self._create_view(change, check)
                 case CreateIndex():
                     return self._create_index(change, check)
+                case CreateTable():
+                    return self._create_table(change, check)
                 case Drop():
                     return self._drop(change)
                 case Rename():
@@ -154,6 +197,29 @@ class Changes:
             return self._fill(world, item, check, lambda: self._adopt(world))
         return self._install(world)
 
+    def _create_table(self, change: CreateTable, check: Check) -> Changed:
+        if self._tables is None:
+            raise QueryError(
+                "0A000", "a table is not supported while the state is in a bucket", hint="use a local folder"
+            )
+        if change.name in self._definitions.objects:
+            if change.if_not_exists:
+                return self._nothing(("42P07", f'relation "{change.name}" already exists, skipping'))
+            raise QueryError("42P07", f'relation "{change.name}" already exists')
+        names = [column.name for column in change.columns]
+        for name in (*names, *change.key):
+            if names.count(name) > 1:
+                raise QueryError("42701", f'column "{name}" specified more than once')
+            if name not in names:
+                raise QueryError("42703", f'column "{name}" named in key does not exist')
+        defined = tuple(
+            TableColumn(c.name, c.type, c.nullable and c.name not in change.key, c.default) for c in change.columns
+        )
+        catalog = self._world.catalog
+        item = Item(catalog.next_id, "table", change.name, columns=change.key, defined=defined)
+        world = self._next(catalog, (*catalog.items, item), catalog.next_id + 1)
+        return self._fill(world, item, check, lambda: self._adopt(world))
+
     def _create_index(self, change: CreateIndex, check: Check) -> Changed:
         objects = self._definitions.objects
         relation = objects.get(change.on)
@@ -180,8 +246,8 @@ class Changes:
         """The columns that a relation is proved unique by, else all."""
         world = self._world
         known = world.ground.schema(relation)
-        if relation in world.declared.upserts:
-            return tuple(known[index].name for index in world.declared.upserts[relation])
+        if relation in world.unique_keys:
+            return tuple(known[index].name for index in world.unique_keys[relation])
         if relation in world.planned.plans:
             proved = [key for key in world.unique(relation) if key]
             if proved:
@@ -225,6 +291,10 @@ class Changes:
             raise QueryError("42501", f'"{change.name}" is declared by the service\'s file', hint="rename it there")
         if there.kind != change.kind:
             raise QueryError("42809", f'"{change.name}" is not a {change.kind}')
+        if change.kind == "table":
+            raise QueryError(
+                "0A000", "ALTER TABLE RENAME is not supported", hint="make another table and INSERT ... SELECT"
+            )
         if change.to in objects:
             raise QueryError("42P07", f'relation "{change.to}" already exists')
         if readers := self._definitions.dependents([change.name]):
@@ -317,6 +387,9 @@ class Changes:
         self._stack.take_off([layer.name for layer in self._stack.layers if layer.name not in wanted])
         self._world = world
         self._filling &= world.items.keys()
+        tables = {source_of(item) for item in world.layer_items()}
+        for name in [name for name in self._sources if name.startswith(PREFIX) and name not in tables]:
+            del self._sources[name]
 
     def _install(self, world: World, notices: tuple[tuple[str, str], ...] = ()) -> Changed:
         """Take over a world that needs no new layer."""
@@ -334,7 +407,7 @@ class Changes:
 
         def begin() -> tuple[Attached, int, dict[str, dict[int, int]]]:
             attached = self._stack.attach(layer.reads)
-            for name in layer.reads - attached.held.keys() - self._declared.schemas.keys():
+            for name in layer.reads - attached.held.keys() - self._declared.schemas.keys() - {source_of(item)}:
                 self._stack.detach(attached.recording)
                 raise QueryError("57P03", f"{name} is being filled", hint="try again")
             return attached, loop.now, {name: loop.ends(name) for name in layer.reads - attached.held.keys()}
@@ -343,6 +416,7 @@ class Changes:
             layer.catch_up(attached.recording.take())
             self._stack.detach(attached.recording)
             adopt()
+            self._add_source(world, item)
             self._stack.put_on(layer)
             loop.reshape(self._world.shape(self._filling))
 
@@ -352,7 +426,12 @@ class Changes:
                 check()
                 self._check()
             for name, until in ends.items():
-                self._read_again(layer, name, until, now, check)
+                if item.kind == "table" and self._tables is not None:
+                    for number in range(until.get(0, 0)):
+                        check()
+                        layer.dataflow.step({name: self._tables.read(name, number)}, time=now)
+                else:
+                    self._read_again(layer, name, until, now, check)
             while layer.catch_up(attached.recording.take()) > CLOSE_STEPS:
                 check()
                 self._check()

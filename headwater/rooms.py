@@ -18,6 +18,7 @@ from dataflow.types import Schema
 from headwater.checkpoint import Checkpoints
 from ingest.remap import Log
 from ingest.source import Source
+from ingest.tables import TableLog, TableSource
 from serve.definitions import Definitions
 from serve.metrics import Metrics
 from serve.reads import NOTHING, Publication
@@ -56,10 +57,11 @@ class Rooms:
     dependencies: view to the sources it reads, directly or through other views.
     sink_views: sink to its view.
     checkpoints: where the state goes every `checkpoint_seconds` (None: nowhere). meaning: a hash of everything in the file that
-    decides what the state holds. subscriptions: who follows views from tick to tick.
+    decides what the state holds. subscriptions: who follows views from tick to tick. tables: where what is written to tables
+    becomes durable.
     """
 
-    sources: Mapping[str, Source]
+    sources: Mapping[str, Source | TableSource]
     dataflow: Dataflow | Stack
     sinks: Mapping[str, KafkaSink]
     sink_views: Mapping[str, str]
@@ -72,6 +74,7 @@ class Rooms:
     checkpoint_seconds: float = 60.0
     meaning: str = ""
     subscriptions: Hub | None = None
+    tables: TableLog | None = None
 
 
 @dataclass(frozen=True, slots=True)

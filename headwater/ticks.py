@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import structlog
@@ -27,8 +27,10 @@ from headwater.feed import SinkFeed
 from headwater.replay import Fold, fold, positions
 from headwater.rooms import Clock, Pending, Rooms, Shape, Shown, SystemClock
 from headwater.saver import Saver
+from ingest.ranges import compare
 from ingest.remap import Binding, RemapError
-from ingest.source import Range, ReplayMismatch, Taken, verify
+from ingest.source import Range, ReplayMismatch, Taken
+from ingest.tables import PREFIX, Staged
 from serve.reads import Published, PublishedView
 
 log = structlog.get_logger(__name__)
@@ -235,7 +237,7 @@ class TickLoop:
         if self._stop.is_set():
             return
         try:
-            verify(source, ranges, seen[name])
+            compare(source.settings.topic, ranges, seen[name])
         except ReplayMismatch as mismatch:
             source.halt(str(mismatch))
             self._unusable[name] = str(mismatch)
@@ -351,10 +353,18 @@ class TickLoop:
         if ranges:  # made anew: what was published keeps the ends that it was published with
             moved = {name: {piece.partition: piece.end for piece in pieces.values()} for name, pieces in ranges.items()}
             self._ends = self._ends | {name: self._ends.get(name, {}) | ends for name, ends in moved.items()}
-        return self._last_time, self._disk.submit(self._rooms.remap.append, [binding])
+        staged = self._rooms.tables.staged() if self._rooms.tables is not None else []
+        return self._last_time, self._disk.submit(self._write, staged, binding)
+
+    def _write(self, staged: Sequence[Staged], binding: Binding) -> None:
+        """On the log's thread: what was written to tables becomes durable, then the binding that makes it count."""
+        if staged and self._rooms.tables is not None:
+            self._rooms.tables.append(staged)
+        self._rooms.remap.append([binding])
 
     def _step(self, taken: Mapping[str, Taken], pending: Pending, time_: int) -> None:
-        deltas = {name: part.delta for name, part in taken.items() if len(part.delta)}
+        known = self._rooms.dataflow.inputs  # a table whose rows are being filled in elsewhere is none
+        deltas = {name: part.delta for name, part in taken.items() if len(part.delta) and name in known}
         result = self._rooms.dataflow.step(deltas, time=time_)
         pending.add(result.changes, set(self._rooms.sink_views.values()))
 
@@ -410,7 +420,7 @@ class TickLoop:
             errors=view.errors(),
             state="hydrating" if reasons else "ready",
             reason="; ".join(reasons),
-            sources=one.sources,
+            sources=frozenset(name for name in one.sources if not name.startswith(PREFIX)),
         )
 
     def _blocked(self) -> dict[str, str]:

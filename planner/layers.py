@@ -80,6 +80,15 @@ def build_layer(
     return builder.build(stopwatch)
 
 
+def build_table(
+    given: str, schema: Schema, show_as: str, key: tuple[int, ...], stopwatch: Callable[[], float]
+) -> Dataflow:
+    """The dataflow that keeps the rows that the input `given` gets, and shows them as `show_as`."""
+    builder = GraphBuilder()
+    builder.export(show_as, builder.input(given, tuple(column.type for column in schema)), schema, key)
+    return builder.build(stopwatch)
+
+
 def inlined(planned: PlannedViews, view: str, maintained: Collection[str]) -> Plan:
     """The plan of a view over maintained relations and sources only."""
 

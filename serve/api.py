@@ -27,6 +27,7 @@ from planner.lexer import statements
 from serve.answers import Scope, Send, respond
 from serve.errors import INVALID_PARAMETER, NOT_SUPPORTED, Refused
 from serve.pg.commands import CloseCursor, Copy, Declare, Fetch, Subscribe
+from serve.pg.dml import Find
 from serve.pg.frontend import Message
 from serve.pg.parse import parse_command
 from serve.pg.session import Session
@@ -185,7 +186,7 @@ async def _results(session: Session, client: _Collected, asked: Asked) -> list[d
     found: list[dict[str, Any]] = []
     for sql, params in asked:
         try:
-            _check(sql)
+            _check(sql, session.state.queries.object)
         except QueryError as error:
             fields = {"message": error.message, "code": error.code, "detail": error.detail, "hint": error.hint}
             return [*found, {"error": {name: text for name, text in fields.items() if text}, "notices": []}]
@@ -198,10 +199,10 @@ async def _results(session: Session, client: _Collected, asked: Asked) -> list[d
     return found
 
 
-def _check(sql: str) -> None:
-    """QueryError for statements that need a session that goes on."""
+def _check(sql: str, find: Find) -> None:
+    """QueryError for statements that need a session that goes on. find: the object of a name."""
     for _, text in statements(sql):
-        if isinstance(parse_command(text), Copy | Declare | Fetch | CloseCursor | Subscribe):
+        if isinstance(parse_command(text, find), Copy | Declare | Fetch | CloseCursor | Subscribe):
             word = text.split(maxsplit=1)[0].upper()
             raise QueryError(NOT_SUPPORTED, f"{word} is not possible over HTTP", hint="use the PostgreSQL wire")
 

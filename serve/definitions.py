@@ -17,9 +17,11 @@ from planner.plan import Plan
 class Definition:
     """One object.
 
-    kind: `source`, `view`, `materialized view` or `index`. plan: of a view that is not kept: what reading it means. create:
-    the statement that made it; empty for what the service's file declares. reads: the objects that it reads directly. on, key:
-    of an index, its relation and that one's columns. oid: pg_class's; 0 where it follows from the names in the file.
+    kind: `source`, `table`, `view`, `materialized view` or `index`. plan: of a view that is not kept: what reading it means.
+    create: the statement that made it; empty for what the service's file declares. reads: the objects that it reads directly.
+    on, key: of an index, its relation and that one's columns; key of a table: its primary key's. defaults: of a table, by column,
+    the expressions of values that are not given. oid: pg_class's; 0 where it follows from the names in the file. broken: why it
+    cannot be used.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Definition:
     comment: str = ""
     column_comments: Mapping[str, str] = field(default_factory=dict)
     broken: str = ""
+    defaults: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def declared(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from serve.sql.changes import Change
+from serve.sql.dml import Dml
 from serve.subscribe.options import Options
 
 
@@ -140,5 +141,5 @@ class Nothing:
 
 Command = (
     Begin | End | Savepoint | Set | Show | Discard | Deallocate | Prepare | ExecutePrepared | Declare | Fetch
-    | CloseCursor | Copy | Subscribe | Explain | Nothing | Change
+    | CloseCursor | Copy | Subscribe | Explain | Nothing | Change | Dml
 )  # fmt: skip

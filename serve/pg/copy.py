@@ -21,7 +21,7 @@ def read_copy(words: Words) -> Command:
     else:
         query = _copied_table(words)
     if words.word == "FROM":
-        raise QueryError("0A000", "COPY FROM is not supported: everything here is read")
+        raise QueryError("0A000", "COPY FROM is not supported")
     words.need("TO", "STDOUT")
     options = _copy_options(words)
     kind = str(options.get("format", "text"))

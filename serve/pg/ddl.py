@@ -9,16 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from dataflow.types import ColumnType
 from planner.catalog import PUBLIC
 from serve.pg.commands import Nothing
 from serve.pg.words import Words
-from serve.sql.changes import Change, Comment, CreateIndex, CreateView, Drop, Rename
+from serve.sql.changes import Change, ColumnDefinition, Comment, CreateIndex, CreateTable, CreateView, Drop, Rename
 from serve.sql.errors import QueryError
 
-KINDS = {"VIEW": "view", "MATERIALIZED VIEW": "materialized view", "INDEX": "index"}
+KINDS = {"TABLE": "table", "VIEW": "view", "MATERIALIZED VIEW": "materialized view", "INDEX": "index"}
 _DECLARED = ("SOURCE", "SINK", "CONNECTION", "SECRET")
 _CONTAINERS = ("SCHEMA", "DATABASE", "CLUSTER")
-_OTHERS = (*_DECLARED, *_CONTAINERS, "TABLE", "TYPE", "ROLE", "USER", "FUNCTION", "SEQUENCE", "TRIGGER", "EXTENSION")
+_OTHERS = (*_DECLARED, *_CONTAINERS, "TYPE", "ROLE", "USER", "FUNCTION", "SEQUENCE", "TRIGGER", "EXTENSION")
 
 
 def read_create(words: Words) -> Change | Nothing:
@@ -34,6 +35,8 @@ def read_create(words: Words) -> Change | Nothing:
     default = words.take("DEFAULT")
     if words.take("INDEX"):
         return _create_index(words, default)
+    if not default and words.take("TABLE"):
+        return _create_table(words)
     if words.word in _CONTAINERS:
         return _create_container(words)
     raise _other("CREATE", words)
@@ -69,6 +72,86 @@ def _create_index(words: Words, default: bool) -> Change:
     _pass_cluster(words)
     words.end()
     return CreateIndex(name, on, columns, if_not_exists)
+
+
+def _create_table(words: Words) -> Change:
+    if_not_exists = words.take("IF", "NOT", "EXISTS")
+    name = object_name(words)
+    words.need("(")
+    columns: list[ColumnDefinition] = []
+    key: tuple[str, ...] = ()
+    for part in words.listed():
+        inner = Words(part)
+        if inner.take("CONSTRAINT"):
+            inner.name()
+        if inner.take("PRIMARY", "KEY"):
+            inner.need("(")
+            found = tuple(_names(inner))
+            inner.end()
+        elif inner.word in ("UNIQUE", "FOREIGN", "CHECK", "EXCLUDE", "LIKE"):
+            raise _unsupported(f"{inner.word} of a table")
+        else:
+            column, primary = _column(inner)
+            columns.append(column)
+            found = (column.name,) if primary else ()
+        if found and key:
+            raise QueryError("42P16", f'multiple primary keys for table "{name}" are not allowed')
+        key = key or found
+    words.end()
+    if not columns:
+        raise QueryError("42601", "a table needs a column")
+    return CreateTable(name, tuple(columns), key, if_not_exists)
+
+
+_CONSTRAINTS = (
+    "NOT",
+    "NULL",
+    "DEFAULT",
+    "PRIMARY",
+    "UNIQUE",
+    "CHECK",
+    "REFERENCES",
+    "GENERATED",
+    "COLLATE",
+    "CONSTRAINT",
+)
+
+
+def _column(words: Words) -> tuple[ColumnDefinition, bool]:
+    """A column, and whether it is the primary key."""
+    name = words.name()
+    written = _until_constraint(words)
+    try:
+        type_ = ColumnType.parse(written)
+    except ValueError as error:
+        raise QueryError("42704", f'type "{written}" does not exist', hint=str(error)) from None
+    if type_.length is not None:
+        raise _unsupported(f"{type_} in a table", "use text")
+    nullable, primary, default = True, False, ""
+    while words.word:
+        if words.take("NOT", "NULL"):
+            nullable = False
+        elif words.take("PRIMARY", "KEY"):
+            primary = True
+        elif words.take("DEFAULT"):
+            default = _until_constraint(words)
+            if not default:
+                raise words.wrong()
+        elif not words.take("NULL"):
+            raise _unsupported(f"{words.word} of a column") if words.word in _CONSTRAINTS else words.wrong()
+    return ColumnDefinition(name, str(type_), nullable, default), primary
+
+
+def _until_constraint(words: Words) -> str:
+    """The text up to the next word that begins a constraint, outside parentheses."""
+    begin, depth = words.at, 0
+    while words.word and (depth or words.at == begin or words.word not in _CONSTRAINTS):
+        depth += {"(": 1, ")": -1}.get(words.word, 0)
+        words.at += 1
+    if begin == len(words.found):
+        raise words.wrong()
+    end = words.found[words.at].start(1) if words.word else len(words.sql)
+    return words.sql[words.found[begin].start(1) : end].strip()
 
 
 def _create_container(words: Words) -> Nothing:

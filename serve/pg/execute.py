@@ -22,7 +22,9 @@ from serve.pg.perform import Performer, explain, notice_message
 from serve.pg.portal import Portal, Run, Statement, timed_out
 from serve.pg.rows import text_batch
 from serve.pg.state import IDLE, INSIDE, State, columns_of
-from serve.sql.changes import Change, Comment, CreateIndex, CreateView, Drop, Rename
+from serve.pg.write import Writer
+from serve.sql.changes import Change, Comment, CreateIndex, CreateTable, CreateView, Drop, Rename
+from serve.sql.dml import Dml
 from serve.sql.errors import QueryError
 from serve.sql.queries import Prepared
 from serve.sql.show import show_query
@@ -51,6 +53,7 @@ class Executor:
         self._interrupt: asyncio.Future[None] | None = None
         self._run: Run | None = None
         self._performer = Performer(state)
+        self._writer = Writer(state, client.send, self._compute, self._performer)
         self.check_allowed = self._performer.check_allowed
 
     def cancel(self) -> None:
@@ -64,7 +67,9 @@ class Executor:
     async def statement(self, sql: str, given: tuple[Any, ...]) -> Statement:
         """Plan a query, or read a command. QueryError with the first mistake."""
         sql = show_query(without_comments(sql)) or sql
-        command = parse_command(sql)
+        command = parse_command(sql, self.state.queries.object)
+        if isinstance(command, Dml):
+            return await self._writing(command, given)
         if command is None:
             prepared = self.state.queries.known(sql, given)
             if prepared is None:
@@ -90,6 +95,8 @@ class Executor:
             if statement.following is not None:
                 return self._follower.copy(statement.following, statement.command)
             return self._copy(portal, statement.command)
+        if isinstance(statement.command, Dml):
+            return self._writer.write(portal, statement.command)
         if statement.following is not None:
             return self._follower.rows(statement.following, portal.formats, portal.encode)
         if statement.command is None:
@@ -117,13 +124,26 @@ class Executor:
             case Show():
                 lines = self._performer.shown(command)
                 self._send(portal.encode(text_batch(lines, len(lines[0]))) + messages.complete("SHOW"))
-            case CreateView() | CreateIndex() | Drop() | Rename() | Comment():
+            case CreateView() | CreateIndex() | CreateTable() | Drop() | Rename() | Comment():
                 return self._change(command)
+            case End(commit=True) if self.state.writes and self.state.transaction == INSIDE:
+                return self._writer.commit(command)
             case End(commit=True) if self.state.change is not None and self.state.transaction == INSIDE:
                 return self._commit(command, self.state.change)
             case _:
                 self._send(messages.complete(self._performer.perform(command)))
         return None
+
+    async def _writing(self, dml: Dml, given: tuple[Any, ...]) -> Statement:
+        """Plan a statement that writes."""
+        queries = self.state.queries
+        try:
+            prepared = await self._compute(lambda: queries.prepare(dml.query, given))
+            returning = await self._compute(lambda: queries.prepare(dml.returned)) if dml.returning else None
+        except QueryError as error:
+            error.position = None  # it is one of the query that was made, not of the client's text
+            raise
+        return Statement(prepared, dml, prepared.query.parameters, returning=returning)
 
     async def _change(self, change: Change) -> None:
         """Change the catalog; inside a transaction, when that ends."""

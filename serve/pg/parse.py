@@ -1,7 +1,7 @@
 """The text of a statement that is no query, to the command it is.
 
-Always true: `parse_command` answers None for what the planner reads (SELECT, VALUES, TABLE, WITH), and refuses what writes
-rows. Deliberately unknown: sessions, and what is done with a command.
+Always true: `parse_command` answers None for what the planner reads (SELECT, VALUES, TABLE, WITH), and refuses what
+cannot be done. Deliberately unknown: sessions, and what is done with a command.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from serve.pg.commands import (
 )
 from serve.pg.copy import read_copy
 from serve.pg.ddl import READERS
+from serve.pg.dml import WRITES, Find, read_write
 from serve.pg.settings import milliseconds
 from serve.pg.subscribe import read_subscribe
 from serve.pg.words import Words
@@ -35,13 +36,16 @@ from serve.sql.errors import QueryError
 
 _QUERIES = frozenset(("SELECT", "VALUES", "TABLE", "WITH", "("))
 _WRITES = frozenset(
-    ("INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "GRANT", "REVOKE", "REFRESH", "REINDEX", "VACUUM", "ANALYZE", "CLUSTER",
+    ("MERGE", "GRANT", "REVOKE", "REFRESH", "REINDEX", "VACUUM", "ANALYZE", "CLUSTER",
      "CALL", "DO", "LOCK", "NOTIFY", "LISTEN", "SECURITY", "REASSIGN", "IMPORT")
 )  # fmt: skip
 
 
-def parse_command(sql: str) -> Command | None:
-    """The command that a statement is; None for a query. QueryError for what is neither, or cannot be done here."""
+def parse_command(sql: str, find: Find = lambda _: None) -> Command | None:
+    """The command that a statement is; None for a query. QueryError for what is neither, or cannot be done here.
+
+    find: the object of a name, for statements that write.
+    """
     words = Words(without_comments(sql).rstrip())
     first = words.word
     if first in _QUERIES or first == "":
@@ -49,8 +53,10 @@ def parse_command(sql: str) -> Command | None:
     if first in _WRITES:
         raise QueryError(
             "0A000",
-            f"{first} is not supported: rows come from sources only",
+            f"{first} is not supported",
         )
+    if first in WRITES:
+        return read_write(words, find)
     reader = _READERS.get(first) or READERS.get(first)
     if reader is None:
         return None

@@ -30,6 +30,7 @@ from serve.pg.commands import (
 from serve.pg.frontend import ProtocolError
 from serve.pg.portal import Statement
 from serve.pg.state import FAILED, IDLE, INSIDE, State
+from serve.sql.dml import Dml
 from serve.sql.errors import QueryError
 from serve.sql.queries import Prepared
 
@@ -54,6 +55,10 @@ class Performer:
         )
         if self._state.transaction == FAILED and not ends:
             raise QueryError("25P02", "current transaction is aborted, commands ignored until end of transaction block")
+        if self._state.writes and not isinstance(statement.command, End | Dml | Set | Show):
+            raise QueryError(
+                "25001", "a transaction that has written does nothing but INSERT", hint="end it with COMMIT, then read"
+            )
         if self._state.change is not None and not isinstance(statement.command, End):
             raise QueryError(
                 "25001", f"a transaction that has {self._state.change.tag} does nothing else", hint="end it with COMMIT"

@@ -29,13 +29,14 @@ Column = tuple[str, ColumnType]
 class Statement:
     """A prepared statement: a query, a command, or nothing (an empty text).
 
-    types: of its parameters. following: what it subscribes to, if it does.
+    types: of its parameters. following: what it subscribes to, if it does. returning: the query over the rows that it writes.
     """
 
     prepared: Prepared | None = None
     command: Command | None = None
     types: tuple[ColumnType, ...] = ()
     following: Following | None = None
+    returning: Prepared | None = None
 
     @property
     def empty(self) -> bool:

@@ -105,7 +105,12 @@ def learn(data: bytes, state: State) -> Template | None:
     except ProtocolError:
         return None
     statement = state.statements.get(bind.statement)
-    if statement is None or statement.prepared is None or (kinds == b"BDES" and found[1].body != b"P\0"):
+    if (
+        statement is None
+        or statement.prepared is None
+        or statement.command is not None
+        or (kinds == b"BDES" and found[1].body != b"P\0")
+    ):
         return None
     prepared = statement.prepared
     if prepared.lookup is None or prepared.query.limit is not None or prepared.query.offset != 0:

@@ -17,7 +17,8 @@ from serve.pg.commands import Command, Copy, ExecutePrepared, Explain, Fetch, Sh
 from serve.pg.portal import Column, Portal, Statement
 from serve.pg.settings import SERVER_VERSION, Settings
 from serve.reads import Published
-from serve.sql.changes import Change
+from serve.sql.changes import Change, Write
+from serve.sql.dml import Dml
 from serve.sql.errors import QueryError
 from serve.sql.queries import Prepared, Queries
 
@@ -41,6 +42,8 @@ class State:
     savepoints: list[str] = field(default_factory=list)
     change: Change | None = None
     """What the end of the transaction does to the catalog: a transaction that changes it does nothing else."""
+    writes: list[Write] = field(default_factory=list)
+    """What the end of the transaction writes: a transaction that writes does not read."""
     _read: Published | None = None
     _reading: bool = False
     _began: datetime | None = None
@@ -72,6 +75,7 @@ class State:
         """COMMIT and ROLLBACK: portals go, the time that was read too."""
         self.transaction = IDLE
         self.change = None
+        self.writes = []
         self.savepoints.clear()
         self.settings.end_transaction()
         self._forget()
@@ -108,6 +112,8 @@ class State:
 
     def columns(self, statement: Statement) -> list[Column] | None:
         """The columns of a statement's rows; None when it has none."""
+        if isinstance(statement.command, Dml):
+            return None if statement.returning is None else columns_of(statement.returning)
         if statement.prepared is not None:
             return columns_of(statement.prepared)
         if statement.following is not None and not isinstance(statement.command, Copy):

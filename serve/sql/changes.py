@@ -11,6 +11,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
+from dataflow.delta import Delta
+
 
 @dataclass(frozen=True, slots=True)
 class CreateView:
@@ -39,6 +41,27 @@ class CreateIndex:
     columns: tuple[str, ...] | None
     if_not_exists: bool
     tag: str = "CREATE INDEX"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDefinition:
+    """A column of CREATE TABLE. default: an expression's text, empty for none."""
+
+    name: str
+    type: str
+    nullable: bool
+    default: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTable:
+    """CREATE TABLE. key: the primary key's columns."""
+
+    name: str
+    columns: tuple[ColumnDefinition, ...]
+    key: tuple[str, ...]
+    if_not_exists: bool
+    tag: str = "CREATE TABLE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +105,7 @@ class Comment:
     tag: str = "COMMENT"
 
 
-Change = CreateView | CreateIndex | Drop | Rename | Comment
+Change = CreateView | CreateIndex | CreateTable | Drop | Rename | Comment
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +116,42 @@ class Changed:
     notices: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Rows that enter and leave one table. oid: the table's, for a name may mean another one meanwhile.
+
+    ignore: rows whose key is there already are left out.
+    """
+
+    table: str
+    oid: int
+    delta: Delta
+    ignore: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Writes that happen all at once or not at all. They follow from rows that these tables, `reads`, had at the time `read`."""
+
+    writes: tuple[Write, ...]
+    reads: frozenset[str] = frozenset()
+    read: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A transaction that is durable, and seen by all who read from `time` on. counts: how many rows entered, by write."""
+
+    time: int
+    counts: tuple[int, ...]
+
+
 class Changer(Protocol):
-    """Who changes the catalog of the running service."""
+    """Who changes the catalog of the running service, and its tables."""
+
+    def write(self, transaction: Transaction) -> Future[Written]:
+        """Begin; the Future fails with QueryError, and then nothing is written. 40001: what was read has changed; read again."""
+        ...
 
     def change(self, change: Change, check: Callable[[], None]) -> Future[Changed]:
         """Begin; the Future fails with QueryError, and then nothing has changed.

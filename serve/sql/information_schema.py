@@ -18,7 +18,15 @@ _KINDS = {"f": "FOREIGN", "r": "SYSTEM TABLE", "v": "VIEW", "m": "MATERIALIZED V
 
 def _tables(facts: Facts) -> Iterator[Row]:
     for r in relations(facts):
-        yield (facts.service, r.schema, r.name, _KINDS[r.kind], "NO", "NO")
+        table = r.kind == "r" and r.schema == "public"
+        yield (
+            facts.service,
+            r.schema,
+            r.name,
+            "BASE TABLE" if table else _KINDS[r.kind],
+            "YES" if table else "NO",
+            "NO",
+        )
 
 
 def _columns(facts: Facts) -> Iterator[Row]:

@@ -32,6 +32,7 @@ _INDEXES = 1 << 20
 """What the oid of a relation's index is above its own."""
 
 _CATEGORIES = {"bool": "B", "text": "S", "date": "D", "timestamp": "D", "timestamptz": "D", "interval": "T"}
+_RELKINDS = {"table": "r", "view": "v", "materialized view": "m"}
 _NUMBERS = frozenset(("int2", "int4", "int8", "numeric", "float4", "float8"))
 
 
@@ -66,9 +67,7 @@ def relations(facts: Facts) -> list[Named]:
             found.append(Named(oid, "public", name, "f", facts.sources[name]))
     for name, one in made.items():
         if one.kind != "index":
-            found.append(
-                Named(one.oid, "public", name, "m" if "materialized" in one.kind else "v", one.schema, one.query)
-            )
+            found.append(Named(one.oid, "public", name, _RELKINDS[one.kind], one.schema, one.query))
     by_name = {r.name: r for r in found}
     for name, one in made.items():
         if one.kind == "index" and one.on in by_name:

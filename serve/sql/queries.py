@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -30,7 +30,7 @@ from dataflow.types import ColumnType
 from planner.catalog import Catalog, quoted
 from planner.compile import compile_scalar
 from planner.errors import SqlError
-from planner.plan import Plan
+from planner.plan import Constant, Plan, Project
 from planner.query import (
     Keyed,
     Lookup,
@@ -48,8 +48,9 @@ from planner.query import (
 from planner.rules.fold_constants import fold_constants
 from planner.scalar import Literal, Parameter, Scalar
 from planner.scalars import rewrite
+from serve.definitions import Definition
 from serve.reads import Publication, Published, PublishedView, lookup, pieces
-from serve.sql.changes import Change, Changed, Changer
+from serve.sql.changes import Change, Changed, Changer, Transaction, Written
 from serve.sql.errors import QueryError, from_plan, from_row
 from serve.sql.system import Relations
 from serve.status import StatusSource
@@ -175,6 +176,52 @@ class Queries:
         if again.query.columns != prepared.query.columns:
             raise QueryError("0A000", "cached plan must not change result type", hint="prepare the statement again")
         return again
+
+    def object(self, name: str) -> Definition | None:
+        """What a name means now."""
+        published = self.current()
+        if published is None:
+            return None
+        found, view = published.definitions.objects.get(name), published.views.get(name)
+        return Definition(name, "view", view.schema) if found is None and view is not None else found
+
+    def tables(self, names: Iterable[str], published: Published) -> frozenset[str]:
+        """The tables that rows of these relations follow from."""
+        objects, found, waiting = published.definitions.objects, set[str](), list(names)
+        while waiting:
+            name = waiting.pop()
+            if name not in found and name in objects:
+                found.add(name)
+                waiting.extend(objects[name].reads)
+        return frozenset(name for name in found if objects[name].kind == "table")
+
+    def constant(self, prepared: Prepared, values: Values) -> Batch | None:
+        """The row of a query that reads nothing and makes one row of constants and parameters, as INSERT's do; else None. Quick."""
+        plan, query = prepared.query.plan, prepared.query
+        if (
+            not (isinstance(plan, Project) and plan.input == Constant(((),), ()))
+            or query.order
+            or query.limit is not None
+        ):
+            return None
+        if not all(isinstance(output, Literal | Parameter) for output in plan.outputs):
+            return None
+        return Batch(tuple(_array(output, values) for output in plan.outputs), 1)
+
+    def returned(self, prepared: Prepared, values: Values, name: str, rows: Delta) -> list[Batch]:
+        """A query over rows that are given, in the place of what the relation holds."""
+        plan = with_values(prepared.query.plan, values) if prepared.query.needs else prepared.query.plan
+        reads = schemas(plan)
+        result = _computed(
+            Once(lower(plan, reads), lambda: None, time.perf_counter), {name: rows} if name in reads else {}
+        )
+        return list(_cut(consolidate(result), 0, None))
+
+    def write(self, transaction: Transaction) -> Future[Written]:
+        """See `serve.sql.changes.Changer`."""
+        if self._changer is None:
+            raise QueryError("0A000", "writing is not supported here")
+        return self._changer.write(transaction)
 
     def change(self, change: Change, check: Callable[[], None]) -> Future[Changed]:
         """See `serve.sql.changes.Changer`."""

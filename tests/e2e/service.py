@@ -51,18 +51,22 @@ class Headwater:
             )
         deadline = time.monotonic() + ready_within
         while time.monotonic() < deadline:
-            for line in self.log.read_bytes()[seen:].splitlines():
-                if b'"listening"' in line:
-                    self.port = int(json.loads(line)["http"].rsplit(":", 1)[1])
-                if b'"listening for PostgreSQL clients"' in line:
-                    self.postgres = int(json.loads(line)["postgres"].rsplit(":", 1)[1])
+            self._look_for_ports(seen)
             if self.process.poll() is not None:
                 raise AssertionError(f"headwater ended with {self.process.returncode}:\n{self.tail()}")
             if self.port and (not wait or self.get("/readyz")[0] == 200):
+                self._look_for_ports(seen)  # who is ready has told all of them
                 return self
             time.sleep(0.02)
         answer = self.get("/readyz")[1] if self.port else None
         raise AssertionError(f"not ready after {ready_within} s: {answer}\n{self.tail()}")
+
+    def _look_for_ports(self, seen: int) -> None:
+        for line in self.log.read_bytes()[seen:].splitlines():
+            if b'"listening"' in line:
+                self.port = int(json.loads(line)["http"].rsplit(":", 1)[1])
+            if b'"listening for PostgreSQL clients"' in line:
+                self.postgres = int(json.loads(line)["postgres"].rsplit(":", 1)[1])
 
     def tail(self) -> str:
         """The last lines of the log."""

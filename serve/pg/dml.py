@@ -1,0 +1,157 @@
+"""INSERT, UPDATE, DELETE and TRUNCATE as text.
+
+Deliberately unknown: what expressions mean, and rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from serve.definitions import Definition
+from serve.pg.ddl import object_name
+from serve.pg.words import Words
+from serve.sql.dml import Dml, delete_query, insert_query, update_query
+from serve.sql.errors import QueryError
+
+WRITES = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
+Find = Callable[[str], Definition | None]
+
+
+def read_write(words: Words, find: Find) -> Dml:
+    """A statement that begins with one of WRITES. find: the object of a name."""
+    verb = words.word
+    words.at += 1
+    if verb == "INSERT":
+        return _insert(words, find)
+    if verb == "UPDATE":
+        return _update(words, find)
+    if verb == "DELETE":
+        words.need("FROM")
+        table = _table(words, find)
+        alias = _alias(words, table)
+        if words.word == "USING":
+            raise QueryError("0A000", "DELETE ... USING is not supported", hint="write WHERE ... IN (SELECT ...)")
+        rest, returning = _rest(words)
+        return Dml("delete", table.name, table.oid, delete_query(table, alias, rest), returning=returning)
+    words.take("TABLE")
+    table = _table(words, find)
+    words.end()
+    return Dml("truncate", table.name, table.oid, delete_query(table, table.name, ""))
+
+
+def _table(words: Words, find: Find) -> Definition:
+    name = object_name(words)
+    found = find(name)
+    if found is None:
+        raise QueryError("42P01", f'relation "{name}" does not exist')
+    if found.kind != "table" or found.broken:
+        raise QueryError("42809", f'cannot write to {found.kind} "{name}"', hint="rows are written to tables")
+    return found
+
+
+def _alias(words: Words, table: Definition) -> str:
+    if words.take("AS"):
+        return words.name()
+    return words.name() if words.word not in ("", "SET", "WHERE", "USING", "RETURNING", "FROM") else table.name
+
+
+def _insert(words: Words, find: Find) -> Dml:
+    words.need("INTO")
+    table = _table(words, find)
+    columns: tuple[str, ...] = ()
+    if words.word == "(" and not _query_follows(words):
+        words.take("(")
+        columns = tuple(_bare(part) for part in words.listed())
+    rows: list[list[str]] | None = None
+    query = ""
+    if words.take("DEFAULT", "VALUES"):
+        rows = [["DEFAULT"] * len(table.schema)]
+    elif words.take("VALUES"):
+        rows = []
+        while True:
+            words.need("(")
+            rows.append(words.listed())
+            if not words.take(","):
+                break
+    else:
+        query = _until(words, ("ON", "RETURNING"), "CONFLICT")
+        if not query:
+            raise words.wrong()
+    ignore = _conflict(words, table)
+    returning = words.rest() if words.take("RETURNING") else ""
+    if not returning:
+        words.end()
+    if ignore and returning:
+        raise QueryError("0A000", "RETURNING with ON CONFLICT DO NOTHING is not supported")
+    return Dml("insert", table.name, table.oid, insert_query(table, columns, rows, query), ignore, returning)
+
+
+def _conflict(words: Words, table: Definition) -> bool:
+    """ON CONFLICT [(key)] DO NOTHING."""
+    if not words.take("ON", "CONFLICT"):
+        return False
+    key = [table.schema[index].name for index in table.key]
+    if words.take("(") and sorted(_bare(part) for part in words.listed()) != sorted(key):
+        raise QueryError("42P10", "there is no unique constraint matching the ON CONFLICT specification")
+    if words.take("DO", "UPDATE"):
+        raise QueryError("0A000", "ON CONFLICT DO UPDATE is not supported", hint="write UPDATE, or DO NOTHING")
+    words.need("DO", "NOTHING")
+    return bool(key)
+
+
+def _update(words: Words, find: Find) -> Dml:
+    table = _table(words, find)
+    alias = _alias(words, table)
+    words.need("SET")
+    changes: dict[str, str] = {}
+    while True:
+        name = words.name()
+        if name in changes:
+            raise QueryError("42601", f'multiple assignments to same column "{name}"')
+        words.need("=")
+        changes[name] = _until(words, (",", "WHERE", "RETURNING", "FROM"))
+        if not changes[name]:
+            raise words.wrong()
+        if not words.take(","):
+            break
+    if words.word == "FROM":
+        raise QueryError("0A000", "UPDATE ... FROM is not supported", hint="write a subquery in SET and WHERE")
+    rest, returning = _rest(words)
+    return Dml("update", table.name, table.oid, update_query(table, alias, changes, rest), returning=returning)
+
+
+def _rest(words: Words) -> tuple[str, str]:
+    """WHERE and what follows, and what is behind RETURNING."""
+    if words.word not in ("", "WHERE", "RETURNING"):
+        raise words.wrong()
+    rest = _until(words, ("RETURNING",))
+    return rest, words.rest() if words.take("RETURNING") else ""
+
+
+def _until(words: Words, ends: tuple[str, ...], second: str = "") -> str:
+    """The text up to one of these words outside parentheses; the first of them counts only when `second`, if any, follows."""
+    begin, depth = words.at, 0
+    while words.word:
+        if depth == 0 and words.word in ends and not (second and words.word == ends[0] and not _next_is(words, second)):
+            break
+        depth += {"(": 1, ")": -1}.get(words.word, 0)
+        words.at += 1
+    if begin == words.at:
+        return ""
+    end = words.found[words.at].start(1) if words.word else len(words.sql)
+    return words.sql[words.found[begin].start(1) : end].strip()
+
+
+def _next_is(words: Words, word: str) -> bool:
+    return words.at + 1 < len(words.found) and words.found[words.at + 1][1].upper() == word
+
+
+def _query_follows(words: Words) -> bool:
+    return any(_next_is(words, word) for word in ("SELECT", "VALUES", "WITH", "TABLE", "("))
+
+
+def _bare(text: str) -> str:
+    inner = Words(text)
+    name = inner.name()
+    inner.end()
+    return name

@@ -1,0 +1,136 @@
+"""Executes what writes to tables: at once, or at the end of the transaction.
+
+Always true: a client is told that it wrote once all who read see it, and it outlasts kill -9; a statement that follows from rows is
+computed again when tables that it read have changed meanwhile, so all statements are as if one after the other.
+Deliberately unknown: how writes become durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dataflow.delta import Delta
+from dataflow.rows import concat_deltas
+from serve.definitions import Definition
+from serve.pg import messages
+from serve.pg.commands import End
+from serve.pg.perform import Performer
+from serve.pg.portal import Portal, Run
+from serve.pg.state import INSIDE, State
+from serve.reads import Published
+from serve.sql.changes import Transaction, Write
+from serve.sql.dml import Dml
+from serve.sql.errors import QueryError
+from serve.sql.queries import Batch, Prepared
+
+CONFLICT = "40001"
+Compute = Callable[..., Awaitable[Any]]
+
+
+class Writer:
+    """Writes for one client."""
+
+    def __init__(self, state: State, send: Callable[[bytes], None], compute: Compute, performer: Performer) -> None:
+        self._state, self._send, self._compute, self._performer = state, send, compute, performer
+
+    async def write(self, portal: Portal, dml: Dml) -> None:
+        """Execute a statement that writes."""
+        state = self._state
+        if state.transaction == INSIDE and dml.kind != "insert":
+            raise QueryError("25001", f"{dml.kind.upper()} cannot run inside a transaction block")
+        if state.transaction == INSIDE and state.has_read:
+            raise QueryError("25006", "cannot execute INSERT in a transaction that has read", hint="write COMMIT first")
+        run = Run(state.settings.timeout)
+        while True:
+            moment = state.queries.current()
+            if moment is None:
+                raise QueryError("57P03", "no table can be written to yet", hint="try again")
+            prepared = portal.statement.prepared
+            assert prepared is not None
+            given = {**portal.values, **state.values(prepared.query.needs)}
+            prepared = state.queries.fresh(prepared, moment)
+            one = state.queries.constant(prepared, given) if dml.kind == "insert" else None
+            if one is not None:
+                delta = _delta(dml, [one], moment)
+            else:
+                delta = await self._compute(partial(self._computed, dml, prepared, given, moment, run), run)
+            write = Write(dml.table, dml.oid, delta, dml.ignore)
+            if state.transaction == INSIDE:
+                state.writes.append(write)
+                count = len(delta)
+                break
+            reads = state.queries.tables(prepared.query.reads, moment)
+            transaction = Transaction((write,), reads, moment.time)
+            try:
+                written = await asyncio.wrap_future(state.queries.write(transaction))
+            except QueryError as error:
+                if error.code != CONFLICT:
+                    raise
+                run.check()
+                continue
+            count = int((delta.diffs < 0).sum()) if dml.kind == "delete" else written.counts[0]
+            state.settle()
+            break
+        await self._return(portal, dml, delta)
+        self._send(messages.complete(dml.tag(count)))
+
+    async def commit(self, end: End) -> None:
+        """Write what the transaction has gathered, all at once."""
+        try:
+            await asyncio.wrap_future(self._state.queries.write(Transaction(tuple(self._state.writes))))
+        except QueryError:
+            self._state.end_transaction()
+            raise
+        self._send(messages.complete(self._performer.perform(end)))
+
+    def _computed(self, dml: Dml, prepared: Prepared, given: Any, moment: Published, run: Run) -> Delta:
+        """What a statement changes, as of a time."""
+        queries = self._state.queries
+        found = queries.look_up(prepared, given, moment)
+        batches = [found] if found is not None else list(queries.run(prepared, given, moment, run.check))
+        return _delta(dml, batches, moment)
+
+    async def _return(self, portal: Portal, dml: Dml, delta: Delta) -> None:
+        returning = portal.statement.returning
+        if returning is None:
+            return
+        sign = -1 if dml.kind == "delete" else 1
+        mask = delta.diffs == sign
+        rows = Delta(
+            tuple(column.filter(pa.array(mask)) for column in delta.columns), np.ones(int(mask.sum()), np.int64)
+        )
+        values = self._state.values(returning.query.needs)
+        for batch in await self._compute(lambda: self._state.queries.returned(returning, values, dml.table, rows)):
+            self._send(portal.encode(batch))
+
+
+def _delta(dml: Dml, batches: Sequence[Batch], moment: Published) -> Delta:
+    """The rows of a statement's query as what they change."""
+    table = moment.definitions.objects.get(dml.table)
+    if table is None or table.oid != dml.oid:
+        raise QueryError("42P01", f'relation "{dml.table}" does not exist')
+    width = len(table.schema)
+    parts = []
+    for batch in batches:
+        ones = np.ones(batch.rows, np.int64)
+        if dml.kind != "insert":
+            parts.append(Delta(tuple(batch.columns[:width]), -ones))
+        if dml.kind in ("insert", "update"):
+            new = tuple(batch.columns[-width:])
+            _check_nulls(table, new)
+            parts.append(Delta(new, ones))
+    return concat_deltas(parts) if parts else Delta.empty([column.type for column in table.schema])
+
+
+def _check_nulls(table: Definition, columns: Sequence[pa.Array]) -> None:
+    for column, values in zip(table.schema, columns, strict=True):
+        if not column.nullable and values.null_count:
+            raise QueryError(
+                "23502", f'null value in column "{column.name}" of relation "{table.name}" violates not-null constraint'
+            )

@@ -106,11 +106,14 @@ class Spine:
         self._take()
         return self._snapshot
 
-    def insert(self, delta: Delta) -> None:
-        """Add a delta; ValueError when its columns are not of the layout's types."""
+    def insert(self, delta: Delta, at_once: bool = False) -> None:
+        """Add a delta; ValueError when its columns are not of the layout's types.
+
+        at_once: somebody is about to read it, so that sorting it beside the caller would gain nothing.
+        """
         if not len(delta):
             return
-        if THREADS.large(len(delta)) and [column.type for column in delta.columns] == self.layout.arrow_types:
+        if not at_once and THREADS.large(len(delta)) and [column.type for column in delta.columns] == self.layout.arrow_types:
             self._coming.append(Beside(partial(self.layout.sort, delta)))
             self._note()
             return

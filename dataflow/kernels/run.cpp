@@ -220,27 +220,37 @@ RunPtr make_run(const std::shared_ptr<const Shape>& shape, const std::vector<Col
   if (rows > kMaxRows) throw std::invalid_argument("a delta of " + std::to_string(rows) + " rows is too large");
   Pieces pieces = make_pieces(*shape, columns, diffs, static_cast<size_t>(rows));
   auto sums = std::make_unique_for_overwrite<int64_t[]>(pieces.size());
-  std::vector<std::pair<size_t, size_t>> kept(pieces.count());  // where each piece's rows are, and how many
+  struct Kept {
+    size_t from, count, to;  // a piece's rows: where they are, how many, and their place in the run
+  };
+  std::vector<Kept> kept(pieces.count());
   pieces.sort([&](size_t piece, Entry* entries, size_t from, size_t count) {
     thread_local Ties ties;
     ties.find(columns, entries, count);
     if (ties.any) ties.settle(*shape, columns, entries, count);
-    kept[piece] = {from, add_up(entries, count, ties, diffs, sums.get() + from)};
+    kept[piece] = {from, add_up(entries, count, ties, diffs, sums.get() + from), 0};
   });
   size_t left = 0;
-  for (const auto& [from, count] : kept) left += count;
+  for (Kept& piece : kept) piece.to = std::exchange(left, left + piece.count);
   auto run = std::make_shared<Run>();
   run->shape = shape;
   run->reserve(static_cast<int64_t>(left));
-  std::vector<Ref> refs;
-  refs.reserve(left);
-  for (const auto& [from, count] : kept) {
-    for (size_t i = from; i < from + count; ++i) {
-      const Entry& entry = pieces.begin()[i];
-      run->push(entry.hash, entry.second, sums[i]);
-      refs.push_back({0, entry.index});
+  auto* hashes = reinterpret_cast<uint64_t*>(run->hashes.memory.extend(8 * static_cast<int64_t>(left)));
+  auto* seconds = reinterpret_cast<uint64_t*>(run->seconds.memory.extend(8 * static_cast<int64_t>(left)));
+  Raw<Ref> refs(left);
+  split_into(parts_of(rows), static_cast<int64_t>(kept.size()), [&](int64_t begin, int64_t end, int64_t) {
+    for (; begin < end; ++begin) {
+      const Kept& piece = kept[static_cast<size_t>(begin)];
+      const Entry* entries = pieces.begin() + piece.from;
+      for (size_t i = 0, to = piece.to; i < piece.count; ++i, ++to) {
+        hashes[to] = entries[i].hash;
+        seconds[to] = entries[i].second;
+        refs[to] = {0, entries[i].index};
+      }
     }
-  }
+  });
+  for (const Kept& piece : kept)
+    for (size_t i = 0; i < piece.count; ++i) run->count(hashes[piece.to + i], sums[piece.from + i]);
   run->finish();
   run->columns = gather({&columns}, shape->formats, refs.data(), static_cast<int64_t>(left));
   return run;

@@ -127,9 +127,13 @@ struct Run : std::enable_shared_from_this<Run> {
   // Building: make room for at most this many rows, add the next one (its columns come apart), end.
   void reserve(int64_t rows);
   void push(uint64_t hash, uint64_t second, int64_t diff) {
-    directory.push(hash, rows());
     hashes.push(hash);
     seconds.push(second);
+    count(hash, diff);
+  }
+  // Add a row whose hash and second are there.
+  void count(uint64_t hash, int64_t diff) {
+    directory.push(hash, rows());
     diffs.push(diff);
     negatives += diff < 0;
     total += static_cast<uint64_t>(diff);
@@ -231,12 +235,27 @@ class Pieces {
       : entries_(std::make_unique_for_overwrite<Entry[]>(hashes.size())), size_(hashes.size()) {
     int bits = std::min(kMostBits, static_cast<int>(std::bit_width(size_ / kRows)));
     auto piece = [&](uint64_t hash) { return bits ? hash >> (64 - bits) : 0; };
-    begins_.assign((size_t{1} << bits) + 2, 0);
-    for (uint64_t hash : hashes) ++begins_[piece(hash) + 2];
-    for (size_t p = 2; p < begins_.size(); ++p) begins_[p] += begins_[p - 1];
-    for (size_t i = 0; i < size_; ++i) entries_[bits ? begins_[piece(hashes[i]) + 1]++ : i] = make(i);
-    if (!bits) begins_[1] = static_cast<uint32_t>(size_);
-    begins_.pop_back();
+    // Each thread counts, then places, a stretch: within a piece the stretches follow each other.
+    size_t pieces = size_t{1} << bits;
+    auto rows = static_cast<int64_t>(size_), parts = bits ? parts_of(rows) : 1;
+    std::vector<std::vector<uint32_t>> places(static_cast<size_t>(parts), std::vector<uint32_t>(pieces));
+    if (bits) split_into(parts, rows, [&](int64_t begin, int64_t end, int64_t part) {
+      std::vector<uint32_t>& counts = places[static_cast<size_t>(part)];
+      for (int64_t i = begin; i < end; ++i) ++counts[piece(hashes[static_cast<size_t>(i)])];
+    });
+    uint32_t at = 0;
+    for (size_t p = 0; p < pieces; ++p) {
+      begins_.push_back(at);
+      for (std::vector<uint32_t>& counts : places) at += std::exchange(counts[p], at);
+    }
+    begins_.push_back(static_cast<uint32_t>(size_));
+    split_into(parts, rows, [&](int64_t begin, int64_t end, int64_t part) {
+      std::vector<uint32_t>& next = places[static_cast<size_t>(part)];
+      for (int64_t i = begin; i < end; ++i) {
+        auto row = static_cast<size_t>(i);
+        entries_[bits ? next[piece(hashes[row])]++ : row] = make(row);
+      }
+    });
   }
   const Entry* begin() const { return entries_.get(); }
   size_t size() const { return size_; }

@@ -37,7 +37,8 @@ class Arrange(Operator):
 
     def step(self, *deltas: Delta) -> Delta:
         (delta,) = deltas
-        self._arrangement.insert(delta)
+        # Consumers read it in this step: sorting it beside would keep them waiting for one thread.
+        self._arrangement.insert(delta, at_once=bool(self.consumers))
         return delta
 
     def consolidated(self) -> Delta:

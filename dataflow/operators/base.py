@@ -194,11 +194,11 @@ class Arrangement:
         self.spine = Spine(layout)
         self._before: Snapshot | None = None
 
-    def insert(self, delta: Delta) -> None:
-        """Add rows of this step."""
+    def insert(self, delta: Delta, at_once: bool = False) -> None:
+        """Add rows of this step; `at_once` where they are read in this step."""
         if self._before is None:
             self._before = self.spine.snapshot()
-        self.spine.insert(delta)
+        self.spine.insert(delta, at_once)
 
     def in_order(self, delta: Delta) -> Delta:
         """The rows that entered in this step, given as their delta: a large one comes back as the arrangement sorted it.

@@ -21,7 +21,7 @@ class Evaluated(NamedTuple):
 
 
 class Expression(Protocol):
-    """A pure, vectorised function of a row. Called in every tick on the tick thread: never blocks, never reads a clock."""
+    """A pure, vectorised function of a row: never blocks, never reads a clock. Threads may call it at once for different rows."""
 
     def evaluate(self, columns: tuple[pa.Array, ...], rows: int) -> Evaluated:
         """Evaluate over `rows` rows of an input relation's columns. Data errors are returned, never raised."""

@@ -113,7 +113,11 @@ class Spine:
         """
         if not len(delta):
             return
-        if not at_once and THREADS.large(len(delta)) and [column.type for column in delta.columns] == self.layout.arrow_types:
+        if (
+            not at_once
+            and THREADS.large(len(delta))
+            and [column.type for column in delta.columns] == self.layout.arrow_types
+        ):
             self._coming.append(Beside(partial(self.layout.sort, delta)))
             self._note()
             return

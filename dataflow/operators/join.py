@@ -21,8 +21,9 @@ from dataflow.operators.base import Operator, Types, arrangement_of, combine, na
 from dataflow.rows import Columns
 from dataflow.snapshot import Snapshot
 
-PIECE_ROWS = 1 << 16
-"""Pairs that are made at a time: bounds the temporary arrays of a key with many rows."""
+PIECE_ROWS = 1 << 18
+"""Pairs that are made at a time: bounds the temporary arrays of a key with many rows. As many as the rows of a step that catches
+up, whose pairs are then made where they stay."""
 
 STREAM_ROWS = 1 << 18
 """Pairs that go on at a time where the consumer takes pieces: few enough for memory, enough to cost the consumer nothing."""

@@ -17,9 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataflow import rows
+from dataflow.beside import THREADS
 from dataflow.delta import Delta
-from dataflow.expression import Expression
+from dataflow.expression import Evaluated, Expression
 from dataflow.operators.base import Operator, Types
+from dataflow.rows import Columns
 
 Mask = npt.NDArray[np.bool_]
 
@@ -62,7 +64,7 @@ class Linear(Operator):
             if isinstance(output, int):
                 columns.append(delta.columns[output])
                 continue
-            values, failed = output.evaluate(delta.columns, count)
+            values, failed = evaluate(output, delta.columns, count)
             if values.type != expected:
                 raise TypeError(f"{output} gave {values.type}, but its column is {expected}; this is a planner mistake")
             columns.append(values)
@@ -80,7 +82,7 @@ class Linear(Operator):
         candidate = np.ones(count, np.bool_)
         errors: pa.Array | None = None
         for predicate in self._predicates:
-            values, failed = predicate.evaluate(delta.columns, count)
+            values, failed = evaluate(predicate, delta.columns, count)
             true = truth(values)
             if failed is None:
                 passed &= true
@@ -100,6 +102,25 @@ class Linear(Operator):
         if where.any():
             (messages,) = rows.filter_rows((errors,), where)
             self.report(messages, delta.diffs[where])
+
+
+def evaluate(expression: Expression, columns: Columns, count: int) -> Evaluated:
+    """As `Expression.evaluate`; a large delta in stretches, which threads share."""
+    stretches = THREADS.stretches(count)
+    if len(stretches) < 2:
+        return expression.evaluate(columns, count)
+
+    def stretch(number: int) -> Evaluated:
+        begin, end = stretches[number]
+        return expression.evaluate(tuple(column.slice(begin, end - begin) for column in columns), end - begin)
+
+    parts = THREADS.share(stretch, len(stretches))
+    failed = [
+        pa.nulls(end - begin, pa.large_string()) if errors is None else errors
+        for (begin, end), (_, errors) in zip(stretches, parts, strict=True)
+    ]
+    none = all(errors is None for _, errors in parts)
+    return Evaluated(pa.concat_arrays([values for values, _ in parts]), None if none else pa.concat_arrays(failed))
 
 
 def first_error(errors: pa.Array | None, more: pa.Array | None) -> pa.Array | None:

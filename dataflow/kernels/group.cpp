@@ -87,12 +87,9 @@ Groups group_by(const Raw<uint64_t>& hashes, Same&& same) {
     numbers.clear();
     for (int64_t row : parts[static_cast<size_t>(part)].representatives)
       numbers.push_back(whole.number(hashes[static_cast<size_t>(row)], row, same));
-    int64_t first = rows * part / count;
-    split(rows * (part + 1) / count - first, [&](int64_t begin, int64_t end, int64_t) {
-      for (int64_t i = first + begin; i < first + end; ++i) {
-        int64_t& id = groups.ids[static_cast<size_t>(i)];
-        id = numbers[static_cast<size_t>(id)];
-      }
+    int64_t* ids = groups.ids.data() + rows * part / count;
+    split(rows * (part + 1) / count - rows * part / count, [&](int64_t begin, int64_t end, int64_t) {
+      for (int64_t i = begin; i < end; ++i) ids[i] = numbers[static_cast<size_t>(ids[i])];
     });
   }
   groups.representatives = std::move(whole.representatives);
@@ -185,12 +182,10 @@ void accumulate(const int64_t* ids, const Column& values, const int64_t* diffs, 
 
 Sums sum_values(const int64_t* ids, int64_t groups, const Column& values, const int64_t* diffs) {
   check_ids(ids, values.length, groups);
-  std::vector<Wide> wide = sum_parts<Wide>(
-      values.length, groups,
-      [&](int64_t begin, int64_t end, Wide* sums) {
-        visit(values.format, [&](auto type) { accumulate<decltype(type)>(ids, values, diffs, begin, end, sums); });
-      },
-      [](Wide& sum, const Wide& more) { sum.add(more); });
+  auto add = [&](int64_t begin, int64_t end, Wide* sums) {
+    visit(values.format, [&](auto type) { accumulate<decltype(type)>(ids, values, diffs, begin, end, sums); });
+  };
+  std::vector<Wide> wide = sum_parts<Wide>(values.length, groups, add, [](Wide& sum, const Wide& more) { sum.add(more); });
   Sums sums;
   for (const Wide& sum : wide) {
     sums.values.push_back(sum.low());
@@ -226,12 +221,11 @@ std::vector<int64_t> leaders(const int64_t* ids, int64_t groups, const Column& v
 
 std::vector<int64_t> sum_diffs(const int64_t* ids, int64_t rows, int64_t groups, const int64_t* diffs) {
   check_ids(ids, rows, groups);
-  return sum_parts<int64_t>(
-      rows, groups,
-      [&](int64_t begin, int64_t end, int64_t* sums) {
-        for (int64_t i = begin; i < end; ++i) sums[ids[i]] = wrapping_add(sums[ids[i]], diffs[i]);
-      },
-      [](int64_t& sum, int64_t more) { sum = wrapping_add(sum, more); });
+  auto add = [&](int64_t begin, int64_t end, uint64_t* sums) {
+    for (int64_t i = begin; i < end; ++i) sums[ids[i]] += static_cast<uint64_t>(diffs[i]);
+  };
+  std::vector<uint64_t> sums = sum_parts<uint64_t>(rows, groups, add, [](uint64_t& sum, uint64_t more) { sum += more; });
+  return {sums.begin(), sums.end()};
 }
 
 }  // namespace headwater::rows

@@ -27,8 +27,6 @@ struct Wide {
   int128 low() const { return static_cast<int128>(static_cast<uint128>(words[1]) << 64 | words[0]); }
 };
 
-inline int64_t wrapping_add(int64_t a, int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b)); }
-
 // The sums of `groups` groups: add(begin, end, sums) adds those of a stretch of rows, merge(sum, more) another stretch's. Sums must not depend on an order.
 template <class Sum, class Add, class Merge>
 std::vector<Sum> sum_parts(int64_t rows, int64_t groups, Add&& add, Merge&& merge) {

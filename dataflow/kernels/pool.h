@@ -32,7 +32,7 @@ class Pool {
   int64_t piece_rows() const { return piece_rows_.load(std::memory_order_relaxed); }
 
   // Threads that a call may find now, the caller's included: what a result depends on is never how many.
-  int64_t threads() const { return 1 + std::max(0, spare_ - occupied_); }
+  int64_t threads() const { return 1 + std::max(0, free()); }
 
   void occupy(int by) { occupied_ += by; }  // so many more (or fewer) threads of others' compute meanwhile, on a core each
   // Have this many threads, the caller's included, from now on; calls under way end first.
@@ -65,7 +65,7 @@ class Pool {
   // Call task(i) for each i in [0, count), in any order; on the caller's thread unless they are `worth` more. Raises what one of them raised.
   template <class Task>
   void run(int64_t count, Task&& task, bool worth = true) {
-    if (count <= 1 || !worth || spare_ <= occupied_ || busy_.test_and_set(std::memory_order_acquire)) {
+    if (count <= 1 || !worth || free() <= 0 || busy_.test_and_set(std::memory_order_acquire)) {
       for (int64_t i = 0; i < count; ++i) task(i);
       return;
     }
@@ -103,13 +103,13 @@ class Pool {
     std::exception_ptr failure{};
 
     Job(void (*call_)(void*, int64_t), void* task_, int64_t count, size_t threads) : call(call_), task(task_), shares(threads) {
-      auto each = static_cast<int64_t>(threads);
-      for (int64_t i = 0; i < each; ++i) {
-        shares[static_cast<size_t>(i)].next = count * i / each;
-        shares[static_cast<size_t>(i)].end = count * (i + 1) / each;
-      }
+      auto edge = [&](size_t thread) { return count * static_cast<int64_t>(thread) / static_cast<int64_t>(threads); };
+      for (size_t i = 0; i < threads; ++i) shares[i].next = edge(i), shares[i].end = edge(i + 1);
     }
   };
+
+  // A forked child may give back what its parent occupied.
+  int free() const { return spare_ - std::max<int>(0, occupied_); }
 
   static Pool*& instance() {
     static Pool* pool = [] {
@@ -173,17 +173,10 @@ class Pool {
 // A vector whose new elements are whatever is there: for what is written before it is read, best by the thread that first touches its memory.
 template <class T>
 struct Unset : std::allocator<T> {
-  template <class U>
-  struct rebind {
-    using other = Unset<U>;
-  };
-  template <class U>
-  void construct(U* at) noexcept {
-    ::new (static_cast<void*>(at)) U;
-  }
   template <class U, class... Arguments>
   void construct(U* at, Arguments&&... arguments) {
-    ::new (static_cast<void*>(at)) U(std::forward<Arguments>(arguments)...);
+    if constexpr (sizeof...(arguments)) ::new (static_cast<void*>(at)) U(std::forward<Arguments>(arguments)...);
+    else ::new (static_cast<void*>(at)) U;
   }
 };
 template <class T>

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -154,7 +155,7 @@ def _added(left: Columns, right: Columns) -> Columns:
 
 
 def _some(sums: Columns) -> Mask:
-    mask: Mask = np.logical_or.reduce(np.concatenate([limbs(part) != 0 for part in sums], axis=1), axis=1)
+    mask: Mask = reduce(np.bitwise_or, [word for part in sums for word in limbs(part).T]) != 0
     return mask
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataflow import rows
-from dataflow.beside import THREADS
+from dataflow.beside import STRETCH_PIECES, THREADS
 from dataflow.delta import Delta
 from dataflow.graph import Aggregate, GraphBuilder
 from dataflow.layout import Layout, Order
@@ -23,6 +23,7 @@ from dataflow.spine import Spine
 from dataflow.step import Dataflow
 from dataflow.types import BIGINT, BOOLEAN, DOUBLE, TEXT, Column
 from tests.examples import examples
+from tests.laws.functions import divide, ratio_above
 
 TYPES = (BIGINT, TEXT, DOUBLE, BOOLEAN)
 PIECE_ROWS = 8
@@ -130,11 +131,14 @@ def built() -> Dataflow:
     graph = GraphBuilder()
     left, right = graph.input("left", TYPES), graph.input("right", TYPES)
     joined = graph.join(left, graph.distinct(right), (0,), (0,))
+    # Rows with the key 0 fail, in each of the stretches of a large delta.
+    mapped = graph.linear(left, (ratio_above(0, 0, 0),), (0, divide(0, 0)), (BIGINT, BIGINT))
     sums = [Aggregate("count_star", None, BIGINT), Aggregate("sum", 2, DOUBLE), Aggregate("max", 1, TEXT)]
     for name, node in {
         "sums": graph.reduce(joined, (0,), sums, False),
         "first": graph.top_k(left, (0,), (Order(2),), 2),
         "rows": graph.union([left, graph.negate(right)]),
+        "mapped": mapped,
     }.items():
         graph.export(name, node, tuple(Column(f"c{i}", kind) for i, kind in enumerate(node.types)), (0,))
     return graph.build(float)
@@ -152,12 +156,22 @@ def test_dataflows_are_the_same_to_the_byte(seed: int, counts: list[int], fuel: 
             dataflow, said = built(), []
             for step in steps:
                 result = dataflow.step(step)
-                said += [in_bytes(delta.columns, delta.diffs) for delta in result.changes.values()]
-                shown = [dataflow.view(name).snapshot().rows() for name in ("sums", "first", "rows")]
+                changes = (*result.changes.values(), *result.errors.values())
+                said += [in_bytes(delta.columns, delta.diffs) for delta in changes]
+                shown = [dataflow.view(name).snapshot().rows() for name in result.changes]
                 said += [in_bytes(delta.columns, delta.diffs) for delta in shown]
                 dataflow.maintain(fuel)
             found.append(said)
     assert found[1:] == found[:-1]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_share_numbers(threads: int) -> None:
+    with using(threads):
+        assert THREADS.share(lambda number: number * number, 40) == [number * number for number in range(40)]
+        with pytest.raises(ZeroDivisionError):
+            THREADS.share(lambda number: 1 // (number - 7), 40)
+        assert THREADS.stretches(3 * PIECE_ROWS * STRETCH_PIECES - 1)[1:] == [(64, 128), (128, 191)]
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -198,7 +212,7 @@ FORK = """
 import os
 import numpy as np, pyarrow as pa
 from dataflow import rows
-from dataflow.beside import THREADS
+from dataflow.beside import STRETCH_PIECES, THREADS
 from dataflow.delta import Delta
 from dataflow.layout import Layout
 from dataflow.spine import Spine

@@ -22,9 +22,6 @@ from tests.sim.plants import PLANTS
 from tests.sim.promises import Wrong
 from tests.sim.world import World
 
-TRIES = 80
-"""Runs that leave out single faults to shorten a schedule."""
-
 
 def verdict(
     seed: int, ticks: int, kinds: Collection[str] = tuple(RATES), plant: str = "", dropped: Collection[int] = ()
@@ -40,48 +37,57 @@ def verdict(
     return world, ""
 
 
-def shrink(seed: int, ticks: int, plant: str) -> World:
-    """The fewest kinds of faults, then the fewest ticks, then the fewest faults with which this seed still breaks a promise."""
-    kinds = set(RATES)
-    for kind in sorted(RATES):
-        if verdict(seed, ticks, kinds - {kind}, plant)[1]:
+def shrink(seed: int, first: World, seconds: float) -> World:
+    """The fewest kinds of faults, then the fewest ticks, then the fewest faults with which a seed still breaks a promise, as far as
+    some seconds go. first: the run that did."""
+    best, deadline = first, time.monotonic() + seconds
+
+    def still(ticks: int, kinds: Collection[str], dropped: Collection[int] = ()) -> bool:
+        nonlocal best
+        if time.monotonic() > deadline:
+            return False
+        world, wrong = verdict(seed, ticks, kinds, first.plant, dropped)
+        best = world if wrong else best
+        return bool(wrong)
+
+    ticks, kinds = min(first.ticks, first.promises.publications + 1), set(RATES)
+    if not still(ticks, kinds):
+        ticks = first.ticks
+    for kind in sorted(kinds):
+        if still(ticks, kinds - {kind}):
             kinds.discard(kind)
-    low, high = 1, ticks
-    while low < high:
-        middle = (low + high) // 2
-        if verdict(seed, middle, kinds, plant)[1]:
-            high = middle
+    low = 1
+    while low < ticks and time.monotonic() < deadline:
+        middle = (low + ticks) // 2
+        if still(middle, kinds):
+            ticks = middle
         else:
             low = middle + 1
-    best, _ = verdict(seed, high, kinds, plant)
     dropped: set[int] = set()
-    tries, size = TRIES, len(best.chance.schedule) // 2
-    while size and tries > 0:  # halves first, then single ones
+    size = len(best.chance.schedule) // 2
+    while size:  # halves first, single ones last
         for begin in range(0, len(best.chance.schedule), size):
             fewer = dropped | set(range(begin, begin + size))
-            if fewer != dropped and tries > 0:
-                tries -= 1
-                world, wrong = verdict(seed, high, kinds, plant, fewer)
-                if wrong:
-                    best, dropped = world, fewer
+            if fewer != dropped and still(ticks, kinds, fewer):
+                dropped = fewer
         size //= 2
-    best.chance.schedule[:] = [fault for place, fault in enumerate(best.chance.schedule) if place not in dropped]
-    best.ticks = high
     return best
 
 
-def tell(seed: int, arguments: argparse.Namespace, wrong: str) -> None:
+def tell(world: World, arguments: argparse.Namespace, wrong: str) -> None:
     """Print a seed that broke a promise, and what it takes."""
+    seed = world.seed
     plant = f" --plant {arguments.plant}" if arguments.plant else ""
     print(f"seed {seed} broke a promise: {wrong}")
     print(f"again with: python -m tests.sim --first {seed} --seeds 1 --ticks {arguments.ticks}{plant}", flush=True)
     if arguments.go_on:
         return
-    least = shrink(seed, arguments.ticks, arguments.plant)
+    least = shrink(seed, world, arguments.shrink)
+    faults = [fault for place, fault in enumerate(least.chance.schedule) if place not in least.chance.dropped]
     print(
-        f"shrunk to {least.ticks} ticks of views {', '.join(least.planned.order)} and {len(least.chance.schedule)} faults:"
+        f"shrunk to {least.promises.publications} ticks of {', '.join(least.planned.order)} and {len(faults)} faults:"
     )
-    print("\n".join(f"  {fault}" for fault in least.chance.schedule))
+    print("\n".join(f"  {fault}" for fault in faults))
 
 
 def main() -> int:
@@ -90,6 +96,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first", type=int, default=None, help="the first seed (default: from the clock)")
     parser.add_argument("--ticks", type=int, default=200)
+    parser.add_argument("--shrink", type=float, default=120, help="seconds to look for the fewest faults of a seed")
     parser.add_argument("--seconds", type=float, default=None, help="end after this time, whatever is left")
     parser.add_argument(
         "--go-on", action="store_true", help="run the other seeds too, instead of looking for the fewest faults"
@@ -119,7 +126,7 @@ def main() -> int:
         died.update({point.split()[0]: count for point, count in world.chance.points.items()})
         if wrong:
             broken.append(seed)
-            tell(seed, arguments, wrong)
+            tell(world, arguments, wrong)
             if not arguments.go_on:
                 return 1
         if done % 25 == 0:

@@ -29,13 +29,16 @@ RATES = {
     "clock ahead": 0.02,
     "second coordinator": 0.02,
     "zombie sinks": 0.4,
+    "bucket away": 0.003,
+    "bucket's answer lost": 0.003,
+    "taken over": 0.003,
     "checkpoint damaged": 0.2,
     "log damaged": 0.2,
 }
 """Fault to how often it happens where it can."""
 
 
-ENDS = {"crash", "fsync fails", "clean stop"}
+ENDS = {"crash", "fsync fails", "clean stop", "bucket away", "bucket's answer lost", "taken over"}
 """Faults that end an incarnation."""
 
 

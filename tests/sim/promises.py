@@ -4,7 +4,7 @@ T1 every view at every time that is shown is the query over the records that the
 transaction see one time. T3 a read that begins after another one ended sees no earlier time. T4 the changes of a view add up to
 it. T5 a sink's topic is its view at the recorded progress, which rises with each transaction. T6 replays give one state, to the
 byte. T7 a starting sink reads the progress that was committed last. T8 a producer of before writes nothing. T9 a topic that is
-not what it was halts its source. T10 a second coordinator is refused.
+not what it was halts its source. T10 a second coordinator is refused, or the first one shows nothing more.
 Always true: what is compared with is computed from the records, by nothing that is tested here.
 """
 
@@ -61,6 +61,8 @@ class Promises:
     last_shown: int = 0
     last_positions: Positions = field(default_factory=dict)
     publications: int = 0
+    taken_at: int | None = None
+    """The last time in the log when another service took it over."""
     checked: Counter[str] = field(default_factory=Counter)
     _answers: dict[str, Answer] = field(default_factory=dict)
     _clients: list[tuple[Published, Bag]] = field(default_factory=list)
@@ -72,6 +74,7 @@ class Promises:
         """The process died, and its clients' connections with it."""
         self._clients.clear()
         self._folds.clear()
+        self.taken_at = None
 
     def bound(self, time: int, positions: Positions) -> None:
         """A time gets its offsets."""
@@ -90,6 +93,8 @@ class Promises:
             raise Wrong(f"T1: time {time} is shown, and was never bound")
         if self.shown.setdefault(time, positions) != positions:
             raise Wrong(f"T1: time {time} was shown with {self.shown[time]}, and now with {positions}")
+        if self.taken_at is not None and time > self.taken_at:
+            raise Wrong(f"T10: time {time} is shown, and another service took over at {self.taken_at}")
         if time < self.last_shown:
             raise Wrong(f"T1: time {time} is shown after {self.last_shown}")
         self.last_shown, self.last_positions = time, positions

@@ -22,13 +22,12 @@ from config.settings import Source as SourceSettings
 from dataflow.memory import MemoryLimit
 from dataflow.step import Dataflow
 from headwater import checkpoint, feed, runs, ticks
-from headwater.checkpoint import Checkpoints
 from headwater.errors import StateError
 from headwater.rooms import Rooms
 from headwater.runs import RunFiles
 from headwater.ticks import TickLoop
 from ingest import source as ingest_source
-from ingest.remap import FILE, Binding, RemapError, RemapLog
+from ingest.remap import Binding, Log
 from planner import build_dataflow, plan_views
 from planner.views import PlannedViews
 from serve.metrics import Metrics
@@ -37,12 +36,12 @@ from sinks import kafka, progress, session
 from sinks.kafka import KafkaSink
 from tests.sim.broker import ACCOUNTS, TRANSFERS, Harm, Reader, Topic
 from tests.sim.chance import Chance, Crash
-from tests.sim.disk import Disk
 from tests.sim.doubles import Clock, Flag, SimSink, Watched, WatchedSource
+from tests.sim.durable import Durable
 from tests.sim.jobs import Jobs
 from tests.sim.oracle import ALWAYS, KEYS, SINKS, VIEWS
 from tests.sim.plants import planted
-from tests.sim.promises import Promises, Wrong
+from tests.sim.promises import Promises
 from tests.sim.transactions import Cluster, Consumer, Producer, Topics
 
 PEOPLE = 12
@@ -95,7 +94,7 @@ class World:
         """Wrong when a promise was broken; at the end, when all is calm, everything has to be everywhere."""
         memory = Path("/dev/shm")  # the disk is a model: that the files are fast only helps
         with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder, planted(self.plant):
-            self.disk = Disk(Path(folder), self.chance)
+            self._durable = Durable(Path(folder), self.chance, self.promises)
             while self.promises.publications < self.ticks:
                 self._incarnation()
             self.chance.calm = True
@@ -114,7 +113,7 @@ class World:
         self.incarnations += 1
         before, harmed = self.promises.publications, [name for name, topic in self.topics.items() if topic.harmed]
         self._published = before
-        with self.disk.watched(), self._patched() as jobs:
+        with self._durable.disk.watched(), self._patched() as jobs:
             try:
                 self._serve(jobs)
             except (Crash, StateError, OSError):
@@ -125,7 +124,7 @@ class World:
                 for close in reversed(self._open):
                     close()
                 self._open.clear()
-        self.disk.crash()
+        self._durable.disk.crash()
         self.promises.restarted()
         for name in harmed:  # somebody restored it
             self.topics[name].harmed = ""
@@ -167,15 +166,15 @@ class World:
             yield jobs
 
     def _serve(self, jobs: Jobs) -> None:
-        folder = self.disk.folder
-        log = self._open_log(folder)
+        folder = self._durable.disk.folder
+        log = self._durable.open_log()
         self._open.append(log.close)
         self._watch_log(log)
-        self._damage_checkpoint(folder / "checkpoints")
+        self._durable.damage_checkpoint()
+        checkpoints = self._durable.checkpoints(self.incarnations)
         stop, wake = Flag(self), Flag(self)
         readers, sources = self._sources(wake)
         dataflow = self._dataflow(folder)
-        checkpoints = Checkpoints(folder / "checkpoints") if self.chance.random.random() < 0.9 else None
         sinks = {name: self._sink(name, wake) for name in SINKS}
         self._publication = Watched(self.chance, self._check)
         rooms = Rooms(
@@ -267,7 +266,9 @@ class World:
         if random.random() < 0.3:
             self.promises.read(self._publication)
         if self.chance.fault("second coordinator"):
-            self._start_another()
+            self._durable.start_another()
+        if self.chance.fault("taken over"):
+            self._durable.take_over()
         done = self.chance.calm and self.promises.all_there()
         if self.promises.publications >= self.ticks or done or self.chance.fault("clean stop"):
             self._live[3].set()
@@ -333,31 +334,7 @@ class World:
             if self.chance.fault(kind, name) and read and not topic.harmed:
                 topic.harmed, topic.gone = harm, {p: self.chance.random.randint(0, end) for p, end in read.items()}
 
-    def _start_another(self) -> None:
-        """T10: a second coordinator on the same folder."""
-        try:
-            RemapLog.open(self.disk.folder).close()
-        except RemapError:
-            self.promises.checked["T10"] += 1
-        else:
-            raise Wrong("T10: a second service could use the state folder")
-
-    # The state folder.
-
-    def _open_log(self, folder: Path) -> RemapLog:
-        path = folder / FILE
-        if path.exists() and self.chance.fault("log damaged") and path.stat().st_size > 400:
-            whole = path.read_bytes()
-            place = self.chance.random.randrange(len(whole) // 2)  # not in the last write, which may be unfinished
-            path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
-            try:
-                RemapLog.open(folder).close()
-                raise Wrong(f"byte {place} of the log was changed, and nobody noticed")
-            except RemapError:
-                path.write_bytes(whole)  # the folder is restored from a copy
-        return RemapLog.open(folder)
-
-    def _watch_log(self, log: RemapLog) -> None:
+    def _watch_log(self, log: Log) -> None:
         append = log.append
 
         def watched(bindings: list[Binding]) -> None:
@@ -369,10 +346,3 @@ class World:
             self.chance.point("S4 after a binding")
 
         cast(Any, log).append = watched
-
-    def _damage_checkpoint(self, folder: Path) -> None:
-        if folder.exists() and self.chance.fault("checkpoint damaged"):
-            path = self.chance.random.choice(sorted(folder.iterdir()) or [folder])
-            if path.is_file() and (content := path.read_bytes()):
-                place = self.chance.random.randrange(len(content))
-                path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])

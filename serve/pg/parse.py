@@ -80,7 +80,8 @@ def _transaction_modes(words: Words) -> None:
     while words.word:
         if words.take("ISOLATION", "LEVEL"):
             if not (
-                words.take("SERIALIZABLE")
+                words.take("STRICT", "SERIALIZABLE")
+                or words.take("SERIALIZABLE")
                 or words.take("REPEATABLE", "READ")
                 or words.take("READ", "COMMITTED")
                 or words.take("READ", "UNCOMMITTED")

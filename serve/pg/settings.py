@@ -38,8 +38,8 @@ DEFAULTS: dict[str, str] = {
     "in_hot_standby": "off",
     "default_transaction_read_only": "on",
     "transaction_read_only": "on",
-    "transaction_isolation": "serializable",
-    "default_transaction_isolation": "serializable",
+    "transaction_isolation": "strict serializable",
+    "default_transaction_isolation": "strict serializable",
     "default_transaction_deferrable": "off",
     "transaction_deferrable": "off",
     "search_path": "public",
@@ -65,6 +65,9 @@ _FIXED = frozenset(
     ("server_version", "server_version_num", "server_encoding", "integer_datetimes", "is_superuser", "in_hot_standby",
      "session_authorization", "max_identifier_length", "max_index_keys")
 )  # fmt: skip
+_ISOLATION = ("strict serializable", "serializable", "repeatable read", "read committed", "read uncommitted")
+"""Levels that a session may ask for. Every read is of the last complete time, which is the first; the others ask for less."""
+
 _UTC = frozenset(("utc", "etc/utc", "gmt", "etc/gmt", "zulu", "0", "+0", "+00", "+00:00", "00:00", "default", "local"))
 _DURATION = re.compile(r"\s*(\d{1,10})\s*(us|ms|s|min|h|d)?\s*")
 _MILLISECONDS = {None: 1.0, "us": 0.001, "ms": 1.0, "s": 1000.0, "min": 60_000.0, "h": 3_600_000.0, "d": 86_400_000.0}
@@ -148,6 +151,14 @@ def _checked(name: str, value: str) -> str:
     lower = value.strip().lower()
     if name in _FIXED:
         raise QueryError("55P02", f'parameter "{name}" cannot be changed')
+    if name.endswith("transaction_isolation"):
+        if lower not in _ISOLATION:
+            raise QueryError(
+                "22023",
+                f'invalid value for parameter "{name}": "{value}"',
+                hint=f"the levels are {', '.join(_ISOLATION)}",
+            )
+        return lower
     if name == "client_encoding" and lower.replace("-", "").replace("_", "") not in ("utf8", "unicode", "default"):
         raise QueryError("22023", f'invalid value for parameter "client_encoding": "{value}"', hint="text is UTF8 here")
     if name == "TimeZone":

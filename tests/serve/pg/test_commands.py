@@ -36,6 +36,7 @@ from serve.sql.errors import QueryError
         ("begin", Begin()),
         ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY, DEFERRABLE", Begin()),
         ("start transaction read write", Begin()),
+        ("begin isolation level strict serializable", Begin()),
         ("COMMIT WORK", End(True)),
         ("rollback and chain", End(False, True)),
         ("ROLLBACK TO SAVEPOINT a", Savepoint("ROLLBACK", "a")),
@@ -141,6 +142,9 @@ def test_settings() -> None:
     assert settings.changed == []
     settings.set("application_name", "y")
     assert settings.changed == ["application_name"]
+    assert settings.show("transaction_isolation") == "strict serializable"
+    settings.set("transaction_isolation", "SERIALIZABLE")
+    assert settings.show("transaction_isolation") == "serializable"
 
 
 @pytest.mark.parametrize(
@@ -152,6 +156,7 @@ def test_settings() -> None:
         ("DateStyle", "German", "22023"),
         ("statement_timeout", "soon", "22023"),
         ("server_version", "16", "55P02"),
+        ("transaction_isolation", "bounded staleness 1s", "22023"),
         ("standard_conforming_strings", "off", "22023"),
     ],
 )

@@ -119,6 +119,11 @@ class Stack:
         """Record no more."""
         self._recordings = [other for other in self._recordings if other is not recording]
 
+    @property
+    def recording(self) -> bool:
+        """Whether a layer is on its way that takes what comes from a recording."""
+        return bool(self._recordings)
+
     def put_on(self, layer: Layer) -> None:
         """Let a layer take part from the next step on. It has to be as if it had taken part in all of them.
 

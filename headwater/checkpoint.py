@@ -131,6 +131,12 @@ class Checkpoints:
         return tuple(reversed(self._kept))
 
     @property
+    def times(self) -> list[int]:
+        """The times of the checkpoints that there are, and of the one that is being made."""
+        attempt = [] if self._attempt is None else [self._attempt.cut.time]
+        return [manifest.cut.time for manifest in tuple(self._kept)] + attempt
+
+    @property
     def last(self) -> Cut | None:
         """What the newest checkpoint is of."""
         return self._kept[-1].cut if self._kept else None

@@ -138,6 +138,11 @@ class SinkFeed:
         return self.frontiers.keys() == self._rooms.sinks.keys()
 
     @property
+    def all_running(self) -> bool:
+        """Whether every sink told its frontier and none has halted since."""
+        return self.all_open and all(sink.status().state != "halted" for sink in self._rooms.sinks.values())
+
+    @property
     def durable_frontiers(self) -> list[int]:
         """Exclusive times up to which sinks were complete when they opened."""
         return [frontier for frontier in self.frontiers.values() if frontier is not None]

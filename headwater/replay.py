@@ -8,7 +8,7 @@ Deliberately unknown: how ranges are read again. `headwater.ticks` does that and
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ingest.remap import Binding
@@ -26,7 +26,7 @@ class Fold:
     ranges: Mapping[str, Mapping[int, Range]]
 
 
-def fold(bindings: Sequence[Binding], frontiers: Iterable[int]) -> list[Fold]:
+def fold(bindings: Iterable[Binding], frontiers: Iterable[int]) -> list[Fold]:
     """Fold bindings at the given frontiers (exclusive times that sinks have made durable).
 
     ValueError when ranges of one partition are not adjacent.
@@ -34,16 +34,19 @@ def fold(bindings: Sequence[Binding], frontiers: Iterable[int]) -> list[Fold]:
     cuts = sorted(set(frontiers))
     folds: list[Fold] = []
     current: dict[str, dict[int, Range]] = {}
-    for position, binding in enumerate(bindings):
+    last: int | None = None
+    for binding in bindings:
+        if last is not None and bisect_right(cuts, last) < bisect_right(cuts, binding.time):
+            folds.append(Fold(last, current))
+            current = {}
         for source, ranges in binding.ranges.items():
             bound = current.setdefault(source, {})
             for piece in ranges:
                 before = bound.get(piece.partition)
                 bound[piece.partition] = piece if before is None else before.extended(piece)
-        following = bindings[position + 1].time if position + 1 < len(bindings) else None
-        if following is None or bisect_right(cuts, binding.time) < bisect_right(cuts, following):
-            folds.append(Fold(binding.time, current))
-            current = {}
+        last = binding.time
+    if last is not None:
+        folds.append(Fold(last, current))
     return folds
 
 

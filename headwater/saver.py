@@ -32,8 +32,8 @@ class Saver:
 
     @property
     def times(self) -> list[int]:
-        """The times of the checkpoints that there are."""
-        return [manifest.cut.time for manifest in self._checkpoints.candidates]
+        """The times of the checkpoints that there are, and of the one that is being made."""
+        return self._checkpoints.times
 
     def restore(self) -> Cut | None:
         """Take the state of the newest checkpoint over that fits and is whole; None: everything is to be replayed."""

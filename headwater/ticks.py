@@ -19,11 +19,14 @@ import structlog
 from dataflow.layout import Layout
 from dataflow.memory import NoRoomError
 from dataflow.snapshot import Snapshot
+from dataflow.stack import Stack
 from dataflow.types import TEXT
+from headwater import folding
 from headwater.calls import Calls
 from headwater.checkpoint import Cut
 from headwater.errors import StateError
 from headwater.feed import SinkFeed
+from headwater.folding import LogFolding, folded
 from headwater.replay import Fold, fold, positions
 from headwater.rooms import Clock, Pending, Rooms, Shape, Shown, SystemClock
 from headwater.saver import Saver
@@ -58,9 +61,6 @@ PATIENCE = 10.0
 LEAST_FUEL = 16_384
 """Rows of merge work that every tick may do."""
 
-COMPACT_BYTES = 64 << 20
-"""Size from which a start replaces the remap log by its folds: some 300,000 ticks."""
-
 OPENING = "opening sinks"
 """The phase in which the loop waits for the sinks' broker; closing the sinks ends it."""
 
@@ -86,6 +86,7 @@ class TickLoop:
         self._stop = stop
         self._clock = clock or SystemClock()
         self._disk = ThreadPoolExecutor(1, "remap-log")
+        self._reading = ThreadPoolExecutor(1, "fold-log")
         bindings = rooms.remap.bindings
         self._last_time = bindings[-1].time if bindings else 0
         self._epoch = bindings[-1].epoch + 1 if bindings else 1
@@ -96,6 +97,7 @@ class TickLoop:
         self._saver = (
             Saver(rooms, self._feed, rooms.checkpoints, self._clock) if rooms.checkpoints is not None else None
         )
+        self._folding = LogFolding(rooms, self._feed, self._saver, self._reading, self._disk)
         self._ends = {name: dict(ends) for name, ends in self._bound.items()}
         self._unmerged = True
         self.calls = Calls(wake.set)
@@ -144,6 +146,7 @@ class TickLoop:
                 self._loop()
         finally:
             self.calls.close()
+            self._reading.shutdown(cancel_futures=True)
             self._disk.shutdown()
 
     def _open(self) -> Cut | None:
@@ -202,21 +205,10 @@ class TickLoop:
     def _compact(self, folds: list[Fold], topic_ids: dict[str, str]) -> None:
         """Let a large log hold its folds only, unless a sink halted before it told its frontier, which no fold may cross."""
         remap = self._rooms.remap
-        if remap.nbytes < COMPACT_BYTES or not self._feed.all_open:
+        if remap.nbytes < folding.COMPACT_BYTES or not self._feed.all_open:
             return
         before = remap.nbytes
-        remap.rewrite(
-            [
-                Binding(
-                    time=part.time,
-                    ranges={name: tuple(pieces.values()) for name, pieces in part.ranges.items()},
-                    topic_ids={name: topic_ids[name] for name in part.ranges if name in topic_ids},
-                    catalog=self.shape.catalog,
-                    epoch=self._epoch,
-                )
-                for part in folds
-            ]
-        )
+        remap.rewrite(folded(folds, topic_ids, self.shape.catalog, self._epoch))
         log.info("remap log compacted", bytes_before=before, bytes=remap.nbytes)
 
     def _replay_source(self, name: str, ranges: Mapping[int, Range], pending: Pending, time_: int) -> None:
@@ -323,6 +315,10 @@ class TickLoop:
         self._unmerged = self._maintain(LEAST_FUEL + FUEL_PER_ROW * rows)
         if self._saver is not None and not self._unusable:
             self._saver.save(self._last_time, self._ends)
+        # A view on its way reads topics again up to a time that no fold may pass over.
+        coming = isinstance(self._rooms.dataflow, Stack) and self._rooms.dataflow.recording
+        if not self._unusable and not coming:
+            self._folding.go_on(self._last_time, self.shape.catalog, self._epoch)
         self._rooms.metrics.observe_tick(self._clock.monotonic() - started, rows)
 
     def _take(self, names: Iterable[str], most: int) -> dict[str, Taken]:

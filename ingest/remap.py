@@ -13,7 +13,7 @@ import fcntl
 import os
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -149,14 +149,26 @@ class RemapLog:
         self._size += len(data)
         self._last = last
 
-    def rewrite(self, bindings: Sequence[Binding]) -> None:
-        """Put these bindings, the folds of all that the log holds, in the place of it; a crash leaves the one or the other.
+    def walk(self) -> Iterator[tuple[Binding, int]]:
+        """The bindings in the file now, each with the offset behind it. Any thread, also while another appends."""
+        content = self._path.read_bytes()
+        at, decoder = len(HEADER), msgspec.msgpack.Decoder(Binding)
+        while (payload := _payload(content, at)) is not None:
+            at += _HEAD + len(payload)
+            yield decoder.decode(payload), at
 
-        ValueError when they end at another time. OSError when the disk refuses: the log is as it was.
+    def rewrite(self, bindings: Sequence[Binding], end: int | None = None) -> None:
+        """Put these bindings, the folds of all that the log holds before offset `end` (None: of all), in the place of it.
+
+        A crash leaves the one or the other. ValueError when the folds of all end at another time. OSError when the disk refuses:
+        the log is as it was. RemapError after an earlier failure. In the thread that appends, or while nobody does.
         """
-        if (bindings[-1].time if bindings else None) != self._last:
+        if self._broken:
+            raise RemapError(f"{self._path} cannot be written since {self._broken}; restart the service")
+        if end is None and (bindings[-1].time if bindings else None) != self._last:
             raise ValueError(f"folds of {self._path} must end at its last time {self._last}")
-        temporary = _write(self._path, b"".join(encode(binding) for binding in bindings))
+        rest = b"" if end is None else self._path.read_bytes()[end : self._size]
+        temporary = _write(self._path, b"".join(encode(binding) for binding in bindings) + rest)
         file = temporary.open("r+b", buffering=0)
         try:
             _rename(temporary, self._path)

@@ -33,7 +33,7 @@ class AwaySink(ListSink):
         return super().open()
 
 
-def _folded(*sinks: ListSink) -> dict[tuple[Any, ...], int]:
+def folded(*sinks: ListSink) -> dict[tuple[Any, ...], int]:
     """What the topic holds that these wrote, one after the other."""
     rows: Counter[tuple[Any, ...]] = Counter()
     for sink in sinks:
@@ -73,7 +73,7 @@ def test_a_new_sink_that_opens_late_has_the_whole_view(tmp_path: Path, checkpoin
         assert sink.writes == []
         sink.back.set()
         _push(house, 3, 2)
-        house.until(lambda: _folded(sink) == dict.fromkeys(house.rows("totals"), 1))
+        house.until(lambda: folded(sink) == dict.fromkeys(house.rows("totals"), 1))
 
 
 @pytest.mark.parametrize("written", [1, 2, 3, 4])
@@ -102,7 +102,7 @@ def test_a_sink_that_opens_late_goes_on_where_it_was(
         _push(second, 5, 2)
         again.back.set()
         _push(second, 7, 2)
-        second.until(lambda: _folded(first, again) == dict.fromkeys(second.rows("totals"), 1))
+        second.until(lambda: folded(first, again) == dict.fromkeys(second.rows("totals"), 1))
 
 
 def test_more_than_is_kept_of_new_changes_comes_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_more_than_is_kept_of_new_changes_comes_as_one(tmp_path: Path, monkeypat
     with running(_house(tmp_path, None, False, sink)) as house:
         _push(house, 0, 12)
         sink.back.set()
-        house.until(lambda: _folded(sink) == dict.fromkeys(house.rows("totals"), 1))
+        house.until(lambda: folded(sink) == dict.fromkeys(house.rows("totals"), 1))
         assert len(sink.writes) < 8
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dataflow.memory import MemoryLimit
-from headwater import ticks
+from headwater import folding
 from headwater.runs import RunFiles
 from tests.headwater.house import NOW, House, running
 
@@ -174,11 +174,11 @@ def test_a_changed_topic_blocks_only_its_views(tmp_path: Path) -> None:
     assert [binding.time for binding in again.bindings] == [*house.times, *again.times[1:]]
 
 
-@pytest.mark.parametrize("compact_from", [ticks.COMPACT_BYTES, 0])
+@pytest.mark.parametrize("compact_from", [folding.COMPACT_BYTES, 0])
 def test_a_restart_gives_sinks_what_they_miss(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compact_from: int
 ) -> None:
-    monkeypatch.setattr(ticks, "COMPACT_BYTES", compact_from)
+    monkeypatch.setattr(folding, "COMPACT_BYTES", compact_from)
     with running(House(tmp_path)) as house:
         for n in range(4):
             house.items.push((n, 1))

@@ -21,7 +21,7 @@ from config.settings import Sink as SinkSettings
 from config.settings import Source as SourceSettings
 from dataflow.memory import MemoryLimit
 from dataflow.step import Dataflow
-from headwater import checkpoint, feed, runs, ticks
+from headwater import checkpoint, feed, folding, runs, ticks
 from headwater.errors import StateError
 from headwater.rooms import Rooms
 from headwater.runs import RunFiles
@@ -148,7 +148,7 @@ class World:
     def _patched(self) -> Iterator[Jobs]:
         """Everything that would be a thread, a broker or large is the world's."""
         jobs, random = Jobs(), self.chance.random
-        sizes = {(ticks, "CATCH_UP_ROWS"): 32, (ticks, "COMPACT_BYTES"): 0, (kafka, "QUEUE_ROWS"): 30}
+        sizes = {(ticks, "CATCH_UP_ROWS"): 32, (folding, "COMPACT_BYTES"): 0, (kafka, "QUEUE_ROWS"): 30}
         with ExitStack() as patches:
             for place in (ticks, feed, checkpoint, runs):
                 patches.enter_context(mock.patch.object(place, "ThreadPoolExecutor", jobs.executor))

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import headwater.checkpoint
+import headwater.folding
 import headwater.runfile
-import headwater.ticks
 from dataflow.step import Dataflow
 from headwater.__main__ import main as command
 from headwater.checkpoint import Checkpoints
@@ -201,7 +201,7 @@ def keep_journal(path: Path) -> None:
 def main(arguments: list[str]) -> int:
     """Plant the point, if any, and run the service."""
     file, journal, *point = arguments
-    headwater.ticks.COMPACT_BYTES = SMALL_LOG
+    headwater.folding.COMPACT_BYTES = SMALL_LOG
     keep_journal(Path(journal))
     if point:
         POINTS[point[0]][1](Fuse(int(point[1])))

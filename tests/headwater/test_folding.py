@@ -1,0 +1,80 @@
+"""The remap log stays small while the service runs, and a start from it is right whatever the sinks had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headwater import folding
+from headwater.checkpoint import Checkpoints
+from headwater.replay import positions
+from tests.headwater.house import House, ListSink, running
+from tests.headwater.test_late_sinks import folded as folded_topic
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folding, "COMPACT_BYTES", 4096)
+
+
+def _ticks(house: House, first: int, count: int) -> None:
+    for n in range(first, first + count):
+        house.items.push((n, 1), (0, 1))
+        house.until(lambda n=n: house.loop._ends.get("items", {}).get(0) == 2 * n + 2)
+
+
+@pytest.mark.parametrize("checkpoints", [False, True])
+def test_the_log_stays_small_and_a_start_from_it_is_right(tmp_path: Path, checkpoints: bool) -> None:
+    """Invariant: the log's size is bounded while ticks go on, and a sink that was behind gets exactly what it lacks."""
+    first = House(tmp_path, ("totals",))
+    if checkpoints:
+        first.checkpoints = Checkpoints(tmp_path / "checkpoints")
+    sizes = []
+    with running(first):
+        for start in range(0, 300, 20):
+            _ticks(first, start, 20)
+            sizes.append(first.log.nbytes)
+        ends = first.loop._ends
+    assert max(sizes) < 3 * 4096
+    assert len(first.bindings) < len(first.times) / 2
+    assert positions(first.bindings) == ends
+    wrote = first.sinks["totals_out"].writes
+    assert len(wrote) > 150
+    second = House(tmp_path, ("totals",))
+    if checkpoints:
+        second.checkpoints = Checkpoints(tmp_path / "checkpoints")
+    second.items.push(*first.items.records, (7, 1))
+    second.items.appear()
+    sink = second.sinks["totals_out"] = ListSink(durable=wrote[-1][0] + 1)
+    with running(second):
+        second.until(lambda: (7, 2) in second.rows("totals"))
+        second.until(lambda: folded_topic(first.sinks["totals_out"], sink) == dict.fromkeys(second.rows("totals"), 1))
+
+
+def test_a_sink_that_is_not_durable_keeps_its_times_apart(tmp_path: Path) -> None:
+    """Invariant: nothing is folded that a sink may still need apart."""
+    house = House(tmp_path, ("totals",))
+    house.sinks["totals_out"].prompt = False
+    with running(house):
+        _ticks(house, 0, 200)
+        assert house.log.nbytes > 2 * 4096
+        assert [binding.time for binding in house.bindings] == sorted(set(house.times))
+        house.sinks["totals_out"].prompt = True
+        _ticks(house, 200, 3)
+        house.until(lambda: (house.wake.set(), house.log.nbytes < 4096)[1])
+
+
+def test_a_disk_that_refuses_costs_the_attempt_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> Path:
+        raise OSError(28, "No space left on device")
+
+    house = House(tmp_path, ("totals",))
+    monkeypatch.setattr("ingest.remap._write", refuse)
+    with running(house):
+        _ticks(house, 0, 120)
+        house.shows("totals", [(0, 121), *((k, 1) for k in range(1, 120))])
+    assert "could not be folded and stays as it is" in capsys.readouterr().out
+    assert [binding.time for binding in house.bindings] == house.times

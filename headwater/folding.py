@@ -19,7 +19,7 @@ from headwater.feed import SinkFeed
 from headwater.replay import Fold, fold
 from headwater.rooms import Rooms
 from headwater.saver import Saver
-from ingest.remap import Binding, RemapLog
+from ingest.remap import Binding, Log, RemapError
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +68,7 @@ class LogFolding:
                 self._begin(self._until, catalog, epoch)
             elif self._remap.nbytes - self._size >= COMPACT_BYTES:
                 self._until = time
-        except OSError as error:
+        except (OSError, RemapError) as error:  # what ends the service shows at the next binding
             self._read = self._written = self._until = None
             self._size = self._remap.nbytes
             log.warning("the remap log could not be folded and stays as it is: make room", reason=str(error))
@@ -89,7 +89,7 @@ class LogFolding:
             log.info("remap log folded", bytes_after_the_last_time=before, bytes=self._size)
 
 
-def _fold(remap: RemapLog, until: int, cuts: Sequence[int], catalog: str, epoch: int) -> tuple[list[Binding], int]:
+def _fold(remap: Log, until: int, cuts: Sequence[int], catalog: str, epoch: int) -> tuple[list[Binding], int]:
     """The folds of the log up to a time, as bindings, and the offset in the file that they take the place of."""
     topic_ids: dict[str, str] = {}
     end = 0

@@ -69,8 +69,12 @@ class Log(Protocol):
         """Bind times, durably."""
         ...
 
-    def rewrite(self, bindings: Sequence[Binding]) -> None:
-        """Put the folds of all bindings in the place of them."""
+    def walk(self) -> Iterator[tuple[Binding, int]]:
+        """All bindings as they are stored now, each with its end, which `rewrite` knows. Any thread."""
+        ...
+
+    def rewrite(self, bindings: Sequence[Binding], end: int | None = None) -> None:
+        """Put the folds of all bindings, or of those up to this end, in the place of them."""
         ...
 
     def forget(self) -> None:
@@ -151,11 +155,7 @@ class RemapLog:
 
     def walk(self) -> Iterator[tuple[Binding, int]]:
         """The bindings in the file now, each with the offset behind it. Any thread, also while another appends."""
-        content = self._path.read_bytes()
-        at, decoder = len(HEADER), msgspec.msgpack.Decoder(Binding)
-        while (payload := _payload(content, at)) is not None:
-            at += _HEAD + len(payload)
-            yield decoder.decode(payload), at
+        return walk(self._path.read_bytes())
 
     def rewrite(self, bindings: Sequence[Binding], end: int | None = None) -> None:
         """Put these bindings, the folds of all that the log holds before offset `end` (None: of all), in the place of it.
@@ -231,6 +231,14 @@ def read(content: bytes, path: str) -> tuple[list[Binding], int]:
         bindings.append(binding)
         at += _HEAD + len(payload)
     return bindings, at
+
+
+def walk(content: bytes) -> Iterator[tuple[Binding, int]]:
+    """The bindings of a log's content, each with the offset behind it, up to the first that is not whole."""
+    at, decoder = len(HEADER), msgspec.msgpack.Decoder(Binding)
+    while (payload := _payload(content, at)) is not None:
+        at += _HEAD + len(payload)
+        yield decoder.decode(payload), at
 
 
 def _payload(content: bytes, at: int) -> bytes | None:

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import uuid
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 import structlog
 
 from ingest.objects import Objects, TakenError
-from ingest.remap import HEADER, Binding, RemapError, check_order, encode, read
+from ingest.remap import HEADER, Binding, RemapError, check_order, encode, read, walk
 
 log = structlog.get_logger(__name__)
 
@@ -109,14 +109,19 @@ class ObjectLog:
         self._size += len(frames)
         self._last = last
 
-    def rewrite(self, bindings: Sequence[Binding]) -> None:
-        """Put these bindings, the folds of all that the log holds, in the place of it.
+    def walk(self) -> Iterator[tuple[Binding, int]]:
+        """The bindings in the bucket now, each with the offset behind it in all frames together. Any thread."""
+        return walk(_content(_stored(self._objects)[0]))
 
-        ValueError when they end at another time; otherwise as `append`.
+    def rewrite(self, bindings: Sequence[Binding], end: int | None = None) -> None:
+        """Put these bindings, the folds of all that the log holds before offset `end` (None: of all), in the place of it.
+
+        ValueError when the folds of all end at another time; otherwise as `append`.
         """
-        if (bindings[-1].time if bindings else None) != self._last:
+        if end is None and (bindings[-1].time if bindings else None) != self._last:
             raise ValueError(f"folds of {self._objects.url}/{PREFIX} must end at its last time {self._last}")
-        frames = b"".join(encode(binding) for binding in bindings)
+        rest = b"" if end is None else _content(_stored(self._objects)[0])[end:]
+        frames = b"".join(encode(binding) for binding in bindings) + rest
         self._put(Segment(0, self._writer, frames))
         self._drop(range(self._number))
         self._gathered_from, self._gathered, self._pieces = self._number + 1, b"", 0
@@ -185,9 +190,14 @@ def _busy(objects: Objects) -> RemapError:
     return RemapError(f"the remap log in {objects.url} is being written by another service; stop it")
 
 
+def _content(chain: Mapping[int, Segment]) -> bytes:
+    """What a log of these segments in one file would hold."""
+    return HEADER + b"".join(segment.frames for segment in chain.values())
+
+
 def _bindings(objects: Objects, chain: Mapping[int, Segment]) -> list[Binding]:
     name = f"{objects.url}/{PREFIX}"
-    content = HEADER + b"".join(segment.frames for segment in chain.values())
+    content = _content(chain)
     bindings, size = read(content, name)
     if size != len(content):
         raise RemapError(f"the remap log in {name} ends amid a binding; restore it from a copy")

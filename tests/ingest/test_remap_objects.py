@@ -76,6 +76,17 @@ def test_folds_take_the_place_of_all(objects: Objects) -> None:
     assert times(ObjectLog.open(objects)) == [5, 9, 10]
 
 
+def test_folds_of_the_beginning_leave_what_came_later(objects: Objects) -> None:
+    log = ObjectLog.open(objects)
+    for time in (1, 5, 9, 11):
+        log.append([binding(time)])
+    (end,) = [end for one, end in log.walk() if one.time == 5]
+    log.append([binding(12)])
+    log.rewrite([binding(5)], end)
+    log.append([binding(13)])
+    assert times(ObjectLog.open(objects)) == [5, 9, 11, 12, 13]
+
+
 def test_damage_and_loss_are_said(objects: Objects) -> None:
     log = ObjectLog.open(objects)
     for time in range(1, 4):

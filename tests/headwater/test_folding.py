@@ -59,7 +59,8 @@ def test_a_sink_that_is_not_durable_keeps_its_times_apart(tmp_path: Path) -> Non
     with running(house):
         _ticks(house, 0, 200)
         assert house.log.nbytes > 2 * 4096
-        assert [binding.time for binding in house.bindings] == sorted(set(house.times))
+        shown = list(house.times)  # the next may be bound already
+        assert [binding.time for binding in house.bindings][: len(shown)] == shown
         house.sinks["totals_out"].prompt = True
         _ticks(house, 200, 3)
         house.until(lambda: (house.wake.set(), house.log.nbytes < 4096)[1])

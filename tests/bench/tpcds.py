@@ -134,10 +134,13 @@ def queries() -> dict[str, str]:
 def _settled(sql: str) -> str:
     """A query whose answer is one, and that a view can be: columns of one name get two, and LIMIT has a total order.
 
-    Division by zero is NULL: to PostgreSQL and us it is an error, to DuckDB infinity.
+    Division by zero is NULL: to PostgreSQL and us it is an error, to DuckDB infinity. Of two columns it has
+    a fraction, as in DuckDB.
     """
     tree = sqlglot.parse_one(sql, dialect="postgres")
     for division in list(tree.find_all(exp.Div)):
+        if isinstance(division.this, exp.Column) and isinstance(division.expression, exp.Column):
+            division.set("this", exp.cast(division.this.copy(), "decimal(15, 4)"))
         if not isinstance(division.expression, exp.Literal):
             division.set("expression", exp.Nullif(this=division.expression.copy(), expression=exp.Literal.number(0)))
     if isinstance(tree, exp.Select):

@@ -26,9 +26,7 @@ class Judge:
     def __init__(self, lived: Lives) -> None:
         self._database = duckdb.connect(config={"threads": 1})
         # As in PostgreSQL.
-        self._database.execute(
-            "SET default_null_order = 'nulls_last_on_asc_first_on_desc'; SET integer_division = true"
-        )
+        self._database.execute("SET default_null_order = 'nulls_last_on_asc_first_on_desc'")
         self._tables = tuple(lived)
         for name, table in lived.items():
             self._database.register("rows", table)

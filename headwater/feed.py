@@ -56,6 +56,7 @@ class SinkFeed:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self._behind: dict[str, Snapshot] = {}  # full sinks: the view as of the last time that was handed over
+        self._summed: dict[str, int] = {}  # sinks that were full: the time for which they got all that they had missed
         self.frontiers: dict[str, int | None] = {}
         """Durable frontier of each sink that opened, None for a new one."""
         self.withheld: set[str] = set()
@@ -169,6 +170,7 @@ class SinkFeed:
             elif name in self._behind:
                 if not sink.full:
                     sink.write(time, self._rooms.dataflow.view(view).snapshot().since(self._behind.pop(name)))
+                    self._summed[name] = time
                     log.info("sink has room again", sink=name)
             elif (delta := pending.of(view)) is not None:
                 sink.write(time, delta)
@@ -179,7 +181,12 @@ class SinkFeed:
     def durable(self, time: int) -> Mapping[str, int | None] | None:
         """What each sink recorded as durable, once all but the halted ones have everything up to a time; else None."""
         alive = {name: sink for name, sink in self._rooms.sinks.items() if sink.status().state != "halted"}
-        if self._behind or self._late or not all(sink.settled(time) for sink in alive.values()):
+        # What a full sink missed of earlier times is written with the time that it got it for.
+        if (
+            self._behind
+            or self._late
+            or not all(sink.settled(max(time, self._summed.get(name, time))) for name, sink in alive.items())
+        ):
             return None
         # Asked only now: what becomes durable after this is of later times.
         return {name: sink.status().durable for name, sink in alive.items()}

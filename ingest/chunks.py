@@ -102,7 +102,7 @@ class ReadAhead:
         self._lock = threading.Lock()
         self._chunks: deque[Chunk] = deque()
         self._rows = self._bytes = 0
-        self._starved = False
+        self._starved = self._closed = False
         self._bound: dict[int, int] = {}  # ends of the ranges given out
         self._reached: dict[int, int] = {}  # at least those: everything before is taken, or holds no records
         self._floor: dict[int, int] = {}
@@ -122,6 +122,8 @@ class ReadAhead:
     def add(self, chunk: Chunk) -> None:
         """Put a chunk behind the others. One without messages only moves the ends."""
         with self._lock:
+            if self._closed:
+                return
             if len(chunk):
                 self._chunks.append(chunk)
                 self._rows += len(chunk)
@@ -132,6 +134,13 @@ class ReadAhead:
             else:
                 self._reach(chunk.ends)
                 self._settle()
+
+    def close(self) -> None:
+        """Drop what waits, and whatever is added from now on: it is not of the topic whose offsets are bound."""
+        with self._lock:
+            self._chunks.clear()
+            self._rows = self._bytes = 0
+            self._closed = True
 
     @property
     def full(self) -> bool:

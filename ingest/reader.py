@@ -164,6 +164,7 @@ class Reader:
     def _check_identity(self, topic_id: str) -> None:
         known = self.expected_id or self.topic_id
         if topic_id and known and topic_id != known:
+            self._ahead.close()
             raise Halt(self._recreated())
         self.topic_id = topic_id or self.topic_id
 
@@ -171,6 +172,7 @@ class Reader:
         """Say which topic was read before. What is read ahead of another one, as the broker may have told already, is not used."""
         self.expected_id = topic_id
         if topic_id and self.topic_id not in ("", topic_id):
+            self._ahead.close()
             self.halt(self._recreated())
 
     def _recreated(self) -> str:

@@ -137,6 +137,17 @@ def test_order_within_a_partition_is_kept() -> None:
     assert rest.delta.columns[0].to_pylist() == [2, 2, 4]
 
 
+def test_nothing_is_given_out_of_a_topic_that_is_another() -> None:
+    ahead = ReadAhead(SCHEMA, 1000, 1 << 20)
+    ahead.open({0: 0})
+    ahead.add(_chunk([(0, 0), (0, 1)], {0: 2}))
+    ahead.close()
+    ahead.add(_chunk([(0, 2)], {0: 3}))
+    assert ahead.take(10, None) is None
+    assert ahead.take(10, {0: 3}) is None
+    assert ahead.reached == {0: 0}
+
+
 def test_offsets_without_records_complete_a_cut() -> None:
     ahead = ReadAhead(SCHEMA, 1000, 1 << 20)
     ahead.open({0: 0})

@@ -88,6 +88,7 @@ class Reader:
     def expect(self, topic_id: str) -> None:
         self._expected_id = topic_id
         if topic_id and self.topic_id not in ("", topic_id):
+            self._ahead.close()
             self.halt("the topic was deleted and created again")
 
     def stop(self) -> None:
@@ -106,6 +107,7 @@ class Reader:
             return
         known = self._expected_id or self.topic_id
         if known and known != self.topic.id:
+            self._ahead.close()
             self.halt("the topic was deleted and created again")
             return
         self._follow()

@@ -52,6 +52,16 @@ class Definitions:
     version: int = 0
     objects: Mapping[str, Definition] = field(default_factory=dict)
 
+    def tables(self, names: Iterable[str]) -> frozenset[str]:
+        """The tables that rows of these relations follow from."""
+        found, waiting = set[str](), list(names)
+        while waiting:
+            name = waiting.pop()
+            if name not in found and name in self.objects:
+                found.add(name)
+                waiting.extend(self.objects[name].reads)
+        return frozenset(name for name in found if self.objects[name].kind == "table")
+
     def dependents(self, names: Iterable[str]) -> list[str]:
         """The objects that read some of these, directly or through others, in the order of their making; not `names` themselves."""
         own = set(names)

@@ -21,7 +21,7 @@ from serve.pg.commands import Copy, Fetch
 from serve.pg.rows import copy_rows, text_batch
 from serve.reads import pieces
 from serve.sql.errors import QueryError
-from serve.sql.queries import Batch
+from serve.sql.results import Batch
 from serve.subscribe.envelopes import Shape
 from serve.subscribe.hub import Hub
 from serve.subscribe.options import Options, Subscribed

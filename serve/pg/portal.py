@@ -19,7 +19,8 @@ from serve.pg.commands import Command, Copy
 from serve.pg.follow import Following, Tail
 from serve.pg.messages import FieldDescription, row_description
 from serve.sql.errors import QueryError
-from serve.sql.queries import Batch, Prepared
+from serve.sql.queries import Prepared
+from serve.sql.results import Batch
 from serve.sql.types import modifier, oid, size
 
 Column = tuple[str, ColumnType]

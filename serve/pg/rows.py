@@ -15,7 +15,7 @@ from dataflow import scalars
 from dataflow.types import STRINGS, ColumnType, Kind
 from dataflow.types import TEXT as STRING
 from serve.kernels import _pg_rows
-from serve.sql.queries import Batch
+from serve.sql.results import Batch
 
 TEXT, BINARY = 0, 1
 """Format codes."""

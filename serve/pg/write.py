@@ -27,7 +27,8 @@ from serve.reads import Published
 from serve.sql.changes import Transaction, Write
 from serve.sql.dml import Dml
 from serve.sql.errors import QueryError
-from serve.sql.queries import Batch, Prepared
+from serve.sql.queries import Prepared
+from serve.sql.results import Batch
 
 CONFLICT = "40001"
 Compute = Callable[..., Awaitable[Any]]
@@ -65,7 +66,7 @@ class Writer:
                 state.writes.append(write)
                 count = len(delta)
                 break
-            reads = state.queries.tables(prepared.query.reads, moment)
+            reads = moment.definitions.tables(prepared.query.reads)
             transaction = Transaction((write,), reads, moment.time)
             try:
                 written = await asyncio.wrap_future(state.queries.write(transaction))

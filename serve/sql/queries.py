@@ -13,24 +13,20 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from dataflow.delta import Delta
-from dataflow.layout import Layout, Order
 from dataflow.once import Once
 from dataflow.rows import concat_deltas, consolidate
-from dataflow.spine import Spine
 from dataflow.types import ColumnType
-from planner.catalog import Catalog, quoted
+from planner.catalog import quoted
 from planner.compile import compile_scalar
 from planner.errors import SqlError
-from planner.plan import Constant, Plan, Project
+from planner.plan import Constant, Project
 from planner.query import (
     Keyed,
     Lookup,
@@ -49,28 +45,17 @@ from planner.rules.fold_constants import fold_constants
 from planner.scalar import Literal, Parameter, Scalar
 from planner.scalars import rewrite
 from serve.definitions import Definition
-from serve.reads import Publication, Published, PublishedView, lookup, pieces
+from serve.reads import Publication, Published, lookup, pieces
 from serve.sql.changes import Change, Changed, Changer, Transaction, Written
 from serve.sql.errors import QueryError, from_plan, from_row
+from serve.sql.names import Names, names_of, readable
+from serve.sql.results import Batch, check_size, computed, cut, ordered, take
 from serve.sql.system import Relations
 from serve.status import StatusSource
 from serve.subscribe.options import Subscribed
 
-PIECE_ROWS = 65_536
-"""Rows of a result that are handed out at a time."""
-
-MAX_RESULT_BYTES = 1 << 30
-"""Bytes of a result that has to be whole before its first row is known."""
-
 KEPT_PLANS = 1000
 """Plans kept for texts that come again."""
-
-
-class Batch(NamedTuple):
-    """Rows of a result."""
-
-    columns: tuple[pa.Array, ...]
-    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +71,6 @@ class Prepared:
     def types(self) -> list[ColumnType]:
         """The types of the result's columns."""
         return [type_ for _, type_, _ in self.query.columns]
-
-
-@dataclass(frozen=True)
-class _Names:
-    """What one version of the catalog lets queries read. inline: what reading a view means that is not kept.
-
-    rounds: by relation, the columns that an index is by: in the first round its own, in the others those of further indexes,
-    whose names are in `indexes`.
-    """
-
-    version: int
-    catalog: Catalog
-    inline: Mapping[str, Plan]
-    rounds: tuple[Mapping[str, tuple[int, ...]], ...]
-    indexes: tuple[Mapping[str, str], ...]
 
 
 class Queries:
@@ -120,7 +90,7 @@ class Queries:
         self._relations = relations
         self._kept: OrderedDict[tuple[int, str, tuple[ColumnType | None, ...]], Prepared] = OrderedDict()
         self._lock = threading.Lock()
-        self._names: _Names | None = None
+        self._names: Names | None = None
 
     def current(self) -> Published | None:
         """The last complete time; None before the first."""
@@ -185,16 +155,6 @@ class Queries:
         found, view = published.definitions.objects.get(name), published.views.get(name)
         return Definition(name, "view", view.schema) if found is None and view is not None else found
 
-    def tables(self, names: Iterable[str], published: Published) -> frozenset[str]:
-        """The tables that rows of these relations follow from."""
-        objects, found, waiting = published.definitions.objects, set[str](), list(names)
-        while waiting:
-            name = waiting.pop()
-            if name not in found and name in objects:
-                found.add(name)
-                waiting.extend(objects[name].reads)
-        return frozenset(name for name in found if objects[name].kind == "table")
-
     def constant(self, prepared: Prepared, values: Values) -> Batch | None:
         """The row of a query that reads nothing and makes one row of constants and parameters, as INSERT's do; else None. Quick."""
         plan, query = prepared.query.plan, prepared.query
@@ -212,10 +172,10 @@ class Queries:
         """A query over rows that are given, in the place of what the relation holds."""
         plan = with_values(prepared.query.plan, values) if prepared.query.needs else prepared.query.plan
         reads = schemas(plan)
-        result = _computed(
+        result = computed(
             Once(lower(plan, reads), lambda: None, time.perf_counter), {name: rows} if name in reads else {}
         )
-        return list(_cut(consolidate(result), 0, None))
+        return list(cut(consolidate(result), 0, None))
 
     def write(self, transaction: Transaction) -> Future[Written]:
         """See `serve.sql.changes.Changer`."""
@@ -247,12 +207,12 @@ class Queries:
     ) -> Batch:
         """The rows of a query that is a read by key, for a key (arrays of one)."""
         assert prepared.lookup is not None
-        found = lookup(self._index(published, prepared.lookup.source), key)
+        found = lookup(self._names_of(published).index(published, prepared.lookup.source), key)
         columns = tuple([found.columns[index] for index in prepared.lookup.columns])
         single = len(found) == 1 and found.diffs[0] == 1
         if offset == 0 and (limit is None or limit >= len(found)) and (single or bool((found.diffs == 1).all())):
             return Batch(columns, len(found))
-        rows = next(_cut(Delta(columns, found.diffs), offset, limit), None)
+        rows = next(cut(Delta(columns, found.diffs), offset, limit), None)
         return rows or Batch(tuple(column.slice(0, 0) for column in columns), 0)
 
     def run(
@@ -273,20 +233,20 @@ class Queries:
         node = lower(plan, reads)
         once = Once(node, check, time.perf_counter)
         width = len(query.columns)
-        if is_linear(plan) and not by_key and (view := self._view(next(iter(reads)), published)) is not None:
-            parts = (_computed(once, {view.name: piece}) for piece in pieces(view.rows))
+        if is_linear(plan) and not by_key and (view := readable(next(iter(reads)), published)) is not None:
+            parts = (computed(once, {view.name: piece}) for piece in pieces(view.rows))
             if not query.order:
-                yield from _take((Delta(part.columns[:width], part.diffs) for part in parts), offset, limit, check)
+                yield from take((Delta(part.columns[:width], part.diffs) for part in parts), offset, limit, check)
                 return
             kept = [part for part in parts if len(part)]
             result = concat_deltas(kept) if kept else Delta.empty(node.types)
         else:
-            result = _computed(once, {name: self._rows(name, by_key, published) for name in reads})
-        _check_size(result)
+            result = computed(once, {name: self._rows(name, by_key, published) for name in reads})
+        check_size(result)
         check()
-        result = _sorted(result, node.types, query.order) if query.order else consolidate(result)
+        result = ordered(result, node.types, query.order) if query.order else consolidate(result)
         check()
-        yield from _cut(Delta(result.columns[:width], result.diffs), offset, limit)
+        yield from cut(Delta(result.columns[:width], result.diffs), offset, limit)
 
     def warnings(self, prepared: Prepared, published: Published | None) -> list[str]:
         """What a reader of these views should know: rows that could not be computed and are missing."""
@@ -297,42 +257,14 @@ class Queries:
                 found.append(f"{view.errors.total} rows of view {name} could not be computed and are left out")
         return found
 
-    def _names_of(self, published: Published | None) -> _Names:
-        """The relations that there are."""
+    def _names_of(self, published: Published | None) -> Names:
+        """What names mean, kept as long as the catalog is the same."""
         names = self._names
-        if names is not None and published is not None and names.version == published.definitions.version:
-            return names
-        system = self._relations.schemas()
-        if published is None:
-            return _Names(0, Catalog(system), {}, (), ())
-        kept = {**published.sources, **published.views}
-        inline = {name: one.plan for name, one in published.definitions.objects.items() if one.plan is not None}
-        schemas = {name: view.schema for name, view in kept.items()}
-        schemas |= {name: published.definitions.objects[name].schema for name in inline}
-        rounds: list[dict[str, tuple[int, ...]]] = [{name: view.key for name, view in kept.items() if view.key}]
-        indexes: list[dict[str, str]] = [{}]
-        for name, index in published.indexes.items():
-            on = published.definitions.objects[name].on
-            place = next((i for i, round_ in enumerate(rounds) if on not in round_), len(rounds))
-            if place == len(rounds):
-                rounds.append({})
-                indexes.append({})
-            rounds[place][on], indexes[place][on] = index.key, name
-        self._names = _Names(
-            published.definitions.version, Catalog({**schemas, **system}), inline, tuple(rounds), tuple(indexes)
-        )
-        return self._names
-
-    def _index(self, published: Published, source: Keyed) -> PublishedView:
-        """The index that is by a key; QueryError while it hydrates."""
-        names = self._names_of(published)
-        for keys, indexes in zip(names.rounds, names.indexes, strict=True):
-            if keys.get(source.relation) == source.columns:
-                name = indexes.get(source.relation)
-                found = published.relation(source.relation) if name is None else published.indexes[name]
-                assert found is not None
-                return _ready(found)
-        raise QueryError("XX000", f"no index of {source.relation} is by the key that a plan reads")
+        if names is None or published is None or names.version != published.definitions.version:
+            names = names_of(published, self._relations)
+            if published is not None:
+                self._names = names
+        return names
 
     def _explained(self, error: QueryError) -> QueryError:
         """The error; for a relation that is not there yet, or is a source, the reason."""
@@ -353,33 +285,18 @@ class Queries:
                 )
         return error
 
-    def _view(self, name: str, published: Published | None) -> PublishedView | None:
-        """A view that may be read; None when the name is the system's. QueryError while it hydrates."""
-        view = published.relation(name) if published is not None else None
-        if view is None and published is not None and (source := published.definitions.objects.get(name)) is not None:
-            raise QueryError(
-                "0A000",
-                f'{source.kind} "{name}" is not kept: only what is made of it can be read',
-                hint=f"write CREATE INDEX ON {quoted(name)} (...), or materialize the view that reads it",
-            )
-        return None if view is None else _ready(view)
-
     def _rows(self, name: str, by_key: Mapping[str, Keyed], published: Published | None) -> Delta:
         """What a relation holds, or its rows of one key."""
         if (source := by_key.get(name)) is not None:
             assert published is not None
-            return lookup(self._index(published, source), [_array(scalar, {}) for scalar in source.key])
-        view = self._view(name, published)
+            return lookup(
+                self._names_of(published).index(published, source), [_array(scalar, {}) for scalar in source.key]
+            )
+        view = readable(name, published)
         if view is None:
             return self._relations.rows(name, published)
         runs = [Delta(run.columns, run.diffs) for run in view.rows.runs]
         return concat_deltas(runs) if runs else Delta.empty([column.type for column in view.schema])
-
-
-def _ready(view: PublishedView) -> PublishedView:
-    if view.state != "ready":
-        raise QueryError("57P03", f"view {view.name} is {view.state}", detail=view.reason or None, hint="try again")
-    return view
 
 
 def _bounds(query: Query, values: Values) -> tuple[int, int | None]:
@@ -401,59 +318,3 @@ def _array(scalar: Scalar, values: Values) -> pa.Array:
     if errors is not None and errors[0].is_valid:
         raise from_row(str(errors[0]))
     return made
-
-
-def _computed(once: Once, inputs: Mapping[str, Delta]) -> Delta:
-    result, errors = once.run(inputs)
-    if len(errors):
-        errors = consolidate(errors)
-        wrong = np.flatnonzero(errors.diffs > 0)
-        if len(wrong):
-            raise from_row(errors.columns[0][int(wrong[0])].as_py())
-    return result
-
-
-def _check_size(result: Delta) -> None:
-    size = sum(column.nbytes for column in result.columns)
-    if size > MAX_RESULT_BYTES:
-        raise QueryError(
-            "53400",
-            f"the result has {size >> 20} MiB, and may have {MAX_RESULT_BYTES >> 20} MiB",
-            hint="aggregate or filter it, or leave out ORDER BY and read it with COPY",
-        )
-
-
-def _sorted(result: Delta, types: Sequence[ColumnType], order: tuple[Order, ...]) -> Delta:
-    """The rows, consolidated, in the query's order; ties by all columns."""
-    spine = Spine(Layout(tuple(types), (), order))
-    spine.insert(result)
-    return spine.snapshot().rows()
-
-
-def _take(parts: Iterator[Delta], offset: int, limit: int | None, check: Callable[[], None]) -> Iterator[Batch]:
-    """The rows at the places that OFFSET and LIMIT leave, of parts that come one after the other."""
-    for part in parts:
-        check()
-        total = int(part.diffs.sum())
-        if total > offset:
-            for batch in _cut(part, offset, limit):
-                yield batch
-                limit = None if limit is None else limit - batch.rows
-        offset = max(0, offset - total)
-        if limit == 0:
-            return
-
-
-def _cut(rows: Delta, offset: int, limit: int | None) -> Iterator[Batch]:
-    """The rows of a consolidated delta, each as often as its diff says, from `offset` on, at most `limit`; in pieces."""
-    single = bool((rows.diffs == 1).all())
-    upto = np.arange(1, len(rows) + 1) if single else np.cumsum(rows.diffs)
-    total = int(upto[-1]) if len(upto) else 0
-    end = total if limit is None else min(total, offset + limit)
-    for begin in range(offset, end, PIECE_ROWS):
-        count = min(PIECE_ROWS, end - begin)
-        if single:
-            yield Batch(tuple(column.slice(begin, count) for column in rows.columns), count)
-        else:
-            places = pa.array(np.searchsorted(upto, np.arange(begin, begin + count), side="right"))
-            yield Batch(tuple(column.take(places) for column in rows.columns), count)

@@ -25,6 +25,7 @@ from planner.query import schemas
 from planner.scalar import ColumnRef
 from serve.reads import Published, PublishedView, scan
 from serve.sql.errors import QueryError, from_row
+from serve.sql.names import ready
 from serve.sql.system import Relations
 
 SYSTEM_SECONDS = 1.0
@@ -169,9 +170,7 @@ def _readable(published: Published, name: str, schema: Schema) -> PublishedView:
     if view is None or _shape(view.schema) != _shape(schema):
         what = "was dropped" if view is None else "was replaced by another one"
         raise QueryError("55000", f"view {name} {what} while it was subscribed to", hint="subscribe again")
-    if view.state != "ready":
-        raise QueryError("57P03", f"view {name} is {view.state}", detail=view.reason or None, hint="try again")
-    return view
+    return ready(view)
 
 
 def _shape(schema: Schema) -> list[tuple[str, object]]:

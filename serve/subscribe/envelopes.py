@@ -23,7 +23,7 @@ from dataflow.rows import Int64s, group
 from dataflow.spine import Spine
 from dataflow.types import BIGINT, BOOLEAN, TEXT, ColumnType, Schema
 from serve.sql.errors import QueryError
-from serve.sql.queries import Batch
+from serve.sql.results import Batch
 from serve.subscribe.options import Options, OrderTerm
 
 TIMESTAMP = ColumnType.parse("numeric(38,0)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import random
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from tests.e2e.service import RUN, Headwater, running
 from tests.e2e.test_ddl import Client
 from tests.servers.postgres import PostgresServer
+from tests.servers.programs import program
 
 
 def settings(name: str) -> dict[str, Any]:
@@ -209,3 +211,35 @@ def test_after_kill_9_what_was_acknowledged_is_there_and_nothing_twice(tmp_path:
     assert acknowledged <= set(found) <= asked
     client.connection.close()
     assert service.stop()[0] == 0
+
+
+def test_psql_describes_a_table(house: Headwater, client: Client) -> None:
+    client.run(TABLE)
+    done = subprocess.run(
+        [
+            program("psql", "postgresql-client"),
+            "-X",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(house.postgres),
+            "-U",
+            "ada",
+            "-c",
+            "\\d t",
+            "shop",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.stderr, done.stdout) == (
+        "",
+        '                    Table "public.t"\n'
+        " Column |     Type      | Collation | Nullable | Default \n"
+        "--------+---------------+-----------+----------+---------\n"
+        " id     | integer       |           | not null | \n"
+        " name   | text          |           |          | \n"
+        " amount | numeric(12,2) |           | not null | \n\n",
+    )

@@ -12,7 +12,7 @@ import pytest
 
 from tests.sim.test_sim import simulate
 
-SEEDS = 8
+SEEDS = 16
 """Seeds from 1 on, in which the process dies at every step and topics are harmed in every way."""
 
 

@@ -1,0 +1,266 @@
+"""What a DDL statement makes of the catalog: the next one, or PostgreSQL's error for what is wrong with the statement.
+
+Always true: it follows from the statement and the catalog alone, and nothing has changed yet when it is known.
+Deliberately unknown: rows, threads, files, and how the step is taken (`headwater.changes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from headwater.catalog import Catalog, Item, Kind, TableColumn
+from headwater.world import World
+from serve.definitions import Definitions
+from serve.sql.changes import Change, Comment, CreateIndex, CreateTable, CreateView, Drop, Rename
+from serve.sql.errors import QueryError, from_plan
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is to be done. world: the next one; None when nothing changes. fill: its object that needs rows of its own first."""
+
+    world: World | None = None
+    fill: Item | None = None
+    notices: tuple[tuple[str, str], ...] = ()
+
+
+class Statements:
+    """What statements make of one version of the catalog."""
+
+    def __init__(self, world: World, definitions: Definitions, tables: bool) -> None:
+        """definitions: of the same version. tables: whether there can be tables."""
+        self._world, self._definitions, self._tables = world, definitions, tables
+
+    def step(self, change: Change) -> Step:
+        """What a statement makes of it. QueryError when it cannot be."""
+        match change:
+            case CreateView():
+                return self._create_view(change)
+            case CreateIndex():
+                return self._create_index(change)
+            case CreateTable():
+                return self._create_table(change)
+            case Drop():
+                return self._drop(change)
+            case Rename():
+                return self._rename(change)
+            case Comment():
+                return self._comment(change)
+
+    def _create_view(self, change: CreateView) -> Step:
+        there = self._definitions.objects.get(change.name)
+        catalog = self._world.catalog
+        kind: Kind = "materialized view" if change.materialized else "view"
+        if there is not None:
+            if change.if_not_exists:
+                return Step(notices=(("42P07", f'relation "{change.name}" already exists, skipping'),))
+            if not change.replace:
+                raise QueryError("42P07", f'relation "{change.name}" already exists')
+            if there.declared or there.kind != kind:
+                what = f"declared by the service's file as a {there.kind}" if there.declared else f"a {there.kind}"
+                raise QueryError("42809", f'"{change.name}" is {what}', hint="choose another name")
+            self._refuse_dependents([change.name], "replace")
+            catalog = _without(catalog, [change.name])
+        item = Item(catalog.next_id, kind, change.name, change.query, change.columns)
+        world = self._next(catalog, (*catalog.items, item), catalog.next_id + 1)
+        if (error := world.broken.get(item.name)) is not None:
+            found = from_plan(error, change.query)
+            found.position = None if found.position is None else found.position + change.begin
+            raise found
+        if change.materialized:
+            return Step(world, item)
+        return Step(world)
+
+    def _create_table(self, change: CreateTable) -> Step:
+        if not self._tables:
+            raise QueryError(
+                "0A000", "a table is not supported while the state is in a bucket", hint="use a local folder"
+            )
+        if change.name in self._definitions.objects:
+            if change.if_not_exists:
+                return Step(notices=(("42P07", f'relation "{change.name}" already exists, skipping'),))
+            raise QueryError("42P07", f'relation "{change.name}" already exists')
+        names = [column.name for column in change.columns]
+        for name in (*names, *change.key):
+            if names.count(name) > 1:
+                raise QueryError("42701", f'column "{name}" specified more than once')
+            if name not in names:
+                raise QueryError("42703", f'column "{name}" named in key does not exist')
+        defined = tuple(
+            TableColumn(c.name, c.type, c.nullable and c.name not in change.key, c.default) for c in change.columns
+        )
+        catalog = self._world.catalog
+        item = Item(catalog.next_id, "table", change.name, columns=change.key, defined=defined)
+        world = self._next(catalog, (*catalog.items, item), catalog.next_id + 1)
+        return Step(world, item)
+
+    def _create_index(self, change: CreateIndex) -> Step:
+        objects = self._definitions.objects
+        relation = objects.get(change.on)
+        if relation is None or relation.broken:
+            raise QueryError("42P01", f'relation "{change.on}" does not exist')
+        if relation.kind == "index":
+            raise QueryError("42809", f'"{change.on}" is an index')
+        columns = change.columns if change.columns is not None else self._default_key(change.on)
+        known = [column.name for column in relation.schema]
+        for column in columns:
+            if column not in known:
+                raise QueryError("42703", f'column "{column}" does not exist')
+        name = change.name or _free_name(f"{change.on}_{'_'.join(columns)}_idx", objects)
+        if name in objects:
+            if change.if_not_exists:
+                return Step(notices=(("42P07", f'relation "{name}" already exists, skipping'),))
+            raise QueryError("42P07", f'relation "{name}" already exists')
+        catalog = self._world.catalog
+        item = Item(catalog.next_id, "index", name, columns=columns, on=change.on)
+        world = self._next(catalog, (*catalog.items, item), catalog.next_id + 1)
+        return Step(world, item)
+
+    def _default_key(self, relation: str) -> tuple[str, ...]:
+        """The columns that a relation is proved unique by, else all."""
+        world = self._world
+        known = world.ground.schema(relation)
+        if relation in world.unique_keys:
+            return tuple(known[index].name for index in world.unique_keys[relation])
+        if relation in world.planned.plans:
+            proved = [key for key in world.unique(relation) if key]
+            if proved:
+                return tuple(column.name for column in known if column.name in proved[0])
+        return tuple(column.name for column in known)
+
+    def _drop(self, change: Drop) -> Step:
+        objects = self._definitions.objects
+        notices: list[tuple[str, str]] = []
+        names: list[str] = []
+        for name in change.names:
+            there = objects.get(name)
+            if there is None or (there.broken and name not in {item.name for item in self._world.catalog.items}):
+                if not change.if_exists:
+                    raise QueryError("42P01" if change.kind != "index" else "42704", _absent(change.kind, name))
+                notices.append(("00000", f"{_absent(change.kind, name)}, skipping"))
+                continue
+            if there.kind != change.kind:
+                raise QueryError("42809", f'"{name}" is not a {change.kind}', hint=f"use DROP {there.kind.upper()}")
+            if there.declared:
+                raise QueryError(
+                    "42501", f'{there.kind} "{name}" is declared by the service\'s file', hint="take it out of the file"
+                )
+            names.append(name)
+        if not names:
+            return Step(notices=tuple(notices))
+        if not change.cascade:
+            self._refuse_dependents(names, "drop")
+        gone = [*names, *self._definitions.dependents(names)]
+        catalog = _without(self._world.catalog, gone)
+        return Step(self._next(catalog, catalog.items), notices=tuple(notices))
+
+    def _rename(self, change: Rename) -> Step:
+        objects = self._definitions.objects
+        there = objects.get(change.name)
+        if there is None:
+            if change.if_exists:
+                return Step(notices=(("00000", f"{_absent(change.kind, change.name)}, skipping"),))
+            raise QueryError("42P01" if change.kind != "index" else "42704", _absent(change.kind, change.name))
+        if there.declared:
+            raise QueryError("42501", f'"{change.name}" is declared by the service\'s file', hint="rename it there")
+        if there.kind != change.kind:
+            raise QueryError("42809", f'"{change.name}" is not a {change.kind}')
+        if change.kind == "table":
+            raise QueryError(
+                "0A000", "ALTER TABLE RENAME is not supported", hint="make another table and INSERT ... SELECT"
+            )
+        if change.to in objects:
+            raise QueryError("42P07", f'relation "{change.to}" already exists')
+        if readers := self._definitions.dependents([change.name]):
+            raise QueryError(
+                "2BP01",
+                f"cannot rename {change.kind} {change.name} because other objects depend on it",
+                detail=_depend(self._definitions, readers, change.name),
+                hint="drop them first, and make them again with the new name",
+            )
+        catalog = self._world.catalog
+        item = next(item for item in catalog.items if item.name == change.name)
+        renamed = msgspec.structs.replace(item, id=catalog.next_id, name=change.to)
+        comments = {
+            f"{change.to}{key[len(change.name) :]}" if key.partition("\t")[0] == change.name else key: text
+            for key, text in catalog.comments.items()
+        }
+        items = tuple(renamed if one is item else one for one in catalog.items)
+        world = self._next(msgspec.structs.replace(catalog, comments=comments), items, catalog.next_id + 1)
+        if item.kind == "view":
+            return Step(world)
+        return Step(world, renamed)
+
+    def _comment(self, change: Comment) -> Step:
+        there = self._definitions.objects.get(change.name)
+        if there is None or (change.kind not in ("column", there.kind)):
+            raise QueryError("42P01", _absent("relation" if change.kind == "column" else change.kind, change.name))
+        key = change.name
+        if change.column is not None:
+            if change.column not in [column.name for column in there.schema]:
+                raise QueryError("42703", f'column "{change.column}" of relation "{change.name}" does not exist')
+            key = f"{change.name}\t{change.column}"
+        catalog = self._world.catalog
+        comments = {other: text for other, text in catalog.comments.items() if other != key}
+        if change.text is not None:
+            comments[key] = change.text
+        return Step(self._next(msgspec.structs.replace(catalog, comments=comments), catalog.items))
+
+    def _refuse_dependents(self, names: list[str], what: str) -> None:
+        """QueryError when objects other than indexes read some of these."""
+        definitions = self._definitions
+        readers = [name for name in definitions.dependents(names) if definitions.objects[name].kind != "index"]
+        if readers:
+            kind = definitions.objects[names[0]].kind
+            raise QueryError(
+                "2BP01",
+                f"cannot {what} {kind} {names[0]} because other objects depend on it",
+                detail=_depend(definitions, readers, names[0]),
+                hint="use DROP ... CASCADE to drop the dependent objects too",
+            )
+
+    def _next(self, catalog: Catalog, items: tuple[Item, ...], next_id: int | None = None) -> World:
+        """The world with these objects. QueryError when an object that there is would no longer be possible."""
+        world = World(
+            self._world.declared,
+            msgspec.structs.replace(
+                catalog, version=self._world.catalog.version + 1, items=items, next_id=next_id or catalog.next_id
+            ),
+        )
+        kept = (
+            {item.name for item in self._world.items.values()} & world.broken.keys() & {i.name for i in catalog.items}
+        )
+        if kept:
+            name = min(kept)
+            raise QueryError("2BP01", f"{name} would no longer be possible: {world.broken[name].message}")
+        return world
+
+
+def _without(catalog: Catalog, names: list[str]) -> Catalog:
+    """The catalog without some objects, and without the comments on them."""
+    gone = set(names)
+    return msgspec.structs.replace(
+        catalog,
+        items=tuple(item for item in catalog.items if item.name not in gone and item.on not in gone),
+        comments={key: text for key, text in catalog.comments.items() if key.partition("\t")[0] not in gone},
+    )
+
+
+def _absent(kind: str, name: str) -> str:
+    return f'{kind} "{name}" does not exist'
+
+
+def _depend(definitions: Definitions, readers: list[str], name: str) -> str:
+    """PostgreSQL's DETAIL: who depends on what."""
+    kind = definitions.objects[name].kind
+    return "\n".join(f"{definitions.objects[r].kind} {r} depends on {kind} {name}" for r in readers)
+
+
+def _free_name(wanted: str, taken: Mapping[str, object]) -> str:
+    name, number = wanted, 1
+    while name in taken:
+        name, number = f"{wanted}{number}", number + 1
+    return name

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -16,19 +15,16 @@ import pyarrow.compute as pc
 
 from dataflow.expression import Evaluated, Expression
 from dataflow.graph import Aggregate, GraphBuilder, Node
-from dataflow.layout import Order
-from dataflow.operators.aggregates import Function
-from dataflow.operators.ordered import ORDERED, OrderedAggregate, OrderedFunction
 from dataflow.operators.recursive import Loop, outside, variable
 from dataflow.operators.temporal import TimeBound
 from dataflow.operators.window_calls import WindowCall
 from dataflow.types import BIGINT, ColumnType
-from planner.calls import AggregateCall
 from planner.compile import compile_scalar
 from planner.compile_table import compile_call
 from planner.flat_joins import in_order
 from planner.keys import Key, keys_of, partner_columns
 from planner.lower_delta import delta_join
+from planner.lower_reduce import reduced
 from planner.monotonic import append_only
 from planner.plan import (
     Constant,
@@ -120,7 +116,7 @@ class Lowering:
             case SemiJoin():
                 return self._semi_join(plan)
             case Reduce():
-                return self._reduce(plan)
+                return reduced(self, plan)
             case TemporalFilter():
                 bounds = [
                     TimeBound(self.compile(b.value), b.operator[0] == "<", len(b.operator) == 1) for b in plan.bounds
@@ -137,7 +133,7 @@ class Lowering:
                 return self.builder.window(self.lower(plan.input), plan.partition, plan.order, plan.calls)
             case TopK():
                 below = self.lower(plan.input)
-                grows = self._grows(plan.input)
+                grows = self.grows(plan.input)
                 return self.builder.top_k(below, plan.group, plan.order, plan.limit, plan.offset, plan.numbered, grows)
             case Recursive():
                 return self._recursive(plan)
@@ -146,13 +142,14 @@ class Lowering:
             case Single():
                 return self._single(plan)
             case Distinct():
-                return self.builder.distinct(self.lower(plan.input), self._grows(plan.input))
+                return self.builder.distinct(self.lower(plan.input), self.grows(plan.input))
             case Negate():
                 return self.builder.negate(self.lower(plan.input))
             case Union():
                 return self.builder.union([self.lower(below) for below in plan.inputs])
 
-    def _grows(self, plan: Plan) -> bool:
+    def grows(self, plan: Plan) -> bool:
+        """Whether rows of the plan only ever come."""
         return append_only(plan, self.append_only)
 
     def _linear(
@@ -263,7 +260,7 @@ class Lowering:
         keys = list(range(plan.keys))
         value = plan.types[plan.keys]
         aggregates = [Aggregate("count_star", None, BIGINT), Aggregate("min", plan.keys, value)]
-        grows = self._grows(plan.input)
+        grows = self.grows(plan.input)
         groups = self.builder.reduce(self.lower(plan.input), keys, aggregates, default_row=False, append_only=grows)
         return self.builder.linear(groups, [AtMostOne(plan.keys)], [*keys, plan.keys + 1], plan.types)
 
@@ -278,61 +275,3 @@ class Lowering:
             outputs: list[int | Expression] = [*range(width), *map(self.compile, computed)]
             node = self.builder.linear(node, (), outputs, (*node.types, *(key.type for key in computed)))
         return node, [key.index if isinstance(key, ColumnRef) else position[key] for key in own]
-
-    def _reduce(self, plan: Reduce) -> Node:
-        """One reduce for the aggregates of all rows, and one for each column whose values count once, side by side."""
-        plain = [a for a in plan.aggregates if not a.distinct and a.function not in ORDERED]
-        alone: dict[object, list[AggregateCall]] = {}
-        for a in plan.aggregates:
-            if a.function in ORDERED:
-                alone.setdefault((a.order, a.distinct and a.scalars), []).append(a)
-            elif a.distinct:
-                alone.setdefault(a.argument, []).append(a)
-        groups = list(alone.values())
-        if plain or not groups:
-            groups.insert(0, plain)
-        width = len(plan.keys)
-        node = self._aggregated(plan, groups[0])
-        for calls in groups[1:]:
-            other = self._aggregated(plan, calls)
-            # Every group is in both, for each has rows.
-            joined = self.builder.join(node, other, range(width), range(width), nulls_match=True)
-            begin = len(node.types)
-            kept = [*range(begin), *range(begin + width, len(joined.types))]
-            node = self.builder.linear(joined, (), kept, [joined.types[i] for i in kept])
-        made = [call for calls in groups for call in calls]
-        order = [*range(width), *(width + made.index(call) for call in plan.aggregates)]
-        return self.builder.linear(node, (), order, plan.types)
-
-    def _aggregated(self, plan: Reduce, calls: Sequence[AggregateCall]) -> Node:
-        """The keys and some of the aggregates, which all take all rows, or all the distinct values of one column."""
-        arguments = [scalar for a in calls for scalar in a.scalars]
-        scalars = list(dict.fromkeys((*plan.keys, *arguments)))
-        place = {scalar: i for i, scalar in enumerate(scalars)}
-        below = self.lower(Project(plan.input, tuple(scalars)))
-        if any(call.distinct for call in calls):
-            below = self.builder.distinct(below, self._grows(plan.input))
-        keys, grows = [place[key] for key in plan.keys], self._grows(plan.input)
-        if calls and calls[0].function in ORDERED:
-            order = [Order(place[term], descending, nulls) for term, descending, nulls in calls[0].order]
-            ordered = [
-                OrderedAggregate(
-                    cast(OrderedFunction, a.function),
-                    place[a.scalars[0]],
-                    a.type,
-                    None if a.other is None else place[a.other],
-                    a.fraction,
-                )
-                for a in calls
-            ]
-            return self.builder.reduce_ordered(below, keys, order, ordered, default_row=not plan.keys)
-        aggregates = [
-            Aggregate(
-                cast(Function, a.function),
-                None if a.argument is None else place[a.argument],
-                a.type,
-                None if a.other is None else place[a.other],
-            )
-            for a in calls
-        ]
-        return self.builder.reduce(below, keys, aggregates, default_row=not plan.keys, append_only=grows)

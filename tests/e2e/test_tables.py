@@ -180,7 +180,7 @@ def test_after_kill_9_what_was_acknowledged_is_there_and_nothing_twice(tmp_path:
     acknowledged: set[int] = set()
     asked: set[int] = set()
     number = 0
-    for kill in range(5):
+    for kill in range(3):
         service.start()
         client = Client(service)
         if not kill:

@@ -18,14 +18,14 @@ import binascii
 import hmac
 import ipaddress
 import json
-import struct
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from planner.lexer import statements
 from serve.answers import Scope, Send, respond
 from serve.errors import INVALID_PARAMETER, NOT_SUPPORTED, Refused
+from serve.pg.as_json import results, written
 from serve.pg.commands import CloseCursor, Copy, Declare, Fetch, Subscribe
 from serve.pg.dml import Find
 from serve.pg.frontend import Message
@@ -45,11 +45,10 @@ MAX_BODY_BYTES = 16 << 20
 MAX_RESULT_BYTES = 64 << 20
 """Bytes of all results of a request, as the wire would send them. More is read over the wire, which streams."""
 
+MAX_PARAMS = 65_535
+"""Parameters of a statement: the wire counts them in 16 bits."""
+
 THREADS = 2
-_INT16, _INT32 = struct.Struct("!h"), struct.Struct("!i")
-_WHOLE = frozenset((20, 21, 23, 26))
-_REAL = frozenset((700, 701))
-_BOOLEAN, _JSONB = 16, 3802
 
 
 class _Collected:
@@ -149,9 +148,18 @@ Asked = list[tuple[str, list[str | None] | None]]
 def _asked(body: bytes) -> Asked:
     """What a request asks for. Refused when it is not in this form."""
     try:
-        found = json.loads(body)
+        asked = _statements(json.loads(body))
+        for sql, params in asked:
+            "".join((sql, *filter(None, params or ()))).encode()  # JSON may write half a character
     except (ValueError, RecursionError) as error:
         raise Refused(400, f"the body is no JSON: {error}", INVALID_PARAMETER) from None
+    most = max((len(params) for _, params in asked if params), default=0)
+    if most > MAX_PARAMS:
+        raise Refused(400, f"a statement has {most} params, and may have {MAX_PARAMS}", INVALID_PARAMETER)
+    return asked
+
+
+def _statements(found: Any) -> Asked:
     match found:
         case {"query": str(query), **rest} if not rest:
             return [(query, None)]
@@ -190,10 +198,10 @@ async def _results(session: Session, client: _Collected, asked: Asked) -> list[d
         except QueryError as error:
             fields = {"message": error.message, "code": error.code, "detail": error.detail, "hint": error.hint}
             return [*found, {"error": {name: text for name, text in fields.items() if text}, "notices": []}]
-        for kind, body in _messages(sql, params):
+        for kind, body in written(sql, params):
             if (work := session.handle(Message(kind, body))) is not None:
                 await work
-        found += _decoded(client.taken())
+        found += results(client.taken())
         if found and "error" in found[-1]:
             break
     return found
@@ -205,95 +213,6 @@ def _check(sql: str, find: Find) -> None:
         if isinstance(parse_command(text, find), Copy | Declare | Fetch | CloseCursor | Subscribe):
             word = text.split(maxsplit=1)[0].upper()
             raise QueryError(NOT_SUPPORTED, f"{word} is not possible over HTTP", hint="use the PostgreSQL wire")
-
-
-def _messages(sql: str, params: list[str | None] | None) -> Iterator[tuple[bytes, bytes]]:
-    """The wire's messages for a statement."""
-    text = sql.encode().replace(b"\0", b" ") + b"\0"
-    if params is None:
-        yield b"Q", text
-        return
-    values = b"".join(
-        _INT32.pack(-1) if value is None else _INT32.pack(len(value.encode())) + value.encode() for value in params
-    )
-    yield b"P", b"\0" + text + b"\0\0"
-    yield b"B", b"\0\0\0\0" + struct.pack("!H", len(params)) + values + b"\0\0"
-    yield b"D", b"P\0"
-    yield b"E", b"\0" + _INT32.pack(0)
-    yield b"S", b""
-
-
-def _decoded(data: bytes) -> list[dict[str, Any]]:
-    """The wire's answer as results."""
-    results: list[dict[str, Any]] = []
-    notices: list[dict[str, str]] = []
-    columns: list[dict[str, Any]] | None = None
-    rows: list[list[Any]] = []
-    at = 0
-    while at < len(data):
-        kind, size = data[at : at + 1], _INT32.unpack_from(data, at + 1)[0]
-        body, at = data[at + 5 : at + 1 + size], at + 1 + size
-        if kind == b"T":
-            columns, rows = _columns(body), []
-        elif kind == b"D" and columns is not None:
-            rows.append(_row(body, columns))
-        elif kind == b"N":
-            fields = _fields(body)
-            notices.append({"message": fields["M"], "severity": fields["S"].lower()})
-        elif kind == b"C":
-            tag = body[:-1].decode()
-            if columns is None:
-                results.append({"ok": tag, "notices": notices})
-            else:
-                results.append({"tag": tag, "rows": rows, "desc": {"columns": columns}, "notices": notices})
-            notices, columns = [], None
-        elif kind == b"E":
-            fields = _fields(body)
-            names = {"M": "message", "C": "code", "D": "detail", "H": "hint"}
-            error: dict[str, Any] = {name: fields[letter] for letter, name in names.items() if letter in fields}
-            if "P" in fields:
-                error["position"] = int(fields["P"])
-            results.append({"error": error, "notices": notices})
-    return results
-
-
-def _fields(body: bytes) -> dict[str, str]:
-    return {part[:1].decode(): part[1:].decode() for part in body.split(b"\0") if part}
-
-
-def _columns(body: bytes) -> list[dict[str, Any]]:
-    found, at = [], 2
-    for _ in range(_INT16.unpack_from(body)[0]):
-        end = body.index(b"\0", at)
-        _, _, oid, size, modifier, _ = struct.unpack_from("!ihihih", body, end + 1)
-        found.append({"name": body[at:end].decode(), "type_oid": oid, "type_len": size, "type_mod": modifier})
-        at = end + 19
-    return found
-
-
-def _row(body: bytes, columns: list[dict[str, Any]]) -> list[Any]:
-    values: list[Any] = []
-    at = 2
-    for column in columns:
-        size = _INT32.unpack_from(body, at)[0]
-        at += 4
-        if size < 0:
-            values.append(None)
-            continue
-        values.append(_value(body[at : at + size].decode(), column["type_oid"]))
-        at += size
-    return values
-
-
-def _value(text: str, oid: int) -> Any:
-    """Whole numbers and finite reals as numbers, jsonb as JSON; numeric and all others as PostgreSQL's text."""
-    if oid in _WHOLE:
-        return int(text)
-    if oid == _BOOLEAN:
-        return text == "t"
-    if oid in _REAL:
-        return text if text in ("NaN", "Infinity", "-Infinity") else float(text)
-    return json.loads(text) if oid == _JSONB else text
 
 
 async def _body(receive: Receive) -> bytes:

@@ -189,10 +189,11 @@ class Stream:
             self.upper = time + 1
 
     def join(self, reader: Reader, time: int, snapshot: Snapshot) -> None:
-        """A reader that begins here."""
+        """A reader that begins here, unless it has left meanwhile: then nobody else would let it go."""
         with self.lock:
             reader.begin(self, time, snapshot)
-            self.readers.add(reader)
+            if not reader.cancelled:
+                self.readers.add(reader)
 
     def leave(self, reader: Reader) -> None:
         """The reader is gone; its entries are forgotten at the next `tidy`."""

@@ -94,7 +94,16 @@ def test_what_needs_a_session_is_refused(web: Web, query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["{", "[]", '{"query": 1}', '{"queries": [{"query": "SELECT 1", "params": [1]}]}', "{}"]
+    "body",
+    [
+        "{",
+        "[]",
+        '{"query": 1}',
+        '{"queries": [{"query": "SELECT 1", "params": [1]}]}',
+        "{}",
+        '{"query": "SELECT 1 -- \\ud800"}',
+        pytest.param(json.dumps({"queries": [{"query": "SELECT 1", "params": ["1"] * 65_536}]}), id="many params"),
+    ],
 )
 def test_bodies_that_are_no_request(web: Web, body: str) -> None:
     status, found = web.post(body)

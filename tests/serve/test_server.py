@@ -9,6 +9,7 @@ from http.client import HTTPConnection
 
 import pytest
 
+from serve import http
 from serve.http import HttpServer
 from tests.serve.published import House
 from tests.serve.test_http import REVENUE
@@ -22,7 +23,7 @@ def house() -> House:
 
 
 def get(address: tuple[str, int], path: str) -> tuple[int, bytes]:
-    connection = HTTPConnection(*address, timeout=5)
+    connection = HTTPConnection(*address, timeout=30)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -38,25 +39,24 @@ def test_it_answers_and_stops(house: House) -> None:
     assert get(address, "/views/revenue/a%2Fb%20%C3%A9")[0] == 200
     assert get(address, "/views/revenue?limit=1")[0] == 200
     assert get(address, "/metrics")[0] == 200
-    began = time.monotonic()
     server.stop()
     server.stop()
-    assert time.monotonic() - began < 1.5
     with pytest.raises(OSError):
         get(address, "/livez")
     assert not [thread for thread in threading.enumerate() if thread.name == "http"]
 
 
-def test_a_stop_does_not_wait_for_idle_connections(house: House) -> None:
+def test_a_stop_does_not_wait_for_idle_connections(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "STOP_SECONDS", 120)
     server = HttpServer("127.0.0.1", 0, house.app)
     address = server.start()
     idle = socket.create_connection(address)
-    kept = HTTPConnection(*address, timeout=5)
+    kept = HTTPConnection(*address, timeout=30)
     kept.request("GET", "/livez")
     kept.getresponse().read()
     began = time.monotonic()
     server.stop()
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 60
     assert not [thread for thread in threading.enumerate() if thread.name == "http"]
     idle.close()
     kept.close()

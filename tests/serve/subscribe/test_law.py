@@ -223,3 +223,14 @@ def test_up_to_ends_and_as_of_begins_where_they_say(loop: asyncio.AbstractEventL
     with pytest.raises(QueryError, match="time 5 is not kept any more"):
         early.take()
     ticking.hub.stop()
+
+
+def test_a_reader_that_leaves_just_before_it_begins_is_kept_by_nobody(loop: asyncio.AbstractEventLoop) -> None:
+    ticking, followed = Ticking(), stream.Stream()
+    reader = Reader(Options(), loop, lambda: None)
+    ticking.hub.leave(reader)
+    published = ticking.publication.current()
+    assert published is not None
+    followed.join(reader, 1, published.views["pairs"].rows)
+    assert not followed.readers
+    ticking.hub.stop()

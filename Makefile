@@ -56,8 +56,8 @@ sanitize: $(VENV)/.installed ## the kernels' tests under address- and undefined-
 		$(abspath $(BIN))/python -m pytest -q -p no:cacheprovider --capture=sys -m "not kafka and not unsanitized" $(SANITIZE_TESTS)
 
 SEEDS ?= 100
-sim: build ## simulated faults: SEEDS runs of the service, whose clock, disk, broker and schedule a seed decides; PLANT=fsync builds a mistake in
-	@$(BIN)/python -m tests.sim --seeds $(SEEDS) $(if $(PLANT),--plant $(PLANT))
+sim: build ## simulated faults: SEEDS runs of the service, whose clock, disk, broker and schedule a seed decides, for SECONDS at most; PLANT=fsync builds a mistake in
+	@$(BIN)/python -m tests.sim --seeds $(SEEDS) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(PLANT),--plant $(PLANT))
 
 MINUTES ?= 10
 soak: build ## real processes and a real broker under kills, stops, cuts and full disks; MINUTES=60 SOAK="--kills 300 --seed 7"

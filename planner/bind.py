@@ -15,18 +15,16 @@ from typing import TypeVar
 from sqlglot import exp
 
 from dataflow.types import BOOLEAN, TEXT, ColumnType
-from planner import bind_path, bind_row, bind_session, bind_subquery, bind_table, functions, temporal
-from planner.aggregates import Aggregates, aggregate_of, grouping_of
+from planner import bind_call, bind_path, bind_row, bind_session, bind_subquery, functions
+from planner.aggregates import Aggregates
 from planner.bind_condition import between, connective, escape, in_list, is_test, like, negation
-from planner.bind_window import WINDOW_FUNCTIONS, window, without_over
+from planner.bind_window import window
 from planner.compile import check_call
 from planner.functions import FunctionError
 from planner.functions.logic import nullif_type
-from planner.functions.tables import TABLE_FUNCTIONS
 from planner.literals import Untyped, interval, number, string, typed_literal
-from planner.names import TRIMS, written_type
+from planner.names import written_type
 from planner.parse import Text
-from planner.refusals import CLOCKS
 from planner.relation import Environment
 from planner.scalar import Call, Case, Cast, ColumnRef, Literal, OuterRef, Scalar
 from planner.scope import Field, Scope
@@ -223,83 +221,6 @@ def _cast(binder: Binder, node: exp.Expr) -> Bound:
     return binder.cast(bound, target, node)
 
 
-def _extract(binder: Binder, node: exp.Expr) -> Bound:
-    binder.text.only(node, "this", "expression")
-    return binder.call(node, "extract", [Untyped(node.this.name.lower()), binder.bind(node.expression)])
-
-
-def _substring(binder: Binder, node: exp.Expr) -> Bound:
-    binder.text.only(node, "this", "start", "length")
-    parts = [node.args[name] for name in ("this", "start", "length") if node.args.get(name) is not None]
-    return binder.call(node, "substring", [binder.bind(part) for part in parts])
-
-
-def _trim(binder: Binder, node: exp.Expr) -> Bound:
-    binder.text.only(node, "this", "position", "expression")
-    name = TRIMS.get(node.args.get("position") or "", "btrim")
-    parts = [node.args[part] for part in ("this", "expression") if node.args.get(part) is not None]
-    return binder.call(node, name, [binder.bind(part) for part in parts])
-
-
-def _position(binder: Binder, node: exp.Expr) -> Bound:
-    binder.text.only(node, "this", "substr")
-    return binder.call(node, "strpos", [binder.bind(node.this), binder.bind(node.args["substr"])])
-
-
-def _time_zone(binder: Binder, node: exp.Expr) -> Bound:
-    binder.text.only(node, "this", "zone")
-    return binder.call(node, "timezone", [binder.bind(node.args["zone"]), binder.bind(node.this)])
-
-
-def _anonymous(binder: Binder, node: exp.Expr) -> Bound:
-    binder.text.only(node, "this", "expressions")
-    assert isinstance(node, exp.Anonymous)
-    quoted = isinstance(node.this, exp.Identifier)
-    name: str = node.this.name if quoted else node.this.lower()
-    if (found := bind_session.call(binder, node, name)) is not None:
-        return found
-    if name in CLOCKS:
-        raise binder.text.unsupported(node, f"{name}()", CLOCKS[name])
-    if name in WINDOW_FUNCTIONS:
-        raise without_over(binder, node, name)
-    if name in functions.AGGREGATE_NAMES:
-        return aggregate_of(binder, node, name, None)
-    if name == "grouping":
-        return grouping_of(binder, node)
-    if name == "mz_now":
-        return temporal.now(binder, node)
-    if name in TABLE_FUNCTIONS:
-        return bind_table.in_list(binder, node, name)
-    return binder.call(node, name, [binder.bind(arg) for arg in node.expressions])
-
-
-def _filtered(binder: Binder, node: exp.Expr) -> Bound:
-    binder.text.only(node, "this", "expression")
-    inner, within = node.this, None
-    if isinstance(inner, exp.WithinGroup):
-        binder.text.only(inner, "this", "expression")
-        inner, within = inner.this, inner.expression
-    if not isinstance(inner, exp.Anonymous) or not isinstance(inner.this, str):
-        raise binder.text.unsupported(node)
-    binder.text.only(inner, "this", "expressions")
-    name = inner.this.lower()
-    if name not in functions.AGGREGATE_NAMES:
-        raise binder.text.error(node, f"FILTER specified, but {name} is not an aggregate function")
-    return aggregate_of(binder, inner, name, node.expression.this, within)
-
-
-def _within_group(binder: Binder, node: exp.Expr) -> Bound:
-    binder.text.only(node, "this", "expression")
-    inner = node.this
-    if not isinstance(inner, exp.Anonymous) or not isinstance(inner.this, str):
-        raise binder.text.unsupported(node)
-    name = inner.this.lower()
-    binder.text.only(inner, "this", "expressions")
-    if name not in functions.AGGREGATE_NAMES:
-        raise binder.text.error(node, f"WITHIN GROUP specified, but {name} is not an aggregate function")
-    return aggregate_of(binder, inner, name, None, node.expression)
-
-
 def _in(binder: Binder, node: exp.Expr) -> Bound:
     if node.args.get("query") is None:
         return in_list(binder, node)
@@ -335,13 +256,6 @@ _HANDLERS: dict[type[exp.Expr], Callable[[Binder, exp.Expr], Bound]] = {
     exp.JSONBExtract: bind_path.path,
     exp.JSONBExtractScalar: bind_path.path,
     exp.Cast: _cast,
-    exp.Extract: _extract,
-    exp.Substring: _substring,
-    exp.Trim: _trim,
-    exp.StrPosition: _position,
-    exp.AtTimeZone: _time_zone,
-    exp.Anonymous: _anonymous,
-    exp.Filter: _filtered,
+    **bind_call.HANDLERS,
     **bind_session.HANDLERS,
-    exp.WithinGroup: _within_group,
 }

@@ -1,7 +1,7 @@
 """The catalog of the running service, and how it changes: one change after the other, in a thread of its own.
 
 A change is understood first (`headwater.ddl`), with PostgreSQL's errors for what is wrong with it. What needs rows of its own is
-then filled beside the ticks: from the rows that are kept, from the topic where none are, and from what ticks change meanwhile.
+then filled beside the ticks (`headwater.filling`).
 Between two ticks the new catalog becomes durable, the layer is put on, and the next tick shows both.
 Always true: what is told to be done is durable and readable; what fails changes nothing; the file's objects stay as they are.
 Deliberately unknown: what a statement makes of the catalog, and who asks.
@@ -10,37 +10,28 @@ Deliberately unknown: what a statement makes of the catalog, and who asks.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
 import structlog
 
-from dataflow.stack import Attached, Layer, Stack
+from dataflow.stack import Stack
 from headwater.calls import ClosedError
 from headwater.catalog import CatalogStore, Item
 from headwater.ddl import Statements
 from headwater.errors import StateError
-from headwater.replay import fold
-from headwater.ticks import CATCH_UP_ROWS, FUEL_PER_ROW, TickLoop
+from headwater.filling import Check, Filling
+from headwater.ticks import TickLoop
 from headwater.world import FIRST_OID, Declared, World, source_of
 from headwater.writes import Table, Writes
-from ingest.ranges import Range
 from ingest.remap import Log
-from ingest.source import ReplayMismatch, Source, verify
+from ingest.source import ReplayMismatch, Source
 from ingest.tables import PREFIX, TableLog, TableSource
 from serve.sql.changes import Change, Changed, Transaction, Written
 from serve.sql.errors import QueryError
 
 log = structlog.get_logger(__name__)
-
-POLL_SECONDS = 0.02
-"""How long a filling waits for more of a topic before it looks again."""
-
-CLOSE_STEPS = 4
-"""With no more recorded steps than this left to take over, a layer is put on: the tick thread takes over the rest."""
-
-Check = Callable[[], None]
 
 
 class Changes:
@@ -79,6 +70,7 @@ class Changes:
     def attend(self, loop: TickLoop) -> None:
         """Change what this loop computes. Called before the loop runs."""
         self._loop = loop
+        self._fillings = Filling(loop, self._stack, self._remap, self._reread, self._tables, self._stopped)
         self._writes = Writes(loop.calls, lambda: loop.now, self._table)
         loop.restored = self._restored
         loop.reshape(self._world.shape())
@@ -147,7 +139,12 @@ class Changes:
             if step.fill is None:
                 return self._install(step.world, step.notices)
             world = step.world
-            return self._fill(world, step.fill, check, lambda: self._adopt(world))
+
+            def go_on() -> None:
+                check()
+                self._check()
+
+            return self._fill(world, step.fill, go_on, lambda: self._adopt(world))
         except (ClosedError, StateError) as error:
             raise QueryError("57P01", str(error)) from None
         except ReplayMismatch as mismatch:
@@ -160,6 +157,7 @@ class Changes:
         return self._loop
 
     def _check(self) -> None:
+        """ClosedError when the service stops."""
         if self._stopped.is_set():
             raise ClosedError("the service is stopping")
 
@@ -188,70 +186,15 @@ class Changes:
         _, time = self._running.calls.call(work).result()
         return Changed(time, notices)
 
-    def _fill(self, world: World, item: Item, check: Check, adopt: Check) -> Changed:
+    def _fill(self, world: World, item: Item, check: Check, adopt: Callable[[], None]) -> Changed:
         """Fill the layer of an object beside the ticks, then put it on. `adopt` is called just before, between ticks."""
         loop, layer = self._running, world.layer(item)
 
-        def begin() -> tuple[Attached, int, dict[str, dict[int, int]]]:
-            attached = self._stack.attach(layer.reads)
-            for name in layer.reads - attached.held.keys() - self._declared.schemas.keys() - {source_of(item)}:
-                self._stack.detach(attached.recording)
-                raise QueryError("57P03", f"{name} is being filled", hint="try again")
-            return attached, loop.now, {name: loop.ends(name) for name in layer.reads - attached.held.keys()}
-
-        def end() -> None:
-            layer.catch_up(attached.recording.take())
-            self._stack.detach(attached.recording)
+        def put_on() -> None:
             adopt()
             self._add_source(world, item)
             self._stack.put_on(layer)
             loop.reshape(self._world.shape(self._filling))
 
-        (attached, now, ends), _ = loop.calls.call(begin).result()
-        try:
-            for _ in layer.begin(attached.held, now):
-                check()
-                self._check()
-            for name, until in ends.items():
-                if item.kind == "table" and self._tables is not None:
-                    for number in range(until.get(0, 0)):
-                        check()
-                        layer.dataflow.step({name: self._tables.read(name, number)}, time=now)
-                else:
-                    self._read_again(layer, name, until, now, check)
-            while layer.catch_up(attached.recording.take()) > CLOSE_STEPS:
-                check()
-                self._check()
-            _, time = loop.calls.call(end).result()
-        except BaseException:
-            loop.calls.call(lambda: self._stack.detach(attached.recording))
-            raise
-        return Changed(time)
-
-    def _read_again(self, layer: Layer, name: str, until: Mapping[int, int], now: int, check: Check) -> None:
-        """Give a layer what a topic held up to these offsets. ReplayMismatch when it no longer holds what was read from it."""
-        if not until:
-            return
-        bindings = [binding for binding in self._remap.reread() if binding.time <= now]
-        (whole,) = fold(bindings, [])
-        source = self._reread(name)
-        source.replay_to(until, next((b.topic_ids[name] for b in reversed(bindings) if name in b.topic_ids), ""))
-        source.start({})
-        seen: dict[int, Range] = {}
-        try:
-            while not source.reached(until):
-                check()
-                self._check()
-                if taken := source.take(CATCH_UP_ROWS, until):
-                    for piece in taken.ranges:
-                        before = seen.get(piece.partition)
-                        seen[piece.partition] = piece if before is None else before.extended(piece)
-                    layer.dataflow.step({name: taken.delta} if len(taken.delta) else {}, time=now)
-                    layer.dataflow.maintain(FUEL_PER_ROW * taken.records)
-                elif (status := source.status()).state == "halted":
-                    raise QueryError("58000", f"source {name} cannot be read again: {status.reason}")
-                else:
-                    self._stopped.wait(POLL_SECONDS)
-        finally:
-            source.stop()
-        verify(source, whole.ranges.get(name, {}), seen)
+        table = source_of(item) if item.kind == "table" else None
+        return Changed(self._fillings.fill(layer, self._declared.schemas.keys(), table, check, put_on))

@@ -11,8 +11,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ingest.ranges import Range, join
 from ingest.remap import Binding
-from ingest.source import Range
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,7 @@ def fold(bindings: Iterable[Binding], frontiers: Iterable[int]) -> list[Fold]:
             folds.append(Fold(last, current))
             current = {}
         for source, ranges in binding.ranges.items():
-            bound = current.setdefault(source, {})
-            for piece in ranges:
-                before = bound.get(piece.partition)
-                bound[piece.partition] = piece if before is None else before.extended(piece)
+            join(current.setdefault(source, {}), ranges)
         last = binding.time
     if last is not None:
         folds.append(Fold(last, current))

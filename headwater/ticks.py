@@ -30,7 +30,7 @@ from headwater.folding import LogFolding, folded
 from headwater.replay import Fold, fold, positions
 from headwater.rooms import Clock, Pending, Rooms, Shape, Shown, SystemClock
 from headwater.saver import Saver
-from ingest.ranges import compare
+from ingest.ranges import compare, join
 from ingest.remap import Binding, RemapError
 from ingest.source import Range, ReplayMismatch, Taken
 from ingest.tables import PREFIX, Staged
@@ -331,10 +331,7 @@ class TickLoop:
     @staticmethod
     def _collect(ranges: dict[str, dict[int, Range]], taken: Mapping[str, Taken]) -> None:
         for name, part in taken.items():
-            bound = ranges.setdefault(name, {})
-            for piece in part.ranges:
-                before = bound.get(piece.partition)
-                bound[piece.partition] = piece if before is None else before.extended(piece)
+            join(ranges.setdefault(name, {}), part.ranges)
 
     def _append(self, ranges: Mapping[str, Mapping[int, Range]]) -> tuple[int, Future[None]]:
         """Bind the cut to the next time; the future is done when the binding is durable."""

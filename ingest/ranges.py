@@ -6,7 +6,7 @@ ticks is the sum of theirs. Deliberately unknown: times, files, and how records 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -35,6 +35,13 @@ class Range(msgspec.Struct, frozen=True, array_like=True):
             )
         digest = (self.digest + following.digest) & _DIGEST_MASK
         return Range(self.partition, self.start, following.end, self.count + following.count, digest)
+
+
+def join(bound: dict[int, Range], following: Iterable[Range]) -> None:
+    """Add the ranges that follow to the one that is bound of each partition; ValueError when they do not touch."""
+    for piece in following:
+        before = bound.get(piece.partition)
+        bound[piece.partition] = piece if before is None else before.extended(piece)
 
 
 class ReplayMismatch(Exception):  # noqa: N818 (a state of the topic, not a fault of the program)

@@ -15,7 +15,7 @@ from config.settings import Source as Settings
 from dataflow.types import Schema
 from ingest.chunks import ReadAhead, Taken
 from ingest.decode import Decoder
-from ingest.ranges import Range, ReplayMismatch, compare
+from ingest.ranges import Range, ReplayMismatch
 from ingest.reader import Reader
 from ingest.watermarks import Watermarks, WatermarksUnavailable
 
@@ -27,7 +27,6 @@ __all__ = [
     "SourceStatus",
     "Taken",
     "WatermarksUnavailable",
-    "verify",
 ]
 
 AHEAD_ROWS = 262_144
@@ -202,8 +201,3 @@ class Source:
 def _percent(done: int, total: int) -> int:
     """Whole percent, rounded down: 100 only when nothing is left."""
     return 100 * done // total if total else 0
-
-
-def verify(source: Source, expected: Mapping[int, Range], actual: Mapping[int, Range]) -> None:
-    """Raise `ReplayMismatch` unless the ranges taken again hold the same records as before."""
-    compare(source.settings.topic, expected, actual)

@@ -13,9 +13,9 @@ from confluent_kafka import TopicPartition as Place
 
 from ingest.decode import Decoded, Decoder, make_decoder
 from ingest.messages import Messages
-from ingest.ranges import Range, ReplayMismatch
+from ingest.ranges import Range, ReplayMismatch, compare
 from ingest.registry import RegistryUnavailable
-from ingest.source import KEPT_ERRORS, verify
+from ingest.source import KEPT_ERRORS
 from tests.ingest.topics import SCHEMA, Reading, produce, reading, transact
 from tests.servers.kafka import KafkaServer
 
@@ -72,7 +72,7 @@ def test_aborted_transactions_are_invisible_and_hydration_passes_them(kafka: Kaf
         ranges = read.ranges
     with reading(kafka, topic_name, floor=_ends(ranges)) as again:
         again.until(lambda: again.source.reached(_ends(ranges)), cut=_ends(ranges))
-        verify(again.source, ranges, again.ranges)
+        compare(again.source.settings.topic, ranges, again.ranges)
         assert again.ids == read.ids
 
 
@@ -109,7 +109,7 @@ def test_replay_of_recorded_ranges_equals_the_first_run(kafka: KafkaServer, topi
             until = _ends(expected)
             part = Reading(again.source, again.woken)
             part.until(lambda until=until: again.source.reached(until), limit=10, cut=until)  # type: ignore[misc]
-            verify(again.source, expected, part.ranges)
+            compare(again.source.settings.topic, expected, part.ranges)
             again.ids += part.ids
         assert sorted(again.ids) == sorted(ids)
         again.until(lambda: again.source.hydrated)
@@ -130,7 +130,7 @@ def test_changed_content_is_a_mismatch(kafka: KafkaServer, topic_name: str) -> N
         with pytest.raises(
             ReplayMismatch, match=rf"{topic_name}\[0\] from offset 0 to 3 has the same 3 records .* other contents"
         ):
-            verify(again.source, ranges, again.ranges)
+            compare(again.source.settings.topic, ranges, again.ranges)
         again.source.halt("replay mismatch")
         assert again.source.status().state == "halted"
 
@@ -235,7 +235,7 @@ def test_broker_killed_in_the_middle(own_kafka: KafkaServer) -> None:
         read.until_state("running")
     with reading(own_kafka, "t", floor=_ends(read.ranges)) as again:
         again.until(lambda: again.source.reached(_ends(read.ranges)), cut=_ends(read.ranges))
-        verify(again.source, read.ranges, again.ranges)
+        compare(again.source.settings.topic, read.ranges, again.ranges)
 
 
 def test_no_broker_then_a_broker(own_kafka: KafkaServer) -> None:

@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 from config.settings import Source as Settings
 from dataflow.types import BIGINT, Column
 from ingest.decode import Decoder, make_decoder
-from ingest.ranges import Range
+from ingest.ranges import Range, join
 from ingest.source import Source, Taken
 from tests.servers.kafka import KafkaServer
 
@@ -59,9 +59,7 @@ class Reading:
             self.ids += taken.delta.columns[0].to_pylist()
             self.errors += taken.errors.columns[0].to_pylist()
             self.takes.append(taken.ranges)
-            for piece in taken.ranges:
-                before = self.ranges.get(piece.partition)
-                self.ranges[piece.partition] = piece if before is None else before.extended(piece)
+            join(self.ranges, taken.ranges)
         return taken
 
     def until(

@@ -9,7 +9,6 @@ Deliberately unknown: what SQL means.
 
 from __future__ import annotations
 
-import os
 import struct
 import uuid
 import zlib
@@ -19,7 +18,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from headwater.errors import StartError
-from ingest.durable import sync_folder
+from ingest.durable import replace
 from ingest.objects import Objects, TakenError
 
 FILE = "catalog"
@@ -104,12 +103,7 @@ class CatalogFile:
 
     def write(self, catalog: Catalog) -> None:
         """See CatalogStore."""
-        temporary = self._path.with_suffix(".new")
-        with temporary.open("wb", buffering=0) as file:
-            file.write(_encode(catalog))
-            os.fsync(file.fileno())
-        temporary.rename(self._path)
-        sync_folder(self._path.parent)
+        replace(self._path, _encode(catalog))
 
 
 class CatalogObject:

@@ -14,7 +14,6 @@ Deliberately unknown: what a tick is, and when it is time for a checkpoint.
 from __future__ import annotations
 
 import itertools
-import os
 import struct
 import weakref
 import zlib
@@ -31,7 +30,7 @@ from headwater import runfile
 from headwater.errors import HeadwaterError
 from headwater.remote import Remote
 from headwater.runfile import DamagedRunError, Written
-from ingest.durable import sync_folder
+from ingest.durable import replace, sync_folder
 from ingest.objects import Objects
 
 log = structlog.get_logger(__name__)
@@ -249,13 +248,7 @@ class Checkpoints:
 
     def _name_here(self, manifest: Manifest) -> None:
         payload = msgspec.msgpack.encode(manifest)
-        path = self._folder / _manifest_name(manifest.number)
-        temporary = path.with_suffix(".new")
-        with temporary.open("wb", buffering=0) as file:
-            file.write(HEADER + _CRC.pack(zlib.crc32(payload)) + payload)
-            os.fsync(file.fileno())
-        temporary.rename(path)
-        sync_folder(self._folder)
+        replace(self._folder / _manifest_name(manifest.number), HEADER + _CRC.pack(zlib.crc32(payload)) + payload)
 
     def _remove_unnamed(self) -> None:
         """Remove what no kept checkpoint names: old ones, and what attempts left that did not come to an end."""

@@ -1,4 +1,4 @@
-"""What a file system needs to be told before a name counts as durable.
+"""What a file system needs to be told before a file and its name count as durable.
 
 Always true: nothing is caught; an OSError means that the name may be gone after a power cut.
 """
@@ -16,3 +16,14 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Make a file hold this, durably: a crash, or a disk that refuses, leaves it as it was. OSError when the disk refuses."""
+    temporary = path.with_suffix(".new")
+    with temporary.open("wb") as file:  # buffered: it writes on where the system took a part only
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    sync_folder(path.parent)

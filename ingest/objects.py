@@ -108,7 +108,7 @@ class Objects:
         """Write an object to a file, which is whole or not there. OSError also when there is no such object."""
         temporary = path.with_suffix(".new")
         try:
-            with temporary.open("wb", buffering=0) as file:
+            with temporary.open("wb") as file:
                 for piece in obstore.get(self._store, key).stream(min_chunk_size=PIECE):
                     file.write(piece)
         except BaseError as error:

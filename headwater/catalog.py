@@ -66,10 +66,6 @@ class Catalog(msgspec.Struct, frozen=True):
     items: tuple[Item, ...] = ()
     comments: dict[str, str] = {}
 
-    def item(self, name: str) -> Item | None:
-        """The object of this name."""
-        return next((item for item in self.items if item.name == name), None)
-
 
 class CatalogError(StartError):
     """The catalog cannot be read; the text names the file and says what to do."""

@@ -63,10 +63,11 @@ def write(path: Path, run: RunColumns, durable: bool) -> Written:
     named |= {name: numbers for name, numbers in beside.items() if numbers is not None}
     batch = pa.record_batch(list(named.values()), names=list(named))
     try:
-        with path.open("xb", buffering=0) as file:
+        with path.open("xb") as file:  # buffered: it writes on where the system took a part only
             counted = _Counted(file)
             with pa.PythonFile(counted, mode="w") as stream, pa.ipc.new_file(stream, batch.schema) as writer:
                 writer.write_batch(batch)
+            file.flush()
             if durable:
                 os.fsync(file.fileno())
     except OSError:

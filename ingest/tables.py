@@ -28,7 +28,7 @@ from dataflow.delta import Delta
 from dataflow.rows import concat_deltas, consolidate
 from dataflow.types import TEXT, Schema
 from ingest.chunks import Taken
-from ingest.durable import sync_folder
+from ingest.durable import replace
 from ingest.ranges import Range
 from ingest.remap import RemapError
 from ingest.source import PartitionStatus, SourceStatus
@@ -71,11 +71,7 @@ class TableLog:
         self._staged: list[Staged] = []
         self._lock = threading.Lock()
         if not self._path.exists():
-            with self._path.open("wb") as new:
-                new.write(HEADER)
-                new.flush()
-                os.fsync(new.fileno())
-            sync_folder(folder)
+            replace(self._path, HEADER)
         self._file: IO[bytes] = self._path.open("r+b", buffering=0)
         end = self._scan({name: ends.get(0, 0) for name, ends in bound.items()})
         if end < self._path.stat().st_size:
@@ -192,11 +188,6 @@ class TableSource:
     def hydrated(self) -> bool:
         """Whether every bound frame was taken."""
         return self._at >= self._end
-
-    @property
-    def pending(self) -> bool:
-        """Whether the coming tick changes it."""
-        return bool(self._pending)
 
     def write(self, delta: Delta, now: int) -> None:
         """Have a change taken by the coming tick; `now` is the time before that."""

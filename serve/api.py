@@ -22,6 +22,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
+
 from planner.lexer import statements
 from serve.answers import Scope, Send, respond
 from serve.errors import INVALID_PARAMETER, NOT_SUPPORTED, Refused
@@ -113,7 +115,7 @@ class SqlApi:
         try:
             await asyncio.wait((running, gone), return_when=asyncio.FIRST_COMPLETED)
             if running.done():
-                await respond(send, 200, json.dumps({"results": running.result()}, ensure_ascii=False).encode())
+                await respond(send, 200, msgspec.json.encode({"results": running.result()}))
         finally:
             session.close()
             for task in (running, gone):

@@ -5,15 +5,17 @@ Always true: values are what the wire says in text, so that both doors write the
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 _INT16, _INT32 = struct.Struct("!h"), struct.Struct("!i")
-_WHOLE = frozenset((20, 21, 23, 26))
+_JSON = frozenset((20, 21, 23, 26, 3802))
+"""Whole numbers and jsonb: types whose text is JSON."""
 _REAL = frozenset((700, 701))
-_BOOLEAN, _JSONB = 16, 3802
+_BOOLEAN = 16
 
 
 def written(sql: str, params: list[str | None] | None) -> Iterator[tuple[bytes, bytes]]:
@@ -33,7 +35,7 @@ def written(sql: str, params: list[str | None] | None) -> Iterator[tuple[bytes, 
 
 
 def results(data: bytes) -> list[dict[str, Any]]:
-    """The wire's answer as results."""
+    """The wire's answer as results, for msgspec to encode."""
     found: list[dict[str, Any]] = []
     notices: list[dict[str, str]] = []
     columns: list[dict[str, Any]] | None = None
@@ -95,11 +97,9 @@ def _row(body: bytes, columns: list[dict[str, Any]]) -> list[Any]:
 
 
 def _value(text: str, oid: int) -> Any:
-    """Whole numbers and finite reals as numbers, jsonb as JSON; numeric and all others as PostgreSQL's text."""
-    if oid in _WHOLE:
-        return int(text)
+    """Whole numbers and finite reals as numbers, jsonb as JSON, digit by digit; numeric and all others as PostgreSQL's text."""
     if oid == _BOOLEAN:
         return text == "t"
-    if oid in _REAL:
-        return text if text in ("NaN", "Infinity", "-Infinity") else float(text)
-    return json.loads(text) if oid == _JSONB else text
+    if oid in _JSON or (oid in _REAL and text not in ("NaN", "Infinity", "-Infinity")):
+        return msgspec.Raw(text.encode())
+    return text

@@ -14,6 +14,7 @@ from headwater import runfile
 from headwater.checkpoint import HEADER, Checkpoints
 from headwater.runfile import DamagedRunError
 from tests.headwater.house import House, running
+from tests.limits import disk_full_at
 
 
 def house(folder: Path, *views: str) -> House:
@@ -306,3 +307,13 @@ def test_a_run_file_is_what_was_written_or_damaged(tmp_path: Path) -> None:
         runfile.read(path, 2, written)
     with pytest.raises(FileExistsError):
         runfile.write(path, run, durable=True)
+
+
+def test_a_run_that_the_disk_takes_a_part_of_is_no_file(tmp_path: Path) -> None:
+    numbers = pa.array(range(400_000))
+    run = RunColumns((numbers,), numbers, numbers, None)
+    whole = runfile.write(tmp_path / "whole.run", run, durable=True)
+    for short in (1 << 20, whole.bytes - 3):
+        with disk_full_at(short), pytest.raises(OSError, match="File too large"):
+            runfile.write(tmp_path / "short.run", run, durable=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.run"]

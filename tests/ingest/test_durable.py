@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import resource
 from pathlib import Path
 
 import pytest
 
 from ingest.durable import replace
+from tests.limits import disk_full_at
 
 
 def test_a_file_is_replaced(tmp_path: Path) -> None:
@@ -21,13 +21,6 @@ def test_a_file_is_replaced(tmp_path: Path) -> None:
 def test_a_disk_that_takes_a_part_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "catalog"
     replace(path, b"old")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(
-        resource.RLIMIT_FSIZE, (1 << 20, hard)
-    )  # the write that crosses it is cut short, as on a full disk
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            replace(path, b"x" * (3 << 20))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with disk_full_at(1 << 20), pytest.raises(OSError, match="File too large"):
+        replace(path, b"x" * (3 << 20))
     assert path.read_bytes() == b"old"

@@ -43,6 +43,19 @@ def web() -> Iterator[Web]:
     made.server.stop()
 
 
+def test_no_digit_of_jsonb_is_lost_and_reals_are_numbers(web: Web) -> None:
+    _, found = web.post(
+        {
+            "query": """SELECT '{"a": 12345678901234567890.123456789, "b": [1, null]}'::jsonb #>> '{a}' AS text,
+            '[12345678901234567890123]'::jsonb AS whole, 0.1::float8 AS tenth, 'NaN'::float8 AS nan, 1e20::float8 AS large,
+            9007199254740993 AS big"""
+        }
+    )
+    assert found["results"][0]["rows"] == [
+        ["12345678901234567890.123456789", [12345678901234567890123], 0.1, "NaN", 1e20, 9007199254740993]
+    ]
+
+
 def test_statements_and_their_results(web: Web) -> None:
     status, found = web.post(
         {"query": "SELECT id, word FROM numbers WHERE id < 2 ORDER BY id; SHOW TimeZone; BEGIN; COMMIT"}

@@ -184,6 +184,8 @@ class Stack:
     @property
     def inputs(self) -> frozenset[str]:
         """The names that a step may give rows for."""
+        if not self.layers:
+            return frozenset(self._base.inputs)
         found, made = set(self._base.inputs), set(self._base.views)
         for layer in self.layers:
             found |= layer.reads - made

@@ -107,7 +107,7 @@ class TickLoop:
         self.restored: Callable[[], None] = lambda: None
         """Called once, when it is known what state a checkpoint gave."""
         self._reshaped = True
-        self._shown: dict[str, PublishedView] = {}
+        self._shown: dict[str, dict[str, PublishedView]] = {"view": {}, "source": {}, "index": {}}  # by kind
         self.waiting: dict[str, str] = {}
         """Sources whose past is not in the views, with the reason, as of the last publication."""
         self.phase = "starting"
@@ -386,16 +386,23 @@ class TickLoop:
         shown = self.shape.shown
         if self._reshaped or blocked != self.waiting:
             self._reshaped = False
-            self._shown = {name: self._show(name, one, blocked) for name, one in shown.items()}
-        elif changed:
-            again = {name: one for name, one in shown.items() if one.view in changed}
-            self._shown = self._shown | {name: self._show(name, one, blocked) for name, one in again.items()}
+            again = shown
+            self._shown = {kind: {} for kind in self._shown}
+        else:
+            again = {name: one for name, one in shown.items() if one.view in changed} if changed else {}
         self.waiting = blocked
-        kinds: dict[str, dict[str, PublishedView]] = {"view": {}, "source": {}, "index": {}}
-        for name, view in self._shown.items():
-            kinds[shown[name].kind][name] = view
+        for kind in {one.kind for one in again.values()}:  # made anew: readers hold what was published
+            same = {name: self._show(name, one, blocked) for name, one in again.items() if one.kind == kind}
+            self._shown = self._shown | {kind: self._shown[kind] | same}
         self._rooms.publication.publish(
-            Published(time_, kinds["view"], self._ends, self.shape.definitions, kinds["source"], kinds["index"])
+            Published(
+                time_,
+                self._shown["view"],
+                self._ends,
+                self.shape.definitions,
+                self._shown["source"],
+                self._shown["index"],
+            )
         )
 
     def _show(self, name: str, one: Shown, blocked: Mapping[str, str]) -> PublishedView:

@@ -9,9 +9,7 @@ Deliberately unknown: what SQL means.
 
 from __future__ import annotations
 
-import struct
 import uuid
-import zlib
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -20,10 +18,10 @@ import msgspec
 from headwater.errors import StartError
 from ingest.durable import replace
 from ingest.objects import Objects, TakenError
+from ingest.sealed import seal, unseal
 
 FILE = "catalog"
 HEADER = b"headwater catalog 1\n"
-_CRC = struct.Struct(">I")
 
 Kind = Literal["view", "materialized view", "index", "table"]
 
@@ -132,14 +130,12 @@ class CatalogObject:
 
 
 def _encode(catalog: Catalog) -> bytes:
-    payload = msgspec.msgpack.encode(catalog)
-    return HEADER + _CRC.pack(zlib.crc32(payload)) + payload
+    return seal(HEADER, msgspec.msgpack.encode(catalog))
 
 
 def _decode(content: bytes, name: str) -> Catalog:
-    payload = content[len(HEADER) + _CRC.size :]
-    whole = content.startswith(HEADER) and len(payload) > 0
-    if not whole or _CRC.unpack_from(content, len(HEADER))[0] != zlib.crc32(payload):
+    payload = unseal(HEADER, content)
+    if payload is None:
         raise CatalogError(
             f"{name} is damaged: what CREATE statements made cannot be read; restore the file from a copy, or remove "
             "it to start with what the settings declare"

@@ -14,10 +14,8 @@ Deliberately unknown: what a tick is, and when it is time for a checkpoint.
 from __future__ import annotations
 
 import itertools
-import struct
 import weakref
-import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,13 +23,15 @@ import msgspec
 import structlog
 
 from dataflow.memory import RunColumns
-from dataflow.state import Part, State
+from dataflow.state import State
 from headwater import runfile
 from headwater.errors import HeadwaterError
+from headwater.manifest import Cut, Manifest, RunEntry
 from headwater.remote import Remote
 from headwater.runfile import DamagedRunError, Written
 from ingest.durable import replace, sync_folder
 from ingest.objects import Objects
+from ingest.sealed import seal, unseal
 
 log = structlog.get_logger(__name__)
 
@@ -39,52 +39,6 @@ KEPT = 2
 """Checkpoints that are kept: the one before is used when a file of the last is damaged."""
 
 HEADER = b"headwater checkpoint 1\n"
-_CRC = struct.Struct(">I")
-
-
-class RunEntry(msgspec.Struct, frozen=True, array_like=True):
-    """A run file of a manifest: its name in the folder, how many columns it has, and what identifies its content."""
-
-    name: str
-    columns: int
-    bytes: int
-    crc: int
-    rows: int
-
-
-class Cut(msgspec.Struct, frozen=True, array_like=True):
-    """What the state of a checkpoint belongs to.
-
-    time: the state is that of the views at this time. positions: source to partition to exclusive offset. meaning: a hash of
-    everything that decides what rows and views are. sinks: what each had recorded as its durable frontier when everything
-    up to `time` was durable. withheld: sinks that had got nothing of their view yet, as it waited for a source.
-    """
-
-    time: int
-    positions: dict[str, dict[int, int]]
-    meaning: str
-    sinks: dict[str, int | None]
-    withheld: tuple[str, ...]
-
-
-class Manifest(msgspec.Struct, frozen=True, array_like=True):
-    """One checkpoint. spines: for each spine of a dataflow of this `shape`, and then of each layer of `parts`, its runs."""
-
-    number: int
-    cut: Cut
-    shape: str
-    spines: tuple[tuple[RunEntry, ...], ...]
-    parts: tuple[Part, ...] = ()
-
-    def spines_of(self, parts: Collection[Part]) -> list[tuple[RunEntry, ...]]:
-        """Those of the base and of some of the layers."""
-        at = len(self.spines) - sum(part.spines for part in self.parts)
-        found = list(self.spines[:at])
-        for part in self.parts:
-            if part in parts:
-                found += self.spines[at : at + part.spines]
-            at += part.spines
-        return found
 
 
 class CheckpointError(HeadwaterError):
@@ -111,7 +65,7 @@ class Checkpoints:
         """
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._remote = Remote(objects, Manifest) if objects is not None else None
+        self._remote = Remote(objects) if objects is not None else None
         if self._remote is not None:
             self._kept = list(self._remote.manifests)
             first = self._remote.first_number
@@ -248,7 +202,7 @@ class Checkpoints:
 
     def _name_here(self, manifest: Manifest) -> None:
         payload = msgspec.msgpack.encode(manifest)
-        replace(self._folder / _manifest_name(manifest.number), HEADER + _CRC.pack(zlib.crc32(payload)) + payload)
+        replace(self._folder / _manifest_name(manifest.number), seal(HEADER, payload))
 
     def _remove_unnamed(self) -> None:
         """Remove what no kept checkpoint names: old ones, and what attempts left that did not come to an end."""
@@ -269,10 +223,10 @@ def _manifests(folder: Path) -> list[Manifest]:
     found = []
     for path in sorted(folder.glob("*.manifest")):
         content = path.read_bytes()
-        payload = content[len(HEADER) + _CRC.size :]
+        payload = unseal(HEADER, content)
         if not content.startswith(HEADER):
             log.warning("not a checkpoint of this version; it is not used", file=str(path))
-        elif len(payload) == 0 or _CRC.unpack_from(content, len(HEADER))[0] != zlib.crc32(payload):
+        elif payload is None:
             log.warning("a damaged checkpoint is not used: its checksum is wrong", file=str(path))
         else:
             found.append(msgspec.msgpack.decode(payload, type=Manifest))

@@ -17,7 +17,7 @@ import structlog
 
 from dataflow.delta import Delta
 from dataflow.snapshot import Snapshot
-from headwater.checkpoint import Manifest
+from headwater.manifest import Manifest
 from headwater.resume import in_need, unfit
 from headwater.rooms import Pending, Rooms
 from sinks.base import SinkHaltedError

@@ -9,14 +9,14 @@ Deliberately unknown: what a checkpoint holds, and when there is one.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import msgspec
 
+from headwater.manifest import Manifest
 from ingest.objects import Objects, TakenError
+from ingest.sealed import seal, unseal
 
 PREFIX = "checkpoints"
 CURRENT = f"{PREFIX}/current"
@@ -24,24 +24,22 @@ MAGIC = b"headwater checkpoints 1\n"
 OF_EPOCH = 1_000_000
 """Checkpoints that one epoch has numbers for: one a second for eleven days. Beyond, the next epoch's follow."""
 
-Manifest = TypeVar("Manifest", bound=msgspec.Struct)
 
-
-class Current(msgspec.Struct, Generic[Manifest], frozen=True, array_like=True):
+class Current(msgspec.Struct, frozen=True, array_like=True):
     """Which checkpoints count. manifests: oldest first."""
 
     epoch: int
     manifests: tuple[Manifest, ...]
 
 
-class Remote(Generic[Manifest]):
+class Remote:
     """The bucket's side of the checkpoints of one service; for one thread at a time."""
 
-    def __init__(self, objects: Objects, kind: type[Manifest]) -> None:
+    def __init__(self, objects: Objects) -> None:
         """Take the checkpoints over. ValueError when `current` is damaged; OSError when the store does not answer, or another
         service starts at the same moment."""
         self._objects = objects
-        self._current, self._tag = self._read(kind)
+        self._current, self._tag = self._read()
         self._swap(Current(self._current.epoch + 1, self._current.manifests))
 
     @property
@@ -72,25 +70,22 @@ class Remote(Generic[Manifest]):
         keep = {CURRENT, *(f"{PREFIX}/{name}" for name in names)}
         self._objects.delete([key for key in self._objects.keys(PREFIX) if key not in keep])
 
-    def _swap(self, current: Current[Manifest]) -> None:
-        payload = msgspec.msgpack.encode(current)
+    def _swap(self, current: Current) -> None:
         try:
-            self._tag = self._objects.swap(CURRENT, MAGIC + zlib.crc32(payload).to_bytes(4, "big") + payload, self._tag)
+            self._tag = self._objects.swap(CURRENT, seal(MAGIC, msgspec.msgpack.encode(current)), self._tag)
         except TakenError as error:
             raise OSError(f"another service has taken over the checkpoints: {error}") from error
         self._current = current
 
-    def _read(self, kind: type[Manifest]) -> tuple[Current[Manifest], str | None]:
+    def _read(self) -> tuple[Current, str | None]:
         found = self._objects.tagged(CURRENT)
         if found is None:
             return Current(0, ()), None
         content, tag = found
-        payload = content[len(MAGIC) + 4 :]
-        if not content.startswith(MAGIC) or content[len(MAGIC) : len(MAGIC) + 4] != zlib.crc32(payload).to_bytes(
-            4, "big"
-        ):
+        payload = unseal(MAGIC, content)
+        if payload is None:
             raise ValueError(
                 f"{self._objects.url}/{CURRENT} is damaged or of another version; restore it, or remove {PREFIX}/ there to read "
                 "the topics from their beginning"
             )
-        return msgspec.msgpack.decode(payload, type=Current[kind]), tag  # type: ignore[valid-type]
+        return msgspec.msgpack.decode(payload, type=Current), tag

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from headwater.checkpoint import Manifest
+from headwater.manifest import Manifest
 from headwater.replay import positions
 from ingest.remap import Binding
 

@@ -15,8 +15,9 @@ import structlog
 from dataflow.memory import RunColumns
 from dataflow.stack import Stack
 from dataflow.state import State
-from headwater.checkpoint import CheckpointError, Checkpoints, Cut, Manifest
+from headwater.checkpoint import CheckpointError, Checkpoints
 from headwater.feed import SinkFeed
+from headwater.manifest import Cut, Manifest
 from headwater.resume import in_need, refusal
 from headwater.rooms import Clock, Rooms
 

@@ -23,10 +23,10 @@ from dataflow.stack import Stack
 from dataflow.types import TEXT
 from headwater import folding
 from headwater.calls import Calls
-from headwater.checkpoint import Cut
 from headwater.errors import StateError
 from headwater.feed import SinkFeed
 from headwater.folding import LogFolding, folded
+from headwater.manifest import Cut
 from headwater.replay import Fold, fold, positions
 from headwater.rooms import Clock, Pending, Rooms, Shape, Shown, SystemClock
 from headwater.saver import Saver

@@ -10,11 +10,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store
+
+if TYPE_CHECKING:  # names that the package has for checkers only
+    from obstore import PutMode
+    from obstore.store import S3Config
 
 SCHEME = "s3://"
 PIECE = 16 << 20
@@ -41,7 +46,7 @@ class Objects:
             self._store = S3Store(
                 parts.netloc,
                 prefix=parts.path.strip("/") or None,
-                config=dict(properties),  # type: ignore[arg-type]
+                config=cast("S3Config", dict(properties)),
                 client_options={"allow_http": insecure},
             )
         except BaseError as error:
@@ -65,8 +70,8 @@ class Objects:
         TakenError when it is not.
         """
         try:
-            mode = {"e_tag": tag} if tag is not None else "create"
-            return str(obstore.put(self._store, key, content, mode=mode, use_multipart=False)["e_tag"])  # type: ignore[arg-type]
+            mode: PutMode = {"e_tag": tag} if tag is not None else "create"
+            return str(obstore.put(self._store, key, content, mode=mode, use_multipart=False)["e_tag"])
         except (AlreadyExistsError, PreconditionError, FileNotFoundError):
             found = self.tagged(key)
             if found is None or found[0] != content:

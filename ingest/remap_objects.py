@@ -12,7 +12,6 @@ Deliberately unknown: what is done at a time.
 from __future__ import annotations
 
 import uuid
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
@@ -20,6 +19,7 @@ import structlog
 
 from ingest.objects import Objects, TakenError
 from ingest.remap import HEADER, Binding, RemapError, check_order, encode, read, walk
+from ingest.sealed import seal, unseal
 
 log = structlog.get_logger(__name__)
 
@@ -205,15 +205,14 @@ def _bindings(objects: Objects, chain: Mapping[int, Segment]) -> list[Binding]:
 
 
 def _encode(segment: Segment) -> bytes:
-    payload = msgspec.msgpack.encode(segment)
-    return MAGIC + zlib.crc32(payload).to_bytes(4, "big") + payload
+    return seal(MAGIC, msgspec.msgpack.encode(segment))
 
 
 def _decode(content: bytes, name: str) -> Segment:
-    payload = content[len(MAGIC) + 4 :]
     if not content.startswith(MAGIC):
         raise RemapError(f"{name} is not a segment of this version; use another `state` or restore it")
-    if content[len(MAGIC) : len(MAGIC) + 4] != zlib.crc32(payload).to_bytes(4, "big"):
+    payload = unseal(MAGIC, content)
+    if payload is None:
         raise RemapError(f"{name} is damaged: its checksum is wrong; restore it from a copy")
     return msgspec.msgpack.decode(payload, type=Segment)
 

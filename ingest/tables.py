@@ -31,7 +31,7 @@ from ingest.chunks import Taken
 from ingest.durable import replace
 from ingest.ranges import Range
 from ingest.remap import RemapError
-from ingest.source import PartitionStatus, SourceStatus
+from ingest.source import PartitionStatus, SourceStatus, State
 
 log = structlog.get_logger(__name__)
 
@@ -229,8 +229,8 @@ class TableSource:
 
     def status(self) -> SourceStatus:
         """How it is doing."""
-        state = "running" if self.hydrated else "hydrating"
-        return SourceStatus(state, "", {0: PartitionStatus(self._at, 0, self._end)}, self._rows, 0, 0)  # type: ignore[arg-type]
+        state: State = "running" if self.hydrated else "hydrating"
+        return SourceStatus(state, "", {0: PartitionStatus(self._at, 0, self._end)}, self._rows, 0, 0)
 
 
 def _encode(delta: Delta) -> bytes:

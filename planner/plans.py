@@ -76,8 +76,8 @@ def rewrite_scalars(plan: Plan, change: Callable[[Scalar], Scalar]) -> Plan:
         case OuterJoin() | SemiJoin():
             return replace(plan, equal=_pairs(plan.equal, change), on=tuple(map(change, plan.on)))
         case Reduce():
-            calls = tuple(a.change(change) for a in plan.aggregates)
-            return Reduce(plan.input, tuple(map(change, plan.keys)), calls)
+            keys = tuple(map(change, plan.keys))
+            return Reduce(plan.input, keys, tuple(a.change(change) for a in plan.aggregates))
         case TemporalFilter():
             return replace(plan, bounds=tuple(replace(b, value=change(b.value)) for b in plan.bounds))
         case FlatMap():
@@ -102,35 +102,15 @@ def _pairs(pairs: Pairs, change: Callable[[Scalar], Scalar]) -> Pairs:
 
 
 def own_scalars(plan: Plan) -> tuple[Scalar, ...]:
-    """The scalars that a node itself holds."""
-    match plan:
-        case Filter():
-            return plan.predicates
-        case Project():
-            return plan.outputs
-        case Join():
-            return tuple(side for pair in plan.equal for side in pair)
-        case OuterJoin() | SemiJoin():
-            return tuple(side for pair in plan.equal for side in pair) + plan.on
-        case Reduce():
-            return plan.keys + tuple(scalar for a in plan.aggregates for scalar in a.scalars)
-        case TemporalFilter():
-            return tuple(bound.value for bound in plan.bounds)
-        case FlatMap():
-            return tuple(arg for call in plan.calls for arg in call.args)
-        case (
-            Get()
-            | Constant()
-            | TopK()
-            | Distinct()
-            | Positive()
-            | Single()
-            | Negate()
-            | Union()
-            | Window()
-            | Recursive()
-        ):
-            return ()
+    """The scalars that a node itself holds, in the order in which `rewrite_scalars` sees them."""
+    found: list[Scalar] = []
+
+    def keep(scalar: Scalar) -> Scalar:
+        found.append(scalar)
+        return scalar
+
+    rewrite_scalars(plan, keep)
+    return tuple(found)
 
 
 def relations(plan: Plan) -> set[str]:

@@ -126,8 +126,10 @@ def _event(kind: bytes, time: int, delta: Delta, schema: Schema) -> bytes:
     diffs = pc.cast(pc.cast(pa.array(delta.diffs), pa.large_string()), pa.large_binary())
     parts = (b'{"diff":', diffs, b',"row":', encode_rows(delta.columns, schema), b"}", b"")
     scalars = [pa.scalar(part, pa.large_binary()) if isinstance(part, bytes) else part for part in parts]
-    rows = b",".join(pc.binary_join_element_wise(*scalars).to_pylist())
-    return b'event: %b\nid: %d\ndata: {"timestamp":%d,"rows":[%b]}\n\n' % (kind, time, time, rows)
+    rows = pc.binary_join_element_wise(*scalars)
+    whole = pa.LargeListArray.from_arrays(pa.array([0, len(rows)], pa.int64()), rows)
+    joined = pc.binary_join(whole, pa.scalar(b",", pa.large_binary()))[0].as_py()
+    return b'event: %b\nid: %d\ndata: {"timestamp":%d,"rows":[%b]}\n\n' % (kind, time, time, joined)
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -4,7 +4,7 @@ from hypothesis import settings
 
 from tests.examples import examples
 
-pytest_plugins = ["tests.servers.fixtures", "tests.servers.postgres", "tests.servers.programs", "tests.servers.s3"]
+pytest_plugins = ["tests.servers.programs", "tests.servers.fixtures", "tests.servers.postgres", "tests.servers.s3"]
 
 # A deadline for each example would make tests fail on a busy machine.
 settings.register_profile("headwater", deadline=None, max_examples=examples(100))

@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 from dataflow.delta import Delta
 from dataflow.step import Dataflow
 from dataflow.types import BIGINT, INTEGER, TEXT, Column
-from headwater.checkpoint import Checkpoints, Cut
+from headwater.checkpoint import Checkpoints
+from headwater.manifest import Cut
 from planner import build_dataflow, plan_views
 
 ROWS = 2_000_000

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from deploy.grafana import generate
 from tests.deploy.names import DEPLOY, dashboard_expressions, exposed_metrics, used_metrics
 from tests.serve.published import House
 from tests.serve.test_http import REVENUE
+from tests.servers.programs import program
 
 ROOT = DEPLOY.parent
 MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
@@ -106,14 +105,8 @@ def test_the_image_is_built_from_what_exists() -> None:
 class TestPrometheus:
     @pytest.fixture
     def promtool(self) -> str:
-        """The checker of rules; without it the run says so, and fails where everything has to be there."""
-        found = shutil.which("promtool")
-        if found is None:
-            message = "promtool is missing (Debian: apt install prometheus), so the Prometheus rules were not checked"
-            if os.environ.get("CI") == "true":
-                pytest.fail(message)
-            pytest.skip(message)
-        return found
+        """The checker of rules."""
+        return program("promtool", "prometheus")
 
     @pytest.mark.parametrize(
         "arguments",

@@ -18,7 +18,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-MISSING = "PostgreSQL is not installed"
+from tests.servers.programs import leave_out
+
 _START_SECONDS = 30.0
 
 
@@ -117,22 +118,10 @@ def postgres() -> Iterator[PostgresServer]:
     """A running server, shared by the tests of one process: use schemas of your own."""
     binaries = find_binaries()
     if binaries is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{MISSING}; install Debian's package postgresql")
-        pytest.skip(MISSING)
+        leave_out("PostgreSQL is not installed; install Debian's package postgresql")
     server = PostgresServer(binaries)
     try:
         server.start()
         yield server
     finally:
         server.stop()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in the run's last lines which tests were left out for want of PostgreSQL."""
-    left_out = [r for r in terminalreporter.stats.get("skipped", []) if MISSING in str(r.longrepr)]
-    if left_out:
-        terminalreporter.section(MISSING)
-        terminalreporter.write_line(
-            f"{len(left_out)} tests that compare with it were left out; install postgresql to run them"
-        )

@@ -16,11 +16,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import structlog
 
-from dataflow.layout import Layout
 from dataflow.memory import NoRoomError
-from dataflow.snapshot import Snapshot
 from dataflow.stack import Stack
-from dataflow.types import TEXT
 from headwater import folding
 from headwater.calls import Calls
 from headwater.errors import StateError
@@ -28,13 +25,13 @@ from headwater.feed import SinkFeed
 from headwater.folding import LogFolding, folded
 from headwater.manifest import Cut
 from headwater.replay import Fold, fold, positions
-from headwater.rooms import Clock, Pending, Rooms, Shape, Shown, SystemClock
+from headwater.rooms import Clock, Pending, Rooms, Shape, SystemClock
 from headwater.saver import Saver
+from headwater.showing import Showing
 from ingest.ranges import compare, join
 from ingest.remap import Binding, RemapError
 from ingest.source import Range, ReplayMismatch, Taken
-from ingest.tables import PREFIX, Staged
-from serve.reads import Published, PublishedView
+from ingest.tables import Staged
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +91,7 @@ class TickLoop:
         self._unusable: dict[str, str] = {}
         self._in_views: set[str] = set()
         self._feed = SinkFeed(rooms)
+        self._showing = Showing(rooms)
         self._saver = (
             Saver(rooms, self._feed, rooms.checkpoints, self._clock) if rooms.checkpoints is not None else None
         )
@@ -102,14 +100,8 @@ class TickLoop:
         self._unmerged = True
         self.calls = Calls(wake.set)
         """What others have done between ticks."""
-        self.shape = Shape({name: Shown(name, of) for name, of in rooms.dependencies.items()}, rooms.catalog)
-        """What is computed; `reshape` changes it."""
         self.restored: Callable[[], None] = lambda: None
         """Called once, when it is known what state a checkpoint gave."""
-        self._reshaped = True
-        self._shown: dict[str, dict[str, PublishedView]] = {"view": {}, "source": {}, "index": {}}  # by kind
-        self.waiting: dict[str, str] = {}
-        """Sources whose past is not in the views, with the reason, as of the last publication."""
         self.phase = "starting"
         self.ticks = 0
         self.last_tick_wall = 0.0
@@ -117,7 +109,13 @@ class TickLoop:
     @property
     def ready(self) -> bool:
         """Whether every view answers."""
-        return self.phase == RUNNING and not self.waiting and all(s.view is not None for s in self.shape.shown.values())
+        shown = self._showing.shape.shown.values()
+        return self.phase == RUNNING and not self.waiting and all(one.view is not None for one in shown)
+
+    @property
+    def waiting(self) -> Mapping[str, str]:
+        """Sources whose past is not in the views, with the reason, as of the last publication."""
+        return self._showing.waiting
 
     @property
     def now(self) -> int:
@@ -130,8 +128,7 @@ class TickLoop:
 
     def reshape(self, shape: Shape) -> None:
         """Show something else from the next tick on. For work between ticks, and before `run`."""
-        self.shape = shape
-        self._reshaped = True
+        self._showing.reshape(shape)
 
     # Start: sinks say how far they are, the log is replayed, the sources catch up.
 
@@ -208,7 +205,7 @@ class TickLoop:
         if remap.nbytes < folding.COMPACT_BYTES or not self._feed.all_open:
             return
         before = remap.nbytes
-        remap.rewrite(folded(folds, topic_ids, self.shape.catalog, self._epoch))
+        remap.rewrite(folded(folds, topic_ids, self._showing.shape.catalog, self._epoch))
         log.info("remap log compacted", bytes_before=before, bytes=remap.nbytes)
 
     def _replay_source(self, name: str, ranges: Mapping[int, Range], pending: Pending, time_: int) -> None:
@@ -238,7 +235,7 @@ class TickLoop:
     def _hydrate(self, names: set[str]) -> bool:
         """Bring the sources up to the offsets probed at their start, all at one time. False when told to stop."""
         self.phase = "hydrating"
-        pending = self._pending()
+        pending = self._showing.pending()
         ranges: dict[str, dict[int, Range]] = {}
         patient_until = self._clock.monotonic() + PATIENCE
         while not self._stop.is_set():
@@ -304,7 +301,7 @@ class TickLoop:
         taken = self._take(self._rooms.sources, TICK_ROWS)
         ranges: dict[str, dict[int, Range]] = {}
         self._collect(ranges, taken)
-        pending = self._pending()
+        pending = self._showing.pending()
         appended = self._append(ranges)
         self._step(taken, pending, self._last_time)
         # A topic that appeared late comes in tick by tick; its views are shown once its past is whole in them.
@@ -318,7 +315,7 @@ class TickLoop:
         # A view on its way reads topics again up to a time that no fold may pass over.
         coming = isinstance(self._rooms.dataflow, Stack) and self._rooms.dataflow.recording
         if not self._unusable and not coming:
-            self._folding.go_on(self._last_time, self.shape.catalog, self._epoch)
+            self._folding.go_on(self._last_time, self._showing.shape.catalog, self._epoch)
         self._rooms.metrics.observe_tick(self._clock.monotonic() - started, rows)
 
     def _take(self, names: Iterable[str], most: int) -> dict[str, Taken]:
@@ -340,7 +337,7 @@ class TickLoop:
             time=self._last_time,
             ranges={name: tuple(pieces.values()) for name, pieces in ranges.items()},
             topic_ids={name: source.topic_id for name, source in self._rooms.sources.items() if name in ranges},
-            catalog=self.shape.catalog,
+            catalog=self._showing.shape.catalog,
             epoch=self._epoch,
         )
         if ranges:  # made anew: what was published keeps the ends that it was published with
@@ -375,53 +372,12 @@ class TickLoop:
             raise StateError(f"{error}; nothing of this tick was published") from error
         self._publish(time_)
         self._hand_over(time_, pending)
-        self._tell_subscribers(pending)
+        self._showing.tell_subscribers(pending)
         self.ticks += 1
         self.last_tick_wall = time.time()
 
     def _publish(self, time_: int) -> None:
-        """Make a time visible: the views that it changed are shown anew, all others as they are shown already."""
-        blocked = self._blocked()
-        changed = self._rooms.dataflow.changed_views()
-        shown = self.shape.shown
-        if self._reshaped or blocked != self.waiting:
-            self._reshaped = False
-            again = shown
-            self._shown = {kind: {} for kind in self._shown}
-        else:
-            again = {name: one for name, one in shown.items() if one.view in changed} if changed else {}
-        self.waiting = blocked
-        for kind in {one.kind for one in again.values()}:  # made anew: readers hold what was published
-            same = {name: self._show(name, one, blocked) for name, one in again.items() if one.kind == kind}
-            self._shown = self._shown | {kind: self._shown[kind] | same}
-        self._rooms.publication.publish(
-            Published(
-                time_,
-                self._shown["view"],
-                self._ends,
-                self.shape.definitions,
-                self._shown["source"],
-                self._shown["index"],
-            )
-        )
-
-    def _show(self, name: str, one: Shown, blocked: Mapping[str, str]) -> PublishedView:
-        if one.view is None:
-            nothing = Snapshot(Layout(tuple(column.type for column in one.schema), ()), ())
-            errors = Snapshot(Layout((TEXT,), (0,)), ())
-            return PublishedView(name, one.schema, (), nothing, errors, "hydrating", "it is being filled")
-        view = self._rooms.dataflow.view(one.view)
-        reasons = [f"source {source}: {blocked[source]}" for source in sorted(one.sources & blocked.keys())]
-        return PublishedView(
-            name=name,
-            schema=view.schema,
-            key=view.key,
-            rows=view.snapshot(),
-            errors=view.errors(),
-            state="hydrating" if reasons else "ready",
-            reason="; ".join(reasons),
-            sources=frozenset(name for name in one.sources if not name.startswith(PREFIX)),
-        )
+        self._showing.publish(time_, self._ends, self._blocked())
 
     def _blocked(self) -> dict[str, str]:
         """Sources whose past is not in the views, with the reason: unusable ones, and topics that do not exist yet."""
@@ -429,21 +385,7 @@ class TickLoop:
         return self._unusable | {name: self._rooms.sources[name].status().reason for name in waiting}
 
     def _hand_over(self, time_: int, pending: Pending) -> None:
-        self._feed.hand_over(time_, pending, self._unusable.keys(), self.waiting.keys())
-
-    def _pending(self) -> Pending:
-        """The changes of a time that begins now: those of views that are subscribed to from later on begin with the next."""
-        hub = self._rooms.subscriptions
-        shown = self.shape.shown
-        wanted = hub.wanted if hub is not None else ()
-        return Pending(followed={name: (shown[name].view if name in shown else None) or name for name in wanted})
-
-    def _tell_subscribers(self, pending: Pending) -> None:
-        published = self._rooms.publication.current()
-        if (hub := self._rooms.subscriptions) is not None and published is not None:
-            found = {name: pending.of(view) for name, view in pending.followed.items()}
-            changes = {name: delta for name, delta in found.items() if delta is not None}
-            hub.hand_over(published, changes, frozenset(pending.followed))
+        self._feed.hand_over(time_, pending, self._unusable.keys(), self._showing.waiting.keys())
 
     def _maintain(self, fuel_rows: int) -> bool:
         """Merge and keep to the memory limit; whether work is left. StateError when the state has room nowhere."""

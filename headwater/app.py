@@ -9,7 +9,6 @@ Deliberately unknown: what happens inside a tick (`headwater.ticks`) and what th
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -20,32 +19,26 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 
-from config.settings import parse_address, parse_duration, parse_memory
+from config.settings import parse_address, parse_duration
 from dataflow.beside import THREADS
-from dataflow.memory import MemoryLimit
 from dataflow.stack import Stack
 from dataflow.step import Dataflow
 from dataflow.types import Schema
 from headwater import __version__
-from headwater.catalog import CatalogFile, CatalogObject
 from headwater.changes import Changes
 from headwater.check import Checked
-from headwater.checkpoint import Checkpoints
 from headwater.cores import usable_cores
 from headwater.errors import HeadwaterError, StartError
-from headwater.replay import positions
+from headwater.home import Home
 from headwater.rooms import Rooms
-from headwater.runs import RunFiles
 from headwater.ticks import OPENING, TickLoop
 from headwater.world import Declared
 from ingest.decode import avro_columns, make_decoder
-from ingest.embedded import EmbeddedBroker
-from ingest.objects import SCHEME, Objects
+from ingest.embedded import EMBEDDED, EmbeddedBroker
 from ingest.registry import Registry, RegistryError, make_registry
-from ingest.remap import Log, RemapError, RemapLog
-from ingest.remap_objects import ObjectLog
+from ingest.remap import RemapError
 from ingest.source import Source, WatermarksUnavailable
-from ingest.tables import TableLog, TableSource
+from ingest.tables import TableSource
 from planner.errors import PlanErrors
 from planner.views import PlannedViews, build_dataflow, plan_views
 from serve.api import SqlApi
@@ -64,9 +57,6 @@ from serve.subscribe.hub import Hub
 from sinks.kafka import KafkaSink
 
 log = structlog.get_logger(__name__)
-
-EMBEDDED = "embedded"
-"""The value of `bootstrap.servers` that asks for a broker inside the service."""
 
 REGISTRY_SECONDS = 2.0
 """Seconds between questions to a schema registry that does not know a source's columns yet."""
@@ -99,30 +89,24 @@ class Service:
         self._checked = checked
         self._brokers: list[EmbeddedBroker] = []
         self._wake, self._stop = threading.Event(), threading.Event()
-        self._remap: Log | None = None
-        self._objects: Objects | None = None
+        self._home: Home | None = None
         self._dataflow: Stack | None = None
         self._changes: Changes | None = None
-        self._tables: TableLog | None = None
         self._loop: TickLoop | None = None
         self._thread: threading.Thread | None = None
         self._http: HttpServer | None = None
         self._pg: PgServer | None = None
         self._relations = Relations(self.status, RELATIONS, checked.settings.name)
         self._hub = Hub(self.publication, self._relations, self._wake.set)
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
-        self._runs: RunFiles | None = None
-        self._checkpoints: Checkpoints | None = None
-        self._memory: MemoryLimit | None = None
 
     def start(self) -> None:
         """Build every room and start the tick loop. StartError when something of this machine is in the way."""
         metrics = Metrics(CollectorRegistry(), self.status)
         try:
             self._listen(metrics)
-            self._remap = self._open_remap()
+            self._home = Home(self.settings)
             self.connections = self._connect()
-            self._build(metrics)
+            self._build(metrics, self._home)
         except (OSError, RemapError, PlanErrors, ValueError) as error:
             self.stop()
             raise StartError(str(error)) from error
@@ -167,23 +151,16 @@ class Service:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         self.left_behind = [thread.name for thread in threads if thread.is_alive()]
-        if self._thread is None or not self._thread.is_alive():
+        ticking = self._thread is not None and self._thread.is_alive()
+        if not ticking:
             THREADS.use(1)
         if self._changes is not None:
             self._changes.close()
-        if self._runs is not None:
-            self._runs.close()
-        if self._checkpoints is not None:
-            self._checkpoints.close()
-        if self._tables is not None and (self._thread is None or not self._thread.is_alive()):
-            self._tables.close()
-        if self._remap is not None:
-            self._remap.close()
+        if self._home is not None:
+            self._home.close(ticking)
         for broker in self._brokers:
             broker.stop()
         self._brokers.clear()
-        if self._scratch is not None:
-            self._scratch.cleanup()
 
     @property
     def phase(self) -> str:
@@ -192,7 +169,7 @@ class Service:
 
     def status(self) -> ServiceStatus:
         """What /readyz and /metrics show; called from the HTTP thread."""
-        loop = self._loop
+        loop, home = self._loop, self._home
         waiting = (
             "; ".join(f"source {name}: {reason}" for name, reason in loop.waiting.items()) if loop is not None else ""
         )
@@ -204,7 +181,7 @@ class Service:
             operators=self._dataflow.statistics if self._dataflow is not None else list,
             last_tick_wall=loop.last_tick_wall if loop is not None else 0.0,
             ticks=loop.ticks if loop is not None else 0,
-            memory=self._memory.status if self._memory is not None else None,
+            memory=home.memory.status if home is not None and home.memory is not None else None,
         )
 
     def _run(self) -> None:
@@ -258,26 +235,6 @@ class Service:
             raise _cannot_listen(address, "postgres", error) from error
         log.info("listening for PostgreSQL clients", postgres=f"{self.postgres[0]}:{self.postgres[1]}")
 
-    def _open_remap(self) -> Log:
-        """The durable log; with an embedded broker, which forgets at every stop, a log that is forgotten too."""
-        if any(properties.get("bootstrap.servers") == EMBEDDED for properties in self.settings.kafka.values()):
-            self._scratch = tempfile.TemporaryDirectory(prefix="headwater-")
-            log.warning("the embedded broker keeps nothing after a stop, so the state is temporary too")
-            return RemapLog.open(Path(self._scratch.name))
-        if self.settings.state.startswith(SCHEME):
-            self._scratch = tempfile.TemporaryDirectory(prefix="headwater-")
-            self._objects = Objects(self.settings.state, self.settings.s3)
-            return ObjectLog.open(self._objects)
-        folder = Path(self.settings.state)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            return RemapLog.open(folder)
-        except OSError as error:
-            raise StartError(
-                f"cannot write the state folder {folder}: {error.strerror or error}; "
-                "make it a folder that this user may write, or choose another `state`"
-            ) from error
-
     def _connect(self) -> dict[str, dict[str, str]]:
         connections = {}
         for name, properties in self.settings.kafka.items():
@@ -291,8 +248,7 @@ class Service:
             connections[name] = connection
         return connections
 
-    def _build(self, metrics: Metrics) -> None:
-        assert self._remap is not None
+    def _build(self, metrics: Metrics, home: Home) -> None:
         registries = {name: make_registry(connection) for name, connection in self.connections.items()}
         schemas = self._schemas(registries)
         self._relations.sources = schemas
@@ -323,13 +279,10 @@ class Service:
         for name in self.settings.sources:
             self.sources[name] = make_source(name, f"headwater-{self.settings.name}", self._wake.set)
         sources: dict[str, Source | TableSource] = dict(self.sources)
-        local = self._objects is None
-        self._tables = TableLog(self._folder, positions(self._remap.bindings)) if local else None
-        catalog = CatalogFile(self._folder) if self._objects is None else CatalogObject(self._objects)
-        self._changes = Changes(declared, catalog, self._dataflow, self._remap, reread, self._tables, sources)
-        self._limit_memory(self._dataflow)
+        self._changes = Changes(declared, home.catalog, self._dataflow, home.remap, reread, home.tables, sources)
+        if home.memory is not None:
+            self._dataflow.limit_memory(home.memory)
         THREADS.use(self.settings.threads or usable_cores())
-        self._checkpoints = self._open_checkpoints()
         for name, sink in self.settings.sinks.items():
             self.sinks[name] = KafkaSink(
                 sink,
@@ -345,18 +298,18 @@ class Service:
             dataflow=self._dataflow,
             sinks=self.sinks,
             sink_views={name: sink.view for name, sink in self.settings.sinks.items()},
-            remap=self._remap,
+            remap=home.remap,
             publication=self.publication,
             metrics=metrics,
             dependencies={name: planned.sources(name) for name in planned.order},
             catalog=hashlib.sha256(
                 "\n".join(f"{k}={v}" for k, v in sorted(planned.definitions.items())).encode()
             ).hexdigest(),
-            checkpoints=self._checkpoints,
+            checkpoints=home.checkpoints,
             checkpoint_seconds=parse_duration(self.settings.checkpoint.interval) or 0.0,
             meaning=self._meaning(planned),
             subscriptions=self._hub,
-            tables=self._tables,
+            tables=home.tables,
         )
         self._loop = TickLoop(rooms, self._wake, self._stop)
         self._changes.attend(self._loop)
@@ -372,18 +325,6 @@ class Service:
         if self._changes is None:
             raise QueryError("57P03", "the service is starting", hint="try again")
         return self._changes.write(transaction)
-
-    @property
-    def _folder(self) -> Path:
-        """Where files go: the state folder, or one that is forgotten when the state is in a bucket or nowhere."""
-        return Path(self._scratch.name if self._scratch is not None else self.settings.state)
-
-    def _open_checkpoints(self) -> Checkpoints | None:
-        """Where checkpoints go; None when none are wanted, or nothing of the state outlasts a stop."""
-        forgotten = self._scratch is not None and self._objects is None
-        if forgotten or parse_duration(self.settings.checkpoint.interval) is None:
-            return None
-        return Checkpoints(self._folder / "checkpoints", self._objects)
 
     def _meaning(self, planned: PlannedViews) -> str:
         """A hash of everything that decides what rows and views are, and of the version that computes them."""
@@ -409,16 +350,6 @@ class Service:
                         raise StartError("stopped while waiting for the schema registry") from error
         self._waiting = ""
         return schemas
-
-    def _limit_memory(self, dataflow: Stack) -> None:
-        """Sweep what an earlier process left, and let state beyond the limit go to files."""
-        folder = self._folder / "runs"
-        limit = parse_memory(self.settings.memory)
-        if limit is not None or folder.exists():
-            self._runs = RunFiles(folder)
-        if limit is not None and self._runs is not None:
-            self._memory = MemoryLimit(self._runs, limit)
-            dataflow.limit_memory(self._memory)
 
     def _plan(self, planned: PlannedViews, declared: Declared) -> Dataflow:
         indexes = {

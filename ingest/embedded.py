@@ -12,6 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+EMBEDDED = "embedded"
+"""The value of `bootstrap.servers` that asks for a broker inside the service."""
+
 PARTITIONS = 4
 """Partitions of a topic that comes into being by being written to."""
 

@@ -28,6 +28,8 @@ _OTHERWISE = re.compile(
     r"greatest|least|->>| / | % |"
     # ties, and what is between two values
     r"mode\(\)|percentile|"
+    # row values: a NULL within is the greatest value there, and not unknown
+    r"\) (?:=|<>|[<>]=?|IS (?:NOT )?DISTINCT FROM) \(|"
     # what is not there, or is another type
     r"UNKNOWN|WITH ORDINALITY|generate_series|jsonb|failing"
 )

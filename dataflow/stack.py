@@ -72,25 +72,50 @@ class Layer:
         """Its relations."""
         return self.dataflow.inputs
 
+
+class Group:
+    """Layers that are filled together beside the steps, each after those of them that it reads."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self.layers = tuple(layers)
+        made: set[str] = set()
+        reads: set[str] = set()
+        for layer in layers:
+            reads |= layer.reads - made
+            made |= layer.dataflow.views
+        self.reads = frozenset(reads)
+        """The relations that none of them makes."""
+
+    def step(
+        self, inputs: Mapping[str, Delta], errors: Mapping[str, Delta] | None = None, time: int | None = None
+    ) -> None:
+        """Put changes of `reads` through all of them."""
+        _through(self.layers, dict(inputs), dict(errors or {}), time)
+
+    def maintain(self, fuel_rows: int) -> None:
+        """See `Dataflow.maintain`."""
+        for layer in self.layers:
+            layer.dataflow.maintain(fuel_rows)
+
     def begin(self, held: Mapping[str, tuple[Snapshot, Snapshot]], time: int | None) -> Iterator[int]:
-        """Fill it with what its relations hold, some rows at a time; says how many after each step."""
-        self.dataflow.step({}, time=time)
+        """Fill them with what their relations hold, some rows at a time; says how many after each step."""
+        self.step({}, time=time)
         for name, (rows, errors) in held.items():
             whole = rows.rows()
             for start in range(0, len(whole), PIECE_ROWS):
                 part = slice(start, start + PIECE_ROWS)
                 piece = Delta(tuple(column.slice(start, PIECE_ROWS) for column in whole.columns), whole.diffs[part])
-                self.dataflow.step({name: piece}, time=time)
-                self.dataflow.maintain(8 * len(piece))
+                self.step({name: piece}, time=time)
+                self.maintain(8 * len(piece))
                 yield len(piece)
             if errors.count:
-                self.dataflow.step({}, {name: errors.rows()}, time)
+                self.step({}, {name: errors.rows()}, time)
 
     def catch_up(self, steps: Iterable[Recorded]) -> int:
         """Take over steps that were recorded meanwhile; how many they were."""
         count = 0
         for step in steps:
-            self.dataflow.step(_some(step.changes), _some(step.errors), step.time)
+            self.step(step.changes, step.errors, step.time)
             count += 1
         return count
 
@@ -164,15 +189,7 @@ class Stack:
             {n: d for n, d in inputs.items() if n in own}, {n: d for n, d in (errors or {}).items() if n in own}, time
         )
         changes, failures = {**inputs, **result.changes}, {**(errors or {}), **result.errors}
-        for layer in self.layers:
-            reads = layer.reads
-            above = layer.dataflow.step(
-                {n: changes[n] for n in reads if n in changes and len(changes[n])},
-                {n: failures[n] for n in reads if n in failures and len(failures[n])},
-                time,
-            )
-            changes.update(above.changes)
-            failures.update(above.errors)
+        _through(self.layers, changes, failures, time)
         for recording in self._recordings:
             names = recording.names
             some = {n: d for n, d in changes.items() if n in names and len(d)}
@@ -270,5 +287,14 @@ class Stack:
             self._limit.watch([spine for flow in self._all() for spine in flow.spines])
 
 
-def _some(deltas: Mapping[str, Delta]) -> dict[str, Delta]:
-    return {name: delta for name, delta in deltas.items() if len(delta)}
+def _through(layers: Iterable[Layer], changes: dict[str, Delta], failures: dict[str, Delta], time: int | None) -> None:
+    """Step each layer, and add what it changed to the changes and row errors that the next ones see."""
+    for layer in layers:
+        reads = layer.reads
+        above = layer.dataflow.step(
+            {n: changes[n] for n in reads if n in changes and len(changes[n])},
+            {n: failures[n] for n in reads if n in failures and len(failures[n])},
+            time,
+        )
+        changes.update(above.changes)
+        failures.update(above.errors)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -314,11 +314,11 @@ class Service:
         self._loop = TickLoop(rooms, self._wake, self._stop)
         self._changes.attend(self._loop)
 
-    def change(self, change: Change, check: Callable[[], None]) -> Future[Changed]:
+    def change(self, changes: Sequence[Change], check: Callable[[], None], try_only: bool) -> Future[Changed]:
         """See `serve.sql.changes.Changer`."""
         if self._changes is None:
             raise QueryError("57P03", "the service is starting", hint="try again")
-        return self._changes.change(change, check)
+        return self._changes.change(changes, check, try_only)
 
     def write(self, transaction: Transaction) -> Future[Written]:
         """See `serve.sql.changes.Changer`."""

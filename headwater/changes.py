@@ -1,8 +1,9 @@
-"""The catalog of the running service, and how it changes: one change after the other, in a thread of its own.
+"""The catalog of the running service, and how it changes: one transaction after the other, in a thread of its own.
 
-A change is understood first (`headwater.ddl`), with PostgreSQL's errors for what is wrong with it. What needs rows of its own is
-then filled beside the ticks (`headwater.filling`).
-Between two ticks the new catalog becomes durable, the layer is put on, and the next tick shows both.
+Its changes are understood first (`headwater.ddl`), with PostgreSQL's errors for what is wrong with one. What they make together is
+one other catalog: what of it needs rows of its own and was not there before is filled beside the ticks (`headwater.filling`).
+Between two ticks that catalog becomes durable, what it does not have is taken off, what was filled is put on, and the next tick
+shows all of it.
 Always true: what is told to be done is durable and readable; what fails changes nothing; the file's objects stay as they are.
 Deliberately unknown: what a statement makes of the catalog, and who asks.
 """
@@ -10,7 +11,7 @@ Deliberately unknown: what a statement makes of the catalog, and who asks.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
@@ -80,9 +81,9 @@ class Changes:
         self._stopped.set()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def change(self, change: Change, check: Check) -> Future[Changed]:
+    def change(self, changes: Sequence[Change], check: Check, try_only: bool) -> Future[Changed]:
         """See `serve.sql.changes.Changer`."""
-        return self._thread.submit(self._change, change, check)
+        return self._thread.submit(self._change, changes, check, try_only)
 
     def write(self, transaction: Transaction) -> Future[Written]:
         """See `serve.sql.changes.Changer`."""
@@ -121,30 +122,34 @@ class Changes:
 
     def _refill(self, item: Item) -> None:
         try:
-            self._fill(self._world, item, self._check, lambda: self._filling.discard(item.name))
+            self._fill(self._world, [item], self._check, lambda: self._filling.discard(item.name))
         except (ClosedError, StateError):
             return
         except Exception as error:  # noqa: BLE001  (the thread goes on with the next; the view says that it is not there)
             log.error("an object of the catalog could not be filled", name=item.name, reason=str(error))
 
-    # How a change takes effect.
+    # How changes take effect.
 
-    def _change(self, change: Change, check: Check) -> Changed:
+    def _change(self, changes: Sequence[Change], check: Check, try_only: bool) -> Changed:
+        """Make all of these changes at once; with `try_only`, only find out whether they are possible."""
         try:
             check()
-            definitions = self._world.shape(self._filling).definitions
-            step = Statements(self._world, definitions, self._tables is not None).step(change)
-            if step.world is None:
-                return Changed(self._running.now, step.notices)
-            if step.fill is None:
-                return self._install(step.world, step.notices)
-            world = step.world
+            world, notices = self._world, tuple[tuple[str, str], ...]()
+            for change in changes:
+                definitions = world.shape(self._filling).definitions
+                step = Statements(world, definitions, self._tables is not None).step(change)
+                world = step.world or world
+                notices = step.notices  # those of the ones before were told when they were tried
+            if world is self._world or try_only:
+                return Changed(self._running.now, notices)
 
             def go_on() -> None:
                 check()
                 self._check()
 
-            return self._fill(world, step.fill, go_on, lambda: self._adopt(world))
+            known = {item.id for item in self._world.layer_items()}
+            new = [item for item in world.layer_items() if item.id not in known]
+            return Changed(self._fill(world, new, go_on, lambda: self._adopt(world)), notices)
         except (ClosedError, StateError) as error:
             raise QueryError("57P01", str(error)) from None
         except ReplayMismatch as mismatch:
@@ -176,25 +181,21 @@ class Changes:
         for name in [name for name in self._sources if name.startswith(PREFIX) and name not in tables]:
             del self._sources[name]
 
-    def _install(self, world: World, notices: tuple[tuple[str, str], ...]) -> Changed:
-        """Take over a world that needs no new layer."""
+    def _fill(self, world: World, items: Sequence[Item], check: Check, adopt: Callable[[], None]) -> int:
+        """Fill the layers of objects beside the ticks, then put them on. `adopt` is called just before, between ticks.
 
-        def work() -> None:
-            self._adopt(world)
-            self._running.reshape(world.shape(self._filling))
-
-        _, time = self._running.calls.call(work).result()
-        return Changed(time, notices)
-
-    def _fill(self, world: World, item: Item, check: Check, adopt: Callable[[], None]) -> Changed:
-        """Fill the layer of an object beside the ticks, then put it on. `adopt` is called just before, between ticks."""
-        loop, layer = self._running, world.layer(item)
+        The time from which on they are there.
+        """
+        loop, layers = self._running, [world.layer(item) for item in items]
 
         def put_on() -> None:
             adopt()
-            self._add_source(world, item)
-            self._stack.put_on(layer)
+            for item, layer in zip(items, layers, strict=True):
+                self._filling.discard(item.name)
+                self._add_source(world, item)
+                self._stack.put_on(layer)
             loop.reshape(self._world.shape(self._filling))
 
-        table = source_of(item) if item.kind == "table" else None
-        return Changed(self._fillings.fill(layer, self._declared.schemas.keys(), table, check, put_on))
+        if not layers:
+            return loop.calls.call(put_on).result()[1]
+        return self._fillings.fill(layers, self._declared.schemas.keys(), check, put_on)

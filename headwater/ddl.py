@@ -20,10 +20,9 @@ from serve.sql.errors import QueryError, from_plan
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is to be done. world: the next one; None when nothing changes. fill: its object that needs rows of its own first."""
+    """What is to be done. world: the next one; None when nothing changes."""
 
     world: World | None = None
-    fill: Item | None = None
     notices: tuple[tuple[str, str], ...] = ()
 
 
@@ -62,17 +61,36 @@ class Statements:
             if there.declared or there.kind != kind:
                 what = f"declared by the service's file as a {there.kind}" if there.declared else f"a {there.kind}"
                 raise QueryError("42809", f'"{change.name}" is {what}', hint="choose another name")
-            self._refuse_dependents([change.name], "replace")
-            catalog = _without(catalog, [change.name])
         item = Item(catalog.next_id, kind, change.name, change.query, change.columns)
-        world = self._next(catalog, (*catalog.items, item), catalog.next_id + 1)
+        again = self._again(change.name, catalog.next_id + 1) if there is not None else []
+        made = {item.name, *(one.name for one in again)}
+        items = (*(one for one in catalog.items if one.name not in made), item, *again)
+        world = self._next(catalog, items, catalog.next_id + 1 + len(again))
         if (error := world.broken.get(item.name)) is not None:
             found = from_plan(error, change.query)
             found.position = None if found.position is None else found.position + change.begin
             raise found
-        if change.materialized:
-            return Step(world, item)
+        self._keep_columns(world, change.name, again)
         return Step(world)
+
+    def _again(self, name: str, first_id: int) -> list[Item]:
+        """What depends on an object that is replaced, with other ids, for its rows are other ones."""
+        gone = set(self._definitions.dependents([name]))
+        items = [item for item in self._world.catalog.items if item.name in gone]
+        return [msgspec.structs.replace(item, id=number) for number, item in enumerate(items, first_id)]
+
+    def _keep_columns(self, world: World, name: str, again: list[Item]) -> None:
+        """QueryError when what depends on a replaced object would have other columns than it had."""
+        objects = self._definitions.objects
+        for item in again:
+            if item.kind != "index" and not objects[item.name].broken:
+                if world.ground.schema(item.name) == objects[item.name].schema:
+                    continue
+                raise QueryError(
+                    "2BP01",
+                    f"cannot replace {objects[name].kind} {name} because the columns of {item.kind} {item.name} would change",
+                    hint=f"drop {item.name} first, or name its columns instead of *",
+                )
 
     def _create_table(self, change: CreateTable) -> Step:
         if not self._tables:
@@ -95,7 +113,7 @@ class Statements:
         catalog = self._world.catalog
         item = Item(catalog.next_id, "table", change.name, columns=change.key, defined=defined)
         world = self._next(catalog, (*catalog.items, item), catalog.next_id + 1)
-        return Step(world, item)
+        return Step(world)
 
     def _create_index(self, change: CreateIndex) -> Step:
         objects = self._definitions.objects
@@ -117,7 +135,7 @@ class Statements:
         catalog = self._world.catalog
         item = Item(catalog.next_id, "index", name, columns=columns, on=change.on)
         world = self._next(catalog, (*catalog.items, item), catalog.next_id + 1)
-        return Step(world, item)
+        return Step(world)
 
     def _default_key(self, relation: str) -> tuple[str, ...]:
         """The columns that a relation is proved unique by, else all."""
@@ -190,9 +208,7 @@ class Statements:
         }
         items = tuple(renamed if one is item else one for one in catalog.items)
         world = self._next(msgspec.structs.replace(catalog, comments=comments), items, catalog.next_id + 1)
-        if item.kind == "view":
-            return Step(world)
-        return Step(world, renamed)
+        return Step(world)
 
     def _comment(self, change: Comment) -> Step:
         there = self._definitions.objects.get(change.name)

@@ -9,15 +9,15 @@ Deliberately unknown: what the layer is of, and what else happens when it is put
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from dataflow.stack import Attached, Layer, Stack
+from dataflow.stack import Attached, Group, Layer, Stack
 from headwater.replay import fold
 from headwater.ticks import CATCH_UP_ROWS, FUEL_PER_ROW, TickLoop
 from ingest.ranges import Range, compare, join
 from ingest.remap import Log
 from ingest.source import Source
-from ingest.tables import TableLog
+from ingest.tables import PREFIX, TableLog
 from serve.sql.errors import QueryError
 
 POLL_SECONDS = 0.02
@@ -46,48 +46,53 @@ class Filling:
         self._loop, self._stack, self._remap, self._reread = loop, stack, remap, reread
         self._tables, self._stopped = tables, stopped
 
-    def fill(
-        self, layer: Layer, topics: Collection[str], table: str | None, check: Check, put_on: Callable[[], None]
-    ) -> int:
-        """Fill a layer, then have it put on between two ticks; the time from which on it is there.
+    def fill(self, layers: Sequence[Layer], topics: Collection[str], check: Check, put_on: Callable[[], None]) -> int:
+        """Fill layers, then have them put on between two ticks; the time from which on they are there.
 
-        topics: the inputs that can be read again. table: the input that is a table's log, if one is. QueryError when another
-        input has no rows yet, or a topic cannot be read; ReplayMismatch when it no longer holds what was read from it.
+        topics: the inputs that can be read again; a table's log always can. QueryError when another input has no rows yet, or a
+        topic cannot be read; ReplayMismatch when it no longer holds what was read from it.
         """
-        loop = self._loop
+        loop, group = self._loop, Group(layers)
 
         def begin() -> tuple[Attached, int, dict[str, dict[int, int]]]:
-            attached = self._stack.attach(layer.reads)
-            for name in layer.reads - attached.held.keys() - set(topics) - {table}:
-                self._stack.detach(attached.recording)
-                raise QueryError("57P03", f"{name} is being filled", hint="try again")
-            return attached, loop.now, {name: loop.ends(name) for name in layer.reads - attached.held.keys()}
+            attached = self._stack.attach(group.reads)
+            unkept = group.reads - attached.held.keys()
+            for name in unkept - set(topics):
+                if not name.startswith(PREFIX):
+                    self._stack.detach(attached.recording)
+                    raise QueryError("57P03", f"{name} is being filled", hint="try again")
+            return attached, loop.now, {name: loop.ends(name) for name in unkept}
 
         def end() -> None:
-            layer.catch_up(attached.recording.take())
+            group.catch_up(attached.recording.take())
             self._stack.detach(attached.recording)
             put_on()
 
         (attached, now, ends), _ = loop.calls.call(begin).result()
         try:
-            for _ in layer.begin(attached.held, now):
+            for _ in group.begin(attached.held, now):
                 check()
             for name, until in ends.items():
-                if name == table and self._tables is not None:
-                    for number in range(until.get(0, 0)):
-                        check()
-                        layer.dataflow.step({name: self._tables.read(name, number)}, time=now)
+                if name.startswith(PREFIX):
+                    self._read_table(group, name, until, now, check)
                 else:
-                    self._read_again(layer, name, until, now, check)
-            while layer.catch_up(attached.recording.take()) > CLOSE_STEPS:
+                    self._read_again(group, name, until, now, check)
+            while group.catch_up(attached.recording.take()) > CLOSE_STEPS:
                 check()
             return loop.calls.call(end).result()[1]
         except BaseException:
             loop.calls.call(lambda: self._stack.detach(attached.recording))
             raise
 
-    def _read_again(self, layer: Layer, name: str, until: Mapping[int, int], now: int, check: Check) -> None:
-        """Give a layer what a topic held up to these offsets. ReplayMismatch when it no longer holds what was read from it."""
+    def _read_table(self, group: Group, name: str, until: Mapping[int, int], now: int, check: Check) -> None:
+        """Give layers what a table's log held up to this frame."""
+        assert self._tables is not None
+        for number in range(until.get(0, 0)):
+            check()
+            group.step({name: self._tables.read(name, number)}, time=now)
+
+    def _read_again(self, group: Group, name: str, until: Mapping[int, int], now: int, check: Check) -> None:
+        """Give layers what a topic held up to these offsets. ReplayMismatch when it no longer holds what was read from it."""
         if not until:
             return
         bindings = [binding for binding in self._remap.reread() if binding.time <= now]
@@ -101,8 +106,8 @@ class Filling:
                 check()
                 if taken := source.take(CATCH_UP_ROWS, until):
                     join(seen, taken.ranges)
-                    layer.dataflow.step({name: taken.delta} if len(taken.delta) else {}, time=now)
-                    layer.dataflow.maintain(FUEL_PER_ROW * taken.records)
+                    group.step({name: taken.delta} if len(taken.delta) else {}, time=now)
+                    group.maintain(FUEL_PER_ROW * taken.records)
                 elif (status := source.status()).state == "halted":
                     raise QueryError("58000", f"source {name} cannot be read again: {status.reason}")
                 else:

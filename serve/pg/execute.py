@@ -7,7 +7,7 @@ cancel and statement_timeout end. Deliberately unknown: which messages asked for
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ from serve.pg.portal import Portal, Run, Statement, timed_out
 from serve.pg.rows import text_batch
 from serve.pg.state import IDLE, INSIDE, State, columns_of
 from serve.pg.write import Writer
-from serve.sql.changes import Change, Comment, CreateIndex, CreateTable, CreateView, Drop, Rename
+from serve.sql.changes import Change, Changed
 from serve.sql.dml import Dml
 from serve.sql.errors import QueryError
 from serve.sql.queries import Prepared
@@ -124,12 +124,12 @@ class Executor:
             case Show():
                 lines = self._performer.shown(command)
                 self._send(portal.encode(text_batch(lines, len(lines[0]))) + messages.complete("SHOW"))
-            case CreateView() | CreateIndex() | CreateTable() | Drop() | Rename() | Comment():
+            case command if isinstance(command, Change):
                 return self._change(command)
             case End(commit=True) if self.state.writes and self.state.transaction == INSIDE:
                 return self._writer.commit(command)
-            case End(commit=True) if self.state.change is not None and self.state.transaction == INSIDE:
-                return self._commit(command, self.state.change)
+            case End(commit=True) if self.state.changes and self.state.transaction == INSIDE:
+                return self._commit(command)
             case _:
                 self._send(messages.complete(self._performer.perform(command)))
         return None
@@ -146,35 +146,36 @@ class Executor:
         return Statement(prepared, dml, prepared.query.parameters, returning=returning)
 
     async def _change(self, change: Change) -> None:
-        """Change the catalog; inside a transaction, when that ends."""
+        """Change the catalog; inside a transaction, when that ends: until then it is known that all of it is possible."""
         if self.state.transaction == INSIDE:
             if self.state.has_read:
                 raise QueryError(
                     "25001", f"{change.tag} cannot run in a transaction that has read", hint="write COMMIT first"
                 )
-            self.state.change = change
+            changed = await self._apply([*self.state.changes, change], try_only=True)
+            self.state.changes.append(change)
         else:
-            await self._apply(change)
+            changed = await self._apply([change])
+        for code, text in changed.notices:
+            self._send(notice_message(code, text, "NOTICE"))
         self._send(messages.complete(change.tag))
 
-    async def _commit(self, end: End, change: Change) -> None:
+    async def _commit(self, end: End) -> None:
         try:
-            await self._apply(change)
+            await self._apply(self.state.changes)
         except QueryError:
             self.state.end_transaction()
             raise
         self._send(messages.complete(self._performer.perform(end)))
 
-    async def _apply(self, change: Change) -> None:
+    async def _apply(self, changes: Sequence[Change], try_only: bool = False) -> Changed:
         """Have the catalog changed; return when readers see it."""
         self._run = run = Run(self.state.settings.timeout)
         try:
             # Not left early: whoever changes the catalog looks at `run` himself, and alone knows when it is too late to stop.
-            changed = await asyncio.wrap_future(self.state.queries.change(change, run.check))
+            return await asyncio.wrap_future(self.state.queries.change(changes, run.check, try_only))
         finally:
             self._run = None
-        for code, text in changed.notices:
-            self._send(notice_message(code, text, "NOTICE"))
 
     async def _declare(self, command: Declare) -> None:
         if self.state.transaction == IDLE and not command.hold:

@@ -30,6 +30,7 @@ from serve.pg.commands import (
 from serve.pg.frontend import ProtocolError
 from serve.pg.portal import Statement
 from serve.pg.state import FAILED, IDLE, INSIDE, State
+from serve.sql.changes import Change
 from serve.sql.dml import Dml
 from serve.sql.errors import QueryError
 from serve.sql.queries import Prepared
@@ -59,9 +60,11 @@ class Performer:
             raise QueryError(
                 "25001", "a transaction that has written does nothing but INSERT", hint="end it with COMMIT, then read"
             )
-        if self._state.change is not None and not isinstance(statement.command, End):
+        if self._state.changes and not isinstance(statement.command, End | Set | Show | Nothing | Change):
             raise QueryError(
-                "25001", f"a transaction that has {self._state.change.tag} does nothing else", hint="end it with COMMIT"
+                "25001",
+                f"a transaction that has {self._state.changes[0].tag} changes nothing but the catalog, and reads nothing",
+                hint="end it with COMMIT",
             )
 
     def perform(self, command: Command) -> str:

@@ -40,7 +40,7 @@ class State:
     statements: dict[str, Statement] = field(default_factory=dict)
     portals: dict[str, Portal] = field(default_factory=dict)
     savepoints: list[str] = field(default_factory=list)
-    change: Change | None = None
+    changes: list[Change] = field(default_factory=list)
     """What the end of the transaction does to the catalog: a transaction that changes it does nothing else."""
     writes: list[Write] = field(default_factory=list)
     """What the end of the transaction writes: a transaction that writes does not read."""
@@ -74,7 +74,7 @@ class State:
     def end_transaction(self) -> None:
         """COMMIT and ROLLBACK: portals go, the time that was read too."""
         self.transaction = IDLE
-        self.change = None
+        self.changes = []
         self.writes = []
         self.savepoints.clear()
         self.settings.end_transaction()

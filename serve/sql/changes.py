@@ -6,7 +6,7 @@ made.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
@@ -153,9 +153,10 @@ class Changer(Protocol):
         """Begin; the Future fails with QueryError, and then nothing is written. 40001: what was read has changed; read again."""
         ...
 
-    def change(self, change: Change, check: Callable[[], None]) -> Future[Changed]:
-        """Begin; the Future fails with QueryError, and then nothing has changed.
+    def change(self, changes: Sequence[Change], check: Callable[[], None], try_only: bool) -> Future[Changed]:
+        """Begin to make all of these changes at once; the Future fails with QueryError, and then nothing has changed.
 
+        try_only: only find out whether they are possible now.
         check: called now and then, in another thread; what it raises ends the attempt.
         """
         ...

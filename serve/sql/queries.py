@@ -183,11 +183,11 @@ class Queries:
             raise QueryError("0A000", "writing is not supported here")
         return self._changer.write(transaction)
 
-    def change(self, change: Change, check: Callable[[], None]) -> Future[Changed]:
+    def change(self, changes: Sequence[Change], check: Callable[[], None], try_only: bool = False) -> Future[Changed]:
         """See `serve.sql.changes.Changer`."""
         if self._changer is None:
-            raise QueryError("0A000", f"{change.tag} is not supported: the catalog does not change here")
-        return self._changer.change(change, check)
+            raise QueryError("0A000", f"{changes[-1].tag} is not supported: the catalog does not change here")
+        return self._changer.change(changes, check, try_only)
 
     def look_up(self, prepared: Prepared, values: Values, published: Published | None) -> Batch | None:
         """The rows of a query that is a read by key; None for any other query."""

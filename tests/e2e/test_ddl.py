@@ -250,15 +250,76 @@ def test_what_is_wrong_is_refused_with_postgresqls_codes(client: Client) -> None
     assert client.state("SELECT * FROM m") == "42P01"
 
 
-def test_a_transaction_holds_one_change_and_sees_one_catalog(client: Client, house: tuple[Headwater, Books]) -> None:
+def test_a_transaction_changes_the_catalog_as_one(client: Client, house: tuple[Headwater, Books]) -> None:
     other = Client(house[0])
     with other.connection.transaction():
-        before = other.rows("SHOW VIEWS")
+        before = other.rows("SHOW OBJECTS")
         with client.connection.transaction():
-            client.run("CREATE VIEW v AS SELECT 1 AS a")
-            assert client.state("SELECT 1") == "25001"
-        assert other.rows("SHOW VIEWS") == before
+            client.run("CREATE VIEW v AS SELECT account, total FROM balance")
+            client.run("CREATE MATERIALIZED VIEW m AS SELECT count(*) AS n FROM v")
+            client.run("CREATE INDEX by_n ON m (n)")
+            client.run("COMMENT ON MATERIALIZED VIEW m IS 'how many'")
+        assert other.rows("SHOW OBJECTS") == before
+    assert client.rows("TABLE m") == [(len(house[1].totals()),)]
+    assert client.rows("SHOW MATERIALIZED VIEWS") == [("m", "how many")]
+    client.run("BEGIN")
+    client.run("CREATE VIEW w AS SELECT 1 AS a")
+    assert client.state("DROP VIEW v") == "2BP01"  # told here, not at the end
+    assert client.run("COMMIT") == "ROLLBACK"
+    client.run("BEGIN")
+    client.run("CREATE VIEW w AS SELECT 1 AS a")
+    assert client.state("SELECT 1") == "25001"
+    client.run("ROLLBACK")
+    assert client.state("TABLE w") == "42P01"
+    with client.connection.transaction():
+        client.run("DROP MATERIALIZED VIEW m")
+        client.run("CREATE MATERIALIZED VIEW m AS SELECT 7 AS n")
+    assert client.rows("TABLE m") == [(7,)]
     other.connection.close()
+
+
+def test_what_is_replaced_is_replaced_with_all_that_reads_it_at_one_time(
+    client: Client, house: tuple[Headwater, Books]
+) -> None:
+    service, books = house
+    client.run("CREATE MATERIALIZED VIEW m AS SELECT account, total FROM balance")
+    client.run("CREATE VIEW v AS SELECT account, total FROM m")
+    client.run("CREATE MATERIALIZED VIEW top AS SELECT max(total) AS most, count(*) AS n FROM v")
+    client.run("CREATE INDEX by_n ON top (n)")
+    stopped, wrong = threading.Event(), list[tuple[Any, ...]]()
+    watched = Client(service)
+
+    def watch() -> None:
+        while not stopped.is_set():  # always the one or the other, in both
+            with watched.connection.transaction():
+                (rows,), (found,) = watched.rows("SELECT max(total), count(*) FROM m"), watched.rows("TABLE top")
+            if rows != found:
+                wrong.append((rows, found))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    for factor in range(2, 6):
+        books.write(50)
+        sql = f"SELECT account, total * {factor} AS total FROM balance WHERE account <> {factor}"
+        client.run(f"CREATE OR REPLACE MATERIALIZED VIEW m AS {sql}")
+    service.until(
+        lambda: (
+            client.rows("SELECT account, total FROM m") == sorted((a, 5 * t) for a, _, t in books.totals() if a != 5)
+        ),
+        what="the last definition",
+    )
+    stopped.set()
+    thread.join()
+    watched.connection.close()
+    assert not wrong
+    assert client.rows("SELECT n FROM top WHERE n = 99") == [(99,)]
+    assert client.state("CREATE OR REPLACE MATERIALIZED VIEW m AS SELECT account FROM balance") == "2BP01"
+    assert (
+        client.state("CREATE OR REPLACE MATERIALIZED VIEW m AS SELECT most AS account, n AS total FROM top") == "2BP01"
+    )
+    assert (
+        client.state("CREATE OR REPLACE MATERIALIZED VIEW m AS SELECT account, events AS total FROM balance") == "2BP01"
+    )
 
 
 def test_the_catalog_is_shown(client: Client) -> None:

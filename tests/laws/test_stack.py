@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataflow.graph import Aggregate, GraphBuilder
-from dataflow.stack import Layer, Stack
+from dataflow.stack import Group, Layer, Stack
 from dataflow.step import Dataflow
 from dataflow.types import BIGINT, Column
 from tests.laws.zsets import ZSet, add, delta_of, rows_of, zset
@@ -77,7 +77,7 @@ def test_layers_hold_the_law_whenever_they_come(steps: list[tuple[list, list]], 
             new = layer(f"l{number}", chance.choice(["counts", "b"]))
             attached = stack.attach(new.reads)
             assert ("b" in new.reads) == ("b" not in attached.held and "b" in attached.recording.names)
-            list(new.begin(attached.held, None))
+            list(Group([new]).begin(attached.held, None))
             new.dataflow.step({"b": delta_of(PAIR, list(b.items()))} if "b" in new.reads and b else {})
             coming.append((new, attached.recording))
         result = stack.step({"a": delta_of(PAIR, in_a), "b": delta_of(PAIR, in_b)})
@@ -87,7 +87,7 @@ def test_layers_hold_the_law_whenever_they_come(steps: list[tuple[list, list]], 
             add(sums.setdefault(name, {}), rows_of(delta))
         if coming and chance.random() < 0.6:
             new, recording = coming.pop()
-            new.catch_up(recording.take())  # type: ignore[attr-defined]
+            Group([new]).catch_up(recording.take())  # type: ignore[attr-defined]
             stack.detach(recording)  # type: ignore[arg-type]
             stack.put_on(new)
             for name in new.dataflow.views:

@@ -179,6 +179,11 @@ class Settings(Strict):
         "`schema.registry.url` names the registry for avro"
     )
     sources: dict[Name, Source] = Field(description="topics to read, each a relation that views can name")
+    functions: str | None = Field(
+        None,
+        min_length=1,
+        description="file of a Python module whose functions SQL can call; when its text changes, so do the views that call them",
+    )
     views: dict[Name, View] = Field(default_factory=dict, description="maintained queries, each a relation too")
     sinks: dict[Name, Sink] = Field(default_factory=dict, description="topics to write views to")
     serve: Serve = Field(default_factory=Serve, description="where the service listens")

@@ -273,8 +273,9 @@ class Service:
             [name for name, source in self.settings.sources.items() if source.envelope == "none"],
             {name: view.sql for name, view in self.settings.views.items()},
             {name: tuple(view.key) for name, view in self.settings.views.items()},
+            self._checked.functions,
         )
-        planned = plan_views(schemas, declared.views, upserts)
+        planned = plan_views(schemas, declared.views, upserts, functions=declared.functions)
         self._dataflow = Stack(self._plan(planned, declared))
         for name in self.settings.sources:
             self.sources[name] = make_source(name, f"headwater-{self.settings.name}", self._wake.set)

@@ -23,11 +23,14 @@ from config.mistakes import ConfigErrors, Mistake, did_you_mean, shown, where
 from config.references import entries, names
 from config.settings import Settings
 from dataflow.types import Column, ColumnType, Kind, Schema
+from headwater.modules import ModuleError, load_functions
 from ingest.librdkafka import property_mistake
 from planner import PlanErrors, PlannedViews, SqlError, plan_views, unique_keys
 from planner.catalog import spelling
+from planner.functions.user import Functions
 
 _COLUMN = re.compile(r"(?P<type>.*?)(?P<strict>\s+not\s+null)?\s*", re.IGNORECASE | re.DOTALL)
+_MISSING = re.compile(r"function \w+\(.*\) does not exist")
 
 
 class CheckErrors(ConfigErrors):
@@ -38,8 +41,8 @@ class CheckErrors(ConfigErrors):
 class Checked:
     """A file without mistakes.
 
-    schemas: columns of the sources that the file names. planned: the views whose columns are known without the registry.
-    notes: what could not be checked, one line each, with file, line and column.
+    schemas: columns of the sources that the file names. functions: those of the module that it names. planned: the views whose
+    columns are known without the registry. notes: what could not be checked, one line each, with file, line and column.
     """
 
     settings: Settings
@@ -47,6 +50,7 @@ class Checked:
     schemas: Mapping[str, Schema]
     planned: PlannedViews
     notes: tuple[str, ...]
+    functions: Functions
 
 
 def check(path: str | PathLike[str], environ: Mapping[str, str]) -> Checked:
@@ -55,11 +59,14 @@ def check(path: str | PathLike[str], environ: Mapping[str, str]) -> Checked:
     checker = _Checker(draft)
     checker.check_connections()
     checker.check_sources()
+    checker.check_functions()
     checker.check_views()
     checker.check_sinks()
     if checker.mistakes or draft.settings is None:
         raise CheckErrors(draft.marks.file, checker.mistakes)
-    return Checked(draft.settings, draft.marks, checker.schemas, checker.planned, tuple(checker.notes))
+    return Checked(
+        draft.settings, draft.marks, checker.schemas, checker.planned, tuple(checker.notes), checker.functions
+    )
 
 
 def parse_column(name: str, text: str) -> Column:
@@ -79,6 +86,8 @@ class _Checker:
         self.notes: list[str] = []
         self.schemas: dict[str, Schema] = {}
         self.planned = plan_views({}, {})
+        self.functions: Functions = {}
+        self._functions_known = True
         self._unknown: set[str] = set()
         """Relations whose columns are not known, so that views over them cannot be checked."""
 
@@ -107,6 +116,17 @@ class _Checker:
         self._note_unchecked(registry)
         self._unknown = declared - self.schemas.keys()
 
+    def check_functions(self) -> None:
+        """Load the module of functions; `functions` gets what it has. With a mistake in it, what calls them is not checked."""
+        path = self.tree.get("functions")
+        if not isinstance(path, str) or not path:
+            return
+        try:
+            self.functions = load_functions(path)
+        except ModuleError as error:
+            self._mistake(("functions",), str(error))
+            self._functions_known = False
+
     def check_views(self) -> None:
         """Plan the views and report their SQL's mistakes; `planned` gets the views without any."""
         views = {
@@ -120,12 +140,15 @@ class _Checker:
         self._unknown |= broken | clashing
         checkable = _readable(views, self._unknown)
         try:
-            self.planned = plan_views(self.schemas, checkable, self._upserts())
+            self.planned = plan_views(self.schemas, checkable, self._upserts(), functions=self.functions)
         except PlanErrors as errors:
             for error in errors.errors:
-                self._sql_mistake(error)
+                if self._functions_known or not _MISSING.match(error.message):
+                    self._sql_mistake(error)
             wrong = {error.view for error in errors.errors}
-            self.planned = plan_views(self.schemas, _readable(checkable, wrong), self._upserts())
+            self.planned = plan_views(
+                self.schemas, _readable(checkable, wrong), self._upserts(), functions=self.functions
+            )
         for name, entry in entries(self.tree, "views"):
             if name in self.planned.schemas:
                 self._key_columns(("views", name, "key"), entry.get("key"), name)

@@ -1,7 +1,7 @@
 """`headwater explain`: what a view is computed from, and what is known of it.
 
-For each view its columns, the keys that are proved unique, whether its rows only ever come, the plan, and the operators
-with their arrangements, those shared with other views said so. Nothing is connected to.
+For each view its columns, the keys that are proved unique, whether its rows only ever come, the functions in Python that it
+calls, the plan, and the operators with their arrangements, those shared with other views said so. Nothing is connected to.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from headwater.errors import HeadwaterError
 from planner import build_dataflow, unique_keys
 from planner.explain import explain as explain_plan
 from planner.monotonic import append_only
+from planner.plans import user_functions
 
 
 def explain(checked: Checked, view: str | None = None) -> str:
@@ -47,6 +48,8 @@ def explain(checked: Checked, view: str | None = None) -> str:
             f"({', '.join(sorted(key))})" if key else "one row at most" for key in unique_keys(planned, name, upserts)
         ]
         yield f"  unique: {' or '.join(keys) or 'nothing proved'}"
+        if called := sorted(set(map(str, user_functions(planned.plans[name])))):
+            yield f"  functions in Python: {'; '.join(called)}"
         yield f"  append-only: {'yes' if name in grows else 'no'}"
         yield "  plan:"
         yield from (f"    {line}" for line in explain_plan(planned.plans[name]).splitlines())

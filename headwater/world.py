@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -21,6 +21,7 @@ from headwater.rooms import Shape, Shown
 from ingest.tables import PREFIX
 from planner.catalog import quoted
 from planner.errors import PlanErrors, SqlError
+from planner.functions.user import Functions
 from planner.layers import Ground, build_layer, build_table, inlined
 from planner.plans import relations
 from planner.views import PlannedViews, plan_views, unique_keys
@@ -35,7 +36,7 @@ class Declared:
     """What the file declares.
 
     schemas: of the sources. upserts: key positions of those with an upsert envelope; append_only: those without. views, keys: the
-    views' SQL, and the columns that each is indexed by.
+    views' SQL, and the columns that each is indexed by. functions: what SQL may call besides the registry's.
     """
 
     schemas: Mapping[str, Schema]
@@ -43,6 +44,7 @@ class Declared:
     append_only: Collection[str]
     views: Mapping[str, str]
     keys: Mapping[str, tuple[str, ...]]
+    functions: Functions = field(default_factory=dict)
 
     @property
     def names(self) -> set[str]:
@@ -75,7 +77,9 @@ class World:
             views = {name: item.sql for name, item in made.items() if name not in self.broken}
             names = {name: made[name].columns for name in views if made[name].columns}
             try:
-                planned = plan_views(self.schemas, {**self.declared.views, **views}, self.unique_keys, names)
+                planned = plan_views(
+                    self.schemas, {**self.declared.views, **views}, self.unique_keys, names, self.declared.functions
+                )
             except PlanErrors as errors:
                 wrong = {error.view: error for error in reversed(errors.errors) if error.view in views}
                 if not wrong:
@@ -218,7 +222,7 @@ class World:
                 defaults={column.name: column.default for column in item.defined if column.default},
             )
             found[item.name] = self._described(one)
-        return Definitions(self.catalog.version, found)
+        return Definitions(self.catalog.version, found, self.declared.functions)
 
     def _described(self, one: Definition) -> Definition:
         """With its comments."""

@@ -5,21 +5,44 @@ Always true: every argument of every syntax node was read (`Text.only`). Deliber
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from dataflow.types import INTEGER
 from planner import bind_session, bind_table, functions, temporal
 from planner.aggregates import aggregate_of, grouping_of
 from planner.bind_window import WINDOW_FUNCTIONS, without_over
+from planner.functions import system
 from planner.functions.tables import TABLE_FUNCTIONS
+from planner.functions.user import UserFunction, resolve_user
 from planner.literals import Untyped
 from planner.names import TRIMS
+from planner.parameters import SESSION
 from planner.refusals import CLOCKS
+from planner.scalar import Literal, UserCall
 
 if TYPE_CHECKING:
     from planner.bind import Binder, Bound
+
+
+def is_taken(name: str) -> bool:
+    """Whether calls of this name mean something already, in views or in queries."""
+    known = (
+        functions.SCALARS,
+        functions.AGGREGATE_NAMES,
+        TABLE_FUNCTIONS,
+        WINDOW_FUNCTIONS,
+        CLOCKS,
+        SESSION,
+        system.NAMES,
+    )
+    return any(name in one for one in known) or name in _SYNTAX
+
+
+_SYNTAX = frozenset(("array", "cast", "current_setting", "grouping", "mz_now", "position", "row", "trim"))
+"""Names that have a syntax of their own."""
 
 
 def _extract(binder: Binder, node: exp.Expr) -> Bound:
@@ -69,7 +92,61 @@ def _anonymous(binder: Binder, node: exp.Expr) -> Bound:
         return temporal.now(binder, node)
     if name in TABLE_FUNCTIONS:
         return bind_table.in_list(binder, node, name)
+    if (own := binder.text.functions.get(name)) is not None:
+        return _user(binder, node, own)
+    if (named := PARAMETERS.get(name)) is not None:
+        places = _places(binder, node, name, [named])
+        return binder.call(node, name, [_ZERO if arg is None else binder.bind(arg) for arg in places])
     return binder.call(node, name, [binder.bind(arg) for arg in node.expressions])
+
+
+PARAMETERS = {
+    "make_date": ("year", "month", "day"),
+    "make_interval": ("years", "months", "weeks", "days", "hours", "mins", "secs"),
+    "make_time": ("hour", "min", "sec"),
+    "make_timestamp": ("year", "month", "mday", "hour", "min", "sec"),
+}
+"""The functions of the registry whose arguments may be named, as in make_interval(days => 2)."""
+
+_ZERO = Literal(0, INTEGER)
+"""What an argument is that stands before a named one and is not given: only make_interval allows it, for which it is 0."""
+
+
+def _places(binder: Binder, node: exp.Expr, name: str, named: Sequence[Sequence[str]]) -> list[exp.Expr | None]:
+    """The arguments in the order of the parameters, up to the last given one; None for those before it that are not given.
+
+    named: the parameters of each function of that name; the first that has all the names that are given.
+    """
+    given = list(node.expressions)
+    first = next((place for place, arg in enumerate(given) if isinstance(arg, exp.Kwarg)), len(given))
+    by_name: dict[str, exp.Expr] = {}
+    for arg in given[first:]:
+        if not isinstance(arg, exp.Kwarg):
+            raise binder.text.error(arg, "positional argument cannot follow named argument", "name it too: a => 1")
+        if arg.this.name.lower() in by_name:
+            raise binder.text.error(arg, f'argument name "{arg.this.name.lower()}" used more than once')
+        by_name[arg.this.name.lower()] = arg.expression
+    if not by_name:
+        return given
+    for parameters in named:
+        if by_name.keys() <= set(parameters[first:]):
+            last = max(parameters.index(one) for one in by_name)
+            found = [*given[:first], *(by_name.get(one) for one in parameters[first : last + 1])]
+            if None not in found or (name == "make_interval"):
+                return found
+    forms = "; ".join(f"{name}({', '.join(parameters)})" for parameters in named)
+    raise binder.text.error(node, f"function {name} has no such arguments", f"there is {forms}")
+
+
+def _user(binder: Binder, node: exp.Expr, known: Sequence[UserFunction]) -> Bound:
+    """A call of a function that the service brings along, each argument cast to the declared type."""
+    places = _places(binder, node, known[0].name, [[name for name, _ in one.parameters] for one in known])
+    args = [binder.bind(arg) for arg in places if arg is not None]
+    try:
+        chosen = resolve_user(known, [None if isinstance(arg, Untyped) else arg.type for arg in args])
+    except functions.FunctionError as error:
+        raise binder.text.error(node, error.message, error.hint or None) from None
+    return UserCall(chosen, tuple(binder.cast(arg, t, node) for arg, t in zip(args, chosen.types, strict=True)))
 
 
 def _filtered(binder: Binder, node: exp.Expr) -> Bound:

@@ -13,6 +13,7 @@ from sqlglot import exp
 
 from dataflow.types import Schema
 from planner.errors import did_you_mean
+from planner.functions.user import Functions
 
 PUBLIC, SYSTEM = "public", "pg_catalog"
 """The schemas that names without a schema are looked for in: sources and views, then the system's own."""
@@ -28,10 +29,11 @@ class CatalogError(Exception):
 
 
 class Catalog:
-    """Relations (sources and views) by name."""
+    """Relations (sources and views) by name, and the functions that the service brings along."""
 
-    def __init__(self, relations: Mapping[str, Schema]) -> None:
+    def __init__(self, relations: Mapping[str, Schema], functions: Functions | None = None) -> None:
         self.relations = dict(relations)
+        self.functions: Functions = functions or {}
 
     def add(self, name: str, schema: Schema) -> None:
         """Make a planned view readable."""

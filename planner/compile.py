@@ -37,6 +37,7 @@ from planner.scalar import (
     Scalar,
     Subquery,
     TableValue,
+    UserCall,
 )
 from planner.scalars import walk
 
@@ -124,6 +125,8 @@ def _compile(scalar: Scalar) -> _Node:
             return _cast(_compile(arg), type_)
         case Call():
             return _call(scalar)
+        case UserCall():
+            return _user_call(scalar)
         case Case():
             return _case(scalar)
         case Over() | OuterRef() | Parameter() | Now() | Grouping() | TableValue() | Subquery():
@@ -180,6 +183,12 @@ def _call(call: Call) -> _Node:
     site = Site(call.function, tuple(Operand(arg.type, arg.constant) for arg in args), resolved.result)
     node = _apply(implementation, site, args)
     return node if resolved.result == call.type else _cast(node, call.type)
+
+
+def _user_call(call: UserCall) -> _Node:
+    args = [_cast(_compile(arg), wanted) for arg, wanted in zip(call.args, call.function.types, strict=True)]
+    site = Site(call.function.name, tuple(Operand(arg.type, arg.constant) for arg in args), call.type)
+    return _apply(Implementation(call.function.kernel, scalars=True), site, args)
 
 
 def _apply(implementation: Implementation, site: Site, args: Sequence[_Node]) -> _Node:

@@ -20,6 +20,7 @@ from sqlglot.tokenizer_core import TokenType
 
 from planner import hints
 from planner.errors import SqlError
+from planner.functions.user import Functions
 from planner.lexer import with_marks
 from planner.parameters import Parameters
 from planner.precedence import misread
@@ -176,14 +177,18 @@ class Text:
     """The SQL of one view or query: turns nodes into errors with line and column.
 
     what: "a view" or "a query", for error texts. parameters: what a query takes besides relations; None in a view.
-    errors: mistakes after which binding went on, to find more of them; `settle_errors` ends that.
+    errors: mistakes after which binding went on, to find more of them; `settle_errors` ends that. functions: those that it may
+    call besides the registry's.
     """
 
-    def __init__(self, view: str, sql: str, parameters: Parameters | None = None) -> None:
+    def __init__(
+        self, view: str, sql: str, parameters: Parameters | None = None, functions: Functions | None = None
+    ) -> None:
         self.view = view
         self.sql = sql
         self.what = "a view" if parameters is None else "a query"
         self.parameters = parameters
+        self.functions: Functions = functions or {}
         self.errors: list[SqlError] = []
 
     def error(self, node: exp.Expr | None, message: str, hint: str | None = None) -> SqlError:

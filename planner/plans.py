@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from planner.functions.user import UserFunction
 from planner.plan import (
     Constant,
     Distinct,
@@ -30,7 +31,8 @@ from planner.plan import (
     Union,
     Window,
 )
-from planner.scalar import Scalar
+from planner.scalar import Scalar, UserCall
+from planner.scalars import walk
 
 
 def inputs(plan: Plan) -> tuple[Plan, ...]:
@@ -117,6 +119,13 @@ def relations(plan: Plan) -> set[str]:
     """Names of the sources and views that a plan reads."""
     found = {plan.name} if isinstance(plan, Get) else set()
     return found.union(*(relations(below) for below in inputs(plan)))
+
+
+def user_functions(plan: Plan) -> set[UserFunction]:
+    """The functions of the service's module that a plan calls itself, not through views that it reads."""
+    below = inputs(plan) + (plan.bodies if isinstance(plan, Recursive) else ())
+    found = {node.function for one in own_scalars(plan) for node in walk(one) if isinstance(node, UserCall)}
+    return found.union(*map(user_functions, below))
 
 
 def is_temporal(plan: Plan) -> bool:

@@ -72,7 +72,7 @@ def plan_query(
     inline: by name, the plans of views that have no rows of their own. Raises SqlError with the first mistake.
     """
     parameters = Parameters(given)
-    text = Text("", sql, parameters)
+    text = Text("", sql, parameters, catalog.functions)
     try:
         ordered = bind_ordered(text, catalog)
     except PlanErrors as errors:
@@ -100,7 +100,7 @@ def plan_collection(sql: str, catalog: Catalog, inline: Mapping[str, Plan] | Non
     inline: as for `plan_query`. Raises SqlError with the first mistake.
     """
     try:
-        relation = bind_view(Text("", sql), catalog)
+        relation = bind_view(Text("", sql, functions=catalog.functions), catalog)
     except PlanErrors as errors:
         raise errors.errors[0] from None
     except RecursionError:

@@ -13,6 +13,7 @@ from typing import Literal as OneOf
 from dataflow.operators.window_calls import WindowFunction
 from dataflow.operators.window_frames import Frame
 from dataflow.types import ColumnType
+from planner.functions.user import UserFunction
 
 if TYPE_CHECKING:
     from planner.plan import Plan
@@ -64,6 +65,22 @@ class Call:
         if len(self.args) == 2 and not self.function[0].isalpha():
             return f"({self.args[0]} {self.function} {self.args[1]})"
         return f"{self.function}({inner})"
+
+
+@dataclass(frozen=True, slots=True)
+class UserCall:
+    """A call of a function that the service brings along, its arguments of the function's types; any error may come of it."""
+
+    function: UserFunction
+    args: tuple[Scalar, ...]
+
+    @property
+    def type(self) -> ColumnType:
+        """The type that the function declares."""
+        return self.function.result
+
+    def __str__(self) -> str:
+        return f"{self.function.name}({', '.join(map(str, self.args))})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,4 +218,18 @@ class Subquery:
         return f"{self.kind} subquery"
 
 
-Scalar = ColumnRef | Literal | Call | Cast | Case | Over | OuterRef | Parameter | Now | Grouping | TableValue | Subquery
+Scalar = (
+    ColumnRef
+    | Literal
+    | Call
+    | UserCall
+    | Cast
+    | Case
+    | Over
+    | OuterRef
+    | Parameter
+    | Now
+    | Grouping
+    | TableValue
+    | Subquery
+)

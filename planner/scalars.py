@@ -23,6 +23,7 @@ from planner.scalar import (
     Scalar,
     Subquery,
     TableValue,
+    UserCall,
 )
 
 _INTEGERS = (Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT)
@@ -67,7 +68,7 @@ TESTS_WITH_OPPOSITES = {
 def arguments(scalar: Scalar) -> tuple[Scalar, ...]:
     """The scalars directly below."""
     match scalar:
-        case Call():
+        case Call() | UserCall():
             return scalar.args
         case Cast():
             return (scalar.arg,)
@@ -91,6 +92,8 @@ def with_arguments(scalar: Scalar, new: tuple[Scalar, ...]) -> Scalar:
     match scalar:
         case Call():
             return Call(scalar.function, new, scalar.type)
+        case UserCall():
+            return UserCall(scalar.function, new)
         case Cast():
             return Cast(new[0], scalar.type)
         case Case():
@@ -167,6 +170,8 @@ def can_fail(scalar: Scalar) -> bool:
             own = scalar.function not in _SAFE and not _is_plain_match(scalar)
         case Cast():
             own = not _widens(scalar.arg.type, scalar.type)
+        case UserCall():
+            own = True
         case Case():
             own = False
     return own or any(can_fail(below) for below in arguments(scalar))

@@ -16,6 +16,7 @@ from dataflow.types import Column, Schema
 from planner.bind_query import bind_view
 from planner.catalog import Catalog, CatalogError
 from planner.errors import PlanErrors, SqlError
+from planner.functions.user import Functions
 from planner.keys import Key, keys_of
 from planner.lower import Lowering
 from planner.monotonic import append_only as proved_append_only
@@ -30,8 +31,9 @@ from planner.rules.name_columns import name_columns
 class PlannedViews:
     """What `plan_views` made: everything by view name.
 
-    order: every view after those it reads. plans: optimized. definitions: a hash of what a view means, its sources' columns
-    and the views below included; it does not depend on aliases, letter case or layout of the SQL.
+    order: every view after those it reads. plans: optimized. definitions: a hash of what a view means, its sources' columns,
+    the views below and the text of the service's functions included; it does not depend on aliases, letter case or layout of the
+    SQL.
     """
 
     order: tuple[str, ...]
@@ -58,8 +60,9 @@ class _Planner(Catalog):
         views: Mapping[str, str],
         upsert_keys: Mapping[str, tuple[int, ...]],
         names: Mapping[str, Sequence[str]],
+        functions: Functions,
     ) -> None:
-        super().__init__({**dict.fromkeys(views, ()), **sources})
+        super().__init__({**dict.fromkeys(views, ()), **sources}, functions)
         self._names = names
         self._views = {name: sql for name, sql in views.items() if name not in sources}
         self._stack: list[str] = []
@@ -87,7 +90,7 @@ class _Planner(Catalog):
             return
         self._stack.append(name)
         try:
-            relation = bind_view(Text(name, self._views[name]), self)
+            relation = bind_view(Text(name, self._views[name], functions=self.functions), self)
         except PlanErrors as error:
             self.errors[name] = error.errors
             raise _BrokenError(name) from None
@@ -118,13 +121,15 @@ def plan_views(
     views: Mapping[str, str],
     upsert_keys: Mapping[str, tuple[int, ...]] | None = None,
     names: Mapping[str, Sequence[str]] | None = None,
+    functions: Functions | None = None,
 ) -> PlannedViews:
     """Plan every view. `views` maps a name to its SQL. Raises PlanErrors with every mistake found.
 
     upsert_keys: key positions of the sources with an upsert envelope, for plans that rest on them; `build_dataflow` must be
     given the same ones. names: by view, other names for its first columns, as in CREATE VIEW v (a, b).
+    functions: what the views may call besides the registry's.
     """
-    planner = _Planner(sources, views, upsert_keys or {}, names or {})
+    planner = _Planner(sources, views, upsert_keys or {}, names or {}, functions or {})
     for name in views:
         if name in sources:
             message = f'there is both a source and a view "{name}"'

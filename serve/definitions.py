@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dataflow.types import Schema
+from planner.functions.user import Functions
 from planner.plan import Plan
 
 
@@ -47,10 +48,11 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """All objects of one version of the catalog, by name."""
+    """All objects of one version of the catalog, by name, and the functions that the service brings along."""
 
     version: int = 0
     objects: Mapping[str, Definition] = field(default_factory=dict)
+    functions: Functions = field(default_factory=dict)
 
     def tables(self, names: Iterable[str]) -> frozenset[str]:
         """The tables that rows of these relations follow from."""

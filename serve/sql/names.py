@@ -59,7 +59,8 @@ def names_of(published: Published | None, relations: Relations) -> Names:
             rounds.append({})
             indexes.append({})
         rounds[place][on], indexes[place][on] = index.key, name
-    return Names(published.definitions.version, Catalog({**schemas, **system}), inline, tuple(rounds), tuple(indexes))
+    catalog = Catalog({**schemas, **system}, published.definitions.functions)
+    return Names(published.definitions.version, catalog, inline, tuple(rounds), tuple(indexes))
 
 
 def readable(name: str, published: Published | None) -> PublishedView | None:

@@ -86,7 +86,7 @@ bench-peers: build ## the same with pathway, bytewax and chdb, each installed in
 bench-tpch: build ## TPC-H: 22 views while 8 tables change, equal to DuckDB at 50 random ticks; ARGS="--events 5000000 --ticks 1000"
 	@$(BIN)/python -m tests.bench.tpch_views $(ARGS)
 
-bench-tpcds: build ## TPC-DS: its 99 queries as views while 24 tables change, equal to DuckDB; ARGS="--scale 0.01 --ticks 100 q1 q2"
+bench-tpcds: build ## TPC-DS: its 99 queries as views while 24 tables change, equal to DuckDB; ARGS="--dsdgen --scale 0.01 --ticks 100 q1 q2"
 	@$(BIN)/python -m tests.bench.tpcds_views $(ARGS)
 
 bench-cost: build ## the cost law: ticks of 100 rows over TPC-H tables, and over ten times as much; ARGS="--events 100000 --publish"

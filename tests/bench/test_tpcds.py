@@ -6,12 +6,12 @@ import pytest
 
 from tests.bench import tpcds
 from tests.bench.tpcds_tables import generate, pools
-from tests.bench.tpcds_views import run
+from tests.bench.tpcds_views import generated, run
 
 
 @pytest.mark.slow
 def test_every_query_equals_duckdb_at_random_ticks() -> None:
-    found = run(0.001, 8, 2, 1)
+    found = run(generated(0.001), 8, 2, 1)
     assert found.unlike == {}
     assert found.refused == {}
     assert len(found.equal) == 99

@@ -7,13 +7,15 @@ those that are named as not. A query with LIMIT is given a total order first, fo
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 
 from planner.errors import PlanErrors
 from planner.views import build_dataflow, plan_views
-from tests.bench import engine, tpcds
+from tests.bench import engine, tpcds, tpcds_dsdgen
 from tests.bench.numbers import now
 from tests.bench.tpcds_tables import generate, pools
 from tests.bench.tpch_changes import deltas, lives
@@ -36,10 +38,10 @@ class Found:
         return [name for name in self.rows if name not in self.unlike]
 
 
-def run(scale: float, ticks: int, looks: int, seed: int, only: tuple[str, ...] = ()) -> Found:
+def run(tables: Mapping[str, pa.Table], ticks: int, looks: int, seed: int, only: tuple[str, ...] = ()) -> Found:
     """Maintain all views (or `only` these) over so many ticks, and compare them at random ticks and the last."""
     queries = {name: sql for name, sql in tpcds.queries().items() if name in only or not only}
-    lived = lives(generate(scale, pools(tpcds.queries().values())), ticks, seed, tpcds.KEYS)
+    lived = lives(tables, ticks, seed, tpcds.KEYS)
     found = Found()
     for name, sql in list(queries.items()):
         try:
@@ -68,15 +70,24 @@ def run(scale: float, ticks: int, looks: int, seed: int, only: tuple[str, ...] =
     return found
 
 
+def generated(scale: float) -> dict[str, pa.Table]:
+    """The project's own rows, most of them such as queries look for."""
+    return generate(scale, pools(tpcds.queries().values()))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser("tests.bench.tpcds_views", description=__doc__)
     parser.add_argument("--scale", type=float, default=0.01)
     parser.add_argument("--ticks", type=int, default=100)
     parser.add_argument("--looks", type=int, default=10, help="random ticks after which every view is compared")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--dsdgen", action="store_true", help="TPC-DS's own rows in place of rows to the queries' taste"
+    )
     parser.add_argument("only", nargs="*", help="queries: q1 q2")
     arguments = parser.parse_args()
-    found = run(arguments.scale, arguments.ticks, arguments.looks, arguments.seed, tuple(arguments.only))
+    tables = tpcds_dsdgen.generate(arguments.scale) if arguments.dsdgen else generated(arguments.scale)
+    found = run(tables, arguments.ticks, arguments.looks, arguments.seed, tuple(arguments.only))
     for name, why in found.refused.items():
         print(f"{name}: refused: {why}")
     for name, why in found.unlike.items():

@@ -32,7 +32,7 @@ DECK = {
     "point": 12,
     "random": 4,
     "recovery": 4,
-    "broker": 2,
+    "broker": 3,
     "broker paused": 1,
     "service paused": 1,
     "network": 1,

@@ -70,12 +70,13 @@ class Around:
 class Snapshot:
     """A collection as it was at one moment: an immutable tuple of runs. Any thread may read it, without locks."""
 
-    __slots__ = ("_memory_bytes", "_runs", "layout")
+    __slots__ = ("_finder", "_memory_bytes", "_runs", "layout")
 
     def __init__(self, layout: Layout, runs: tuple[_rows.Run, ...]) -> None:
         self.layout = layout
         self._runs = runs
         self._memory_bytes: int | None = None
+        self._finder: _rows.Finder | None = None
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -120,6 +121,20 @@ class Snapshot:
         if self._memory_bytes is None:
             self._memory_bytes = self.nbytes - self.file_bytes
         return self._memory_bytes
+
+    @property
+    def finder(self) -> _rows.Finder:
+        """The kernels' object that reads the rows of one key; made by the first who asks."""
+        if self._finder is None:
+            self._finder = _rows.finder(self.layout.shape, self._runs)
+        return self._finder
+
+    def find(self, key: Sequence[pa.Array | bytes]) -> Delta:
+        """The rows of one key, consolidated. key: for each of its columns an array of one, or the value's bytes; a NULL matches
+        nothing.
+        """
+        pairs, diffs = self.finder.find(key).take(self.layout.all_columns, self.layout.shape)
+        return Delta(_columns(pairs), diffs)
 
     def probe(self, keys: Sequence[pa.Array], nulls_match: bool, rows: int | None = None) -> Probe:
         """Every match of each key over all runs; equal rows of different runs are not added up.

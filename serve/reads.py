@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataflow.delta import Delta
+from dataflow.kernels import _rows
 from dataflow.layout import Run
 from dataflow.rows import concat_deltas, consolidate
 from dataflow.snapshot import Snapshot
@@ -59,7 +60,8 @@ class Published:
 
     ends: source to partition to the exclusive offset up to which its topic is in the views.
     definitions: what the views are, and those that are not kept. sources: those whose rows are kept. indexes: further ones, of
-    views and sources, by the indexes' names.
+    views and sources, by the indexes' names. finders: kept for those who read by key, by relation and columns; None where such
+    reads have more to look at.
     """
 
     time: int
@@ -68,6 +70,9 @@ class Published:
     definitions: Definitions = NOTHING
     sources: Mapping[str, PublishedView] = field(default_factory=dict)
     indexes: Mapping[str, PublishedView] = field(default_factory=dict)
+    finders: dict[tuple[str, tuple[int, ...]], _rows.Finder | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def relation(self, name: str) -> PublishedView | None:
         """A view or source whose rows are here; None for any other name."""
@@ -98,9 +103,7 @@ class Publication:
 
 def lookup(view: PublishedView, key: Sequence[pa.Array]) -> Delta:
     """The rows whose key columns have these values (arrays of one, in the order of `view.key`); consolidated."""
-    probe = view.rows.probe(tuple(key), False)
-    found = Delta(probe.columns, probe.diffs)
-    return consolidate(found) if len(found) > 1 else found  # one match has nothing to be added to
+    return view.rows.find(key)
 
 
 def scan(snapshot: Snapshot, filters: Sequence[Filter], limit: int, distinct: bool = False) -> Delta:

@@ -145,6 +145,29 @@ def first(shape: Shape, runs: Sequence[Run], keys: Sequence[Any], rows: int, lim
     O(rows log rows + k rows + k (limit rows + what was passed over)): dead rows, and others of the same hash, are walked over.
     """
 
+class Found:
+    """The rows of one key, equal ones added up."""
+
+    def __len__(self) -> int:
+        """How many different rows. O(1)."""
+
+    def ones(self) -> bool:
+        """Whether every row is there once. O(rows)."""
+
+    def take(self, columns: Sequence[int], shape: Shape) -> tuple[list[_Capsules], _Int64]:
+        """Columns and diffs. O(bytes taken)."""
+
+class Finder:
+    def find(self, key: Sequence[Any]) -> Found:
+        """The rows of a key, whose columns are bytes or arrays of one. Few rows in memory are read without giving up the
+        interpreter lock: it would cost more than they.
+
+        O(k + matches log matches) for k runs: one directory lookup for each, and a comparison for each candidate.
+        """
+
+def finder(shape: Shape, runs: Sequence[Run]) -> Finder:
+    """Reads by key of these runs. O(k)."""
+
 def stretches(
     shape: Shape,
     runs: Sequence[Run],

@@ -1,5 +1,6 @@
 // The Python module `_rows`. Columns come in as anything with `__arrow_c_array__` and go out as pairs of capsules;
 // numbers are numpy arrays. Loops run without the GIL.
+#include "dataflow/kernels/find.h"
 #include "dataflow/kernels/floats.h"
 #include "dataflow/kernels/group.h"
 #include "dataflow/kernels/pool.h"
@@ -13,6 +14,7 @@
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
 namespace nb = nanobind;
@@ -407,6 +409,70 @@ nb::tuple stretches_of_runs(std::shared_ptr<Shape> shape, const std::vector<std:
   return nb::make_tuple(std::move(found->matches), numbered, counted, changes, bases);
 }
 
+// Above this many rows a read by key lets other Python threads run; below it, taking the lock again would cost more than the read.
+constexpr int64_t kFew = 256;
+
+// A key comes as bytes, or as Arrow arrays of one row; an array's NULL matches nothing.
+Found find_rows(const Finder& finder, nb::sequence key) {
+  const Shape& shape = finder.shape();
+  std::vector<Column> held;
+  std::vector<std::string_view> values;
+  held.reserve(nb::len(key));
+  for (nb::handle item : key) {
+    if (PyBytes_Check(item.ptr())) {
+      values.emplace_back(PyBytes_AS_STRING(item.ptr()), static_cast<size_t>(PyBytes_GET_SIZE(item.ptr())));
+      continue;
+    }
+    held.push_back(read_column(item));
+    const Column& column = held.back();
+    same_rows("a key column", column.length, 1);
+    size_t c = values.size();
+    if (c >= shape.key.size() || !(column.format == shape.formats[static_cast<size_t>(shape.key[c])]))
+      throw std::invalid_argument("key column " + std::to_string(c) + " has arrow format '" + column.format.text +
+                                  "', which is not the layout's");
+    if (!column.valid(0)) return {};
+    values.push_back(column.format.layout == arrow::Layout::boolean ? std::string_view(column.boolean(0) ? "\1" : "\0", 1)
+                                                                    : column.bytes(0));
+  }
+  Found found;
+  if (!finder.stored() && finder.find(values, kFew, found)) return found;
+  nb::gil_scoped_release unlocked;
+  finder.find(values, std::numeric_limits<int64_t>::max(), found);
+  return found;
+}
+
+nb::tuple take_found(const Found& found, const std::vector<int64_t>& columns, const Shape& shape) {
+  std::vector<Column> out;
+  auto read = [&] {
+    Matches matches;
+    if (found.runs) matches.runs = *found.runs;
+    matches.refs.assign(found.refs.begin(), found.refs.end());
+    out = matches.take(shape, columns, 0, found.size());
+  };
+  for (int64_t column : columns)
+    if (column < 0 || column >= static_cast<int64_t>(shape.formats.size()))
+      throw std::out_of_range("column " + std::to_string(column) + " does not exist");
+  if (found.size() <= kFew) {
+    read();
+  } else {
+    nb::gil_scoped_release unlocked;
+    read();
+  }
+  return nb::make_tuple(write_columns(out), to_numpy(std::vector<int64_t>(found.diffs)));
+}
+
+void bind_find(nb::module_& m) {
+  nb::class_<Found>(m, "Found")
+      .def("__len__", &Found::size)
+      .def("ones", &Found::ones)
+      .def("take", &take_found, "columns"_a, "shape"_a);
+  nb::class_<Finder>(m, "Finder").def("find", &find_rows, "key"_a);
+  m.def("finder", [](std::shared_ptr<Shape> shape, const std::vector<std::shared_ptr<Run>>& runs) {
+    refuse_none(shape);
+    return make_finder(shape, constant(runs));
+  }, "shape"_a, "runs"_a);
+}
+
 void bind_state(nb::module_& m) {
   nb::class_<Shape>(m, "Shape").def_static("make", &make_shape, "empty_columns"_a, "key"_a, "order"_a);
   nb::class_<Run>(m, "Run", nb::is_weak_referenceable())
@@ -474,6 +540,7 @@ NB_MODULE(_rows, m) {
   m.def("occupy", [](int by) { Pool::shared().occupy(by); }, "by"_a);
   m.def("set_hash_mask", &set_hash_mask, "mask"_a);
   bind_state(m);
+  bind_find(m);
 }
 
 }  // namespace headwater::rows

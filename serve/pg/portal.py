@@ -128,7 +128,7 @@ class Portal:
 
     def encode(self, batch: Batch) -> bytes:
         """Rows as DataRow messages."""
-        return rows.data_rows(batch.columns, batch.rows, self._types, self.formats, self._forms)
+        return rows.data_rows(batch.columns, batch.rows, self._types, self._forms)
 
     def step_copy(self, copy: Copy) -> tuple[bytes, int] | None:
         """The next rows as CopyData messages, and how many they are; None at the end."""

@@ -41,16 +41,29 @@ _FORMS: dict[Kind, int] = {
     Kind.CHAR: 0,
     Kind.VARCHAR: 0,
 }
-_TEXT_FORMS = {Kind.BOOLEAN: 13, Kind.SMALLINT: 14, Kind.INTEGER: 15, Kind.BIGINT: 16}
-"""Kinds whose text the kernel writes itself."""
-
-_AS_TEXT = (*STRINGS, Kind.JSONB)
+_TEXT_FORMS: dict[Kind, int] = {
+    **dict.fromkeys((*STRINGS, Kind.JSONB), 0),
+    Kind.BOOLEAN: 13,
+    Kind.SMALLINT: 14,
+    Kind.INTEGER: 15,
+    Kind.BIGINT: 16,
+    Kind.REAL: 17,
+    Kind.DOUBLE: 18,
+    Kind.NUMERIC: 19,
+    Kind.DATE: 20,
+    Kind.TIMESTAMP: 21,
+    Kind.TIMESTAMPTZ: 22,
+    Kind.INTERVAL: 23,
+    Kind.UUID: 24,
+    Kind.TIME: 25,
+    Kind.BYTEA: 26,
+}
 
 
 def forms(types: Sequence[ColumnType], formats: Sequence[int]) -> list[tuple[int, bool]]:
     """How the kernel writes each column; made once for each portal."""
     return [
-        (_TEXT_FORMS.get(type_.kind, 0), False) if format_ == TEXT else (_FORMS[type_.kind], type_.trims)
+        ((_TEXT_FORMS if format_ == TEXT else _FORMS)[type_.kind], type_.trims)
         for type_, format_ in zip(types, formats, strict=True)
     ]
 
@@ -59,22 +72,17 @@ def data_rows(
     columns: Sequence[pa.Array],
     rows: int,
     types: Sequence[ColumnType],
-    formats: Sequence[int],
     how: list[tuple[int, bool]],
 ) -> bytes:
     """A DataRow message for each row. `how` is `forms(types, formats)`."""
-    values = [
-        _shown(column, rows, type_, binary=format_ == BINARY or type_.kind in _TEXT_FORMS)
-        for column, type_, format_ in zip(columns, types, formats, strict=True)
-    ]
-    return _pg_rows.data_rows(values, how, rows)
+    return _pg_rows.data_rows([_padded(column, type_) for column, type_ in zip(columns, types, strict=True)], how, rows)
 
 
 def copy_rows(
     columns: Sequence[pa.Array], rows: int, types: Sequence[ColumnType], csv: bool, delimiter: str, null: str
 ) -> bytes:
     """A CopyData message for each row, in COPY's text or csv format."""
-    values = [_shown(column, rows, type_, binary=False) for column, type_ in zip(columns, types, strict=True)]
+    values = [_shown(column, rows, type_) for column, type_ in zip(columns, types, strict=True)]
     return _pg_rows.copy_rows(values, rows, csv, delimiter, null)
 
 
@@ -83,10 +91,18 @@ def text_batch(lines: Sequence[Sequence[str | None]], width: int) -> Batch:
     return Batch(tuple(pa.array([line[i] for line in lines], STRING.arrow) for i in range(width)), len(lines))
 
 
-def _shown(column: pa.Array, rows: int, type_: ColumnType, binary: bool) -> pa.Array:
-    """A column as the kernel takes it: text where it is sent as text, char with the blanks that it is declared with."""
-    if type_.kind is Kind.CHAR and type_.length is not None:
-        return pc.utf8_rpad(column, type_.length)
-    if binary or type_.kind in _AS_TEXT:
-        return column
+def as_stored(types: Sequence[ColumnType]) -> bool:
+    """Whether the kernel takes columns of these types as they are."""
+    return not any(type_.kind is Kind.CHAR and type_.length is not None for type_ in types)
+
+
+def _padded(column: pa.Array, type_: ColumnType) -> pa.Array:
+    """A column with the blanks that char is declared with."""
+    return pc.utf8_rpad(column, type_.length) if type_.kind is Kind.CHAR and type_.length is not None else column
+
+
+def _shown(column: pa.Array, rows: int, type_: ColumnType) -> pa.Array:
+    """A column as text."""
+    if type_.kind in STRINGS or type_.kind is Kind.JSONB:
+        return _padded(column, type_)
     return scalars.format(column, rows, type_, short_boolean=True)

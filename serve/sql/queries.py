@@ -10,6 +10,7 @@ Deliberately unknown: who asks, in which thread this runs, and how values are wr
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import OrderedDict
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from dataflow.delta import Delta
+from dataflow.kernels import _rows
 from dataflow.once import Once
 from dataflow.rows import concat_deltas, consolidate
 from dataflow.types import ColumnType
@@ -196,6 +198,25 @@ class Queries:
         key = [_array(scalar, values) for scalar in prepared.lookup.source.key]
         offset, limit = _bounds(prepared.query, values)
         return self.by_key(prepared, key, published, offset, limit)
+
+    def finder(self, prepared: Prepared) -> _rows.Finder | None:
+        """What finds the rows of a query that is a read by key, now; None for another query, one planned for another catalog, and
+        while a reader has more to be told than rows.
+        """
+        published = self._publication.current()
+        if published is None or prepared.lookup is None or prepared.version != published.definitions.version:
+            return None
+        source = prepared.lookup.source
+        place = source.relation, source.columns
+        try:
+            return published.finders[place]
+        except KeyError:
+            view = published.relation(source.relation)
+            found = None
+            if view is not None and view.state == "ready" and not view.errors.total:
+                with contextlib.suppress(QueryError):  # an index that hydrates
+                    found = self._names_of(published).index(published, source).rows.finder
+            return published.finders.setdefault(place, found)
 
     def by_key(
         self,

@@ -85,6 +85,49 @@ def test_rows_and_probes_equal_a_dictionary(hash_bits: int, case: tuple, data: s
 
 
 @weak
+@given(case=st.booleans().flatmap(histories), data=st.data())
+def test_the_rows_of_one_key_equal_a_dictionary(hash_bits: int, case: tuple, data: st.DataObject) -> None:
+    """By its arrays and, where nothing is NULL, by its bytes; those that add up to nothing are not there."""
+    spine, total = grow(*case)
+    keys, wanted = wanted_keys(spine, data)
+    for index, key in enumerate(wanted):
+        one = [column.slice(index, 1) for column in keys]
+        found = spine.snapshot().find(one)
+        expected = Counter({row[1:]: diff for row, diff in twins.probe(total, spine.layout.key, [key], False).items()})
+        assert twins.bag(found) == expected
+        assert len(found) == len(expected)
+        if all(column.null_count == 0 for column in one):
+            assert twins.bag(spine.snapshot().find([as_bytes(column) for column in one])) == expected
+
+
+def as_bytes(column: pa.Array) -> bytes:
+    """The bytes of an array of one."""
+    if pa.types.is_boolean(column.type):
+        return bytes([column[0].as_py()])
+    _, *ends, data = pa.concat_arrays([column]).buffers()
+    if data is None:
+        return b""
+    if ends:
+        begin, end = np.frombuffer(ends[0], np.int64)[:2]
+        return data.to_pybytes()[begin:end]
+    return data.to_pybytes()[: column.type.byte_width]
+
+
+def test_a_hot_key_and_keys_that_do_not_fit() -> None:
+    spine = Spine(Layout((BIGINT, TEXT), (0,)))
+    for part, diff in enumerate((1, 2, -1)):
+        words = [f"{part % 2} {i}" for i in range(1000)]
+        spine.insert(Delta((pa.array([7] * 1000), pa.array(words, pa.large_string())), np.full(1000, diff)))
+    found = spine.snapshot().find([(7).to_bytes(8, "little")])
+    assert twins.bag(found) == Counter({(7, f"1 {i}"): 2 for i in range(1000)})
+    spine.insert(Delta((pa.array([7, 8]), pa.array(["x", "y"], pa.large_string())), np.ones(2, np.int64)))
+    assert len(spine.snapshot().find([pa.array([8])])) == 1
+    for key in ([b"7"], [], [pa.array([7], pa.int32())], [pa.array([7, 8])], [pa.array([7]), pa.array([7])]):
+        with pytest.raises(ValueError, match=r"key|rows"):
+            spine.snapshot().find(key)
+
+
+@weak
 @given(case=histories(ordered=True), data=st.data(), limit=st.integers(1, 4))
 def test_first_rows_equal_a_sorted_list(hash_bits: int, case: tuple, data: st.DataObject, limit: int) -> None:
     spine, total = grow(*case)

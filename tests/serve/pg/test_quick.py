@@ -16,6 +16,9 @@ DESCRIBE, EXECUTE, SYNC = (b"D", b"P\0"), (b"E", b"\0" + struct.pack("!i", 0)), 
 STATEMENTS = {
     b"by_id": b"SELECT * FROM numbers WHERE id = $1",
     b"by_word": b"SELECT total, customer FROM revenue WHERE customer = $1",
+    b"changed": b"SELECT flag, small, exact, money, short, wide, word, day, local, moment, doc, raw, span, clock, "
+    b"unique, short_word FROM changed WHERE id = $1",
+    b"with_blanks": b"SELECT fixed FROM changed WHERE id = $1",
 }
 
 
@@ -40,6 +43,7 @@ def prepared(door: Door) -> Wire:
 
 VALUES = st.one_of(
     st.integers(-3, 120).map(lambda n: str(n).encode()),
+    st.integers(0, 8).map(lambda n: str(n).encode()),
     st.sampled_from([b"ada", b"grace", "ä".encode(), b"", b"1e3", b"99999999999999999999", b"\xff", b" 7"]),
     st.integers(-3, 120).map(lambda n: struct.pack("!q", n)),
 )

@@ -49,7 +49,7 @@ def cells(data: bytes) -> list[list[bytes | None]]:
 def encoded(columns: list[list[Any]], types: list[ColumnType], format_: int) -> list[list[bytes | None]]:
     arrays = [pa.array(column, type_.arrow) for column, type_ in zip(columns, types, strict=True)]
     formats = [format_] * len(types)
-    return cells(rows.data_rows(arrays, len(columns[0]), types, formats, rows.forms(types, formats)))
+    return cells(rows.data_rows(arrays, len(columns[0]), types, rows.forms(types, formats)))
 
 
 def read(cell: bytes | None, type_: ColumnType, format_: int) -> Any:
@@ -116,7 +116,7 @@ def test_the_ends_of_numbers_and_times_do_not_break(numbers: list[int]) -> None:
         pa.array([-(1 << 31)], pa.int32()).view(DATE.arrow),
     ):
         type_ = TIMESTAMP if row.type == TIMESTAMP.arrow else DATE
-        assert len(cells(rows.data_rows([row], len(row), [type_], [1], rows.forms([type_], [1])))) == len(row)
+        assert len(cells(rows.data_rows([row], len(row), [type_], rows.forms([type_], [1])))) == len(row)
 
 
 @settings(max_examples=150)
@@ -174,9 +174,9 @@ def test_parameters_are_read_as_psycopg_writes_them(format_: PyFormat) -> None:
                 data = bytes(dumped)
             found = values.literal(data, format_ is PyFormat.BINARY, type_, 1)
             arrays = [pa.array([value], type_.arrow)]
-            expected = rows.data_rows(arrays, 1, [type_], [0], rows.forms([type_], [0]))
+            expected = rows.data_rows(arrays, 1, [type_], rows.forms([type_], [0]))
             made = compile_scalar(found).evaluate((), 1).values
-            assert rows.data_rows([made], 1, [type_], [0], rows.forms([type_], [0])) == expected
+            assert rows.data_rows([made], 1, [type_], rows.forms([type_], [0])) == expected
 
 
 @pytest.mark.parametrize(

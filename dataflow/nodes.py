@@ -5,9 +5,10 @@ Always true: a node's number is greater than those of its inputs. Deliberately u
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from dataflow.operators.arrange import ArrangeSpec
 from dataflow.operators.base import Spec, Types
 from dataflow.types import Schema
 
@@ -44,33 +45,63 @@ def upstream(nodes: Iterable[Node]) -> list[Node]:
     return [found[number] for number in sorted(found)]
 
 
-def explain(exports: Sequence[Export], only: str | None = None) -> str:
-    """The graph as text: a tree for each view (or the `only` one), inputs indented below.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What EXPLAIN says of a node.
 
-    A shared node is spelled out where it comes first, with the other views that need it.
+    kind: its spec's name. key: of an arrangement, its columns. shared: the other views that need it, where that is news. again: it
+    was told before, and its inputs with it, so that there are none here.
     """
-    lines: list[str] = []
-    told: set[int] = set()
+
+    number: int
+    kind: str
+    text: str
+    key: tuple[int, ...] | None
+    shared: tuple[str, ...]
+    again: bool
+    inputs: tuple[Told, ...]
+
+    def lines(self, depth: int) -> Iterator[str]:
+        """A line for each node, inputs indented below."""
+        more = " (see above)" if self.again else f" (shared with {', '.join(self.shared)})" if self.shared else ""
+        yield f"{'  ' * depth}%{self.number} {self.text}{more}"
+        for below in self.inputs:
+            yield from below.lines(depth + 1)
+
+
+def told(exports: Sequence[Export], only: str | None = None) -> list[tuple[Export, Told]]:
+    """The trees of all views, or of the `only` one. A shared node is told where it comes first, with the views that need it."""
+    known: set[int] = set()
     views: dict[int, list[str]] = {}
     for export in exports:
         for node in upstream((export.node,)):
             views.setdefault(node.number, []).append(export.name)
 
-    def tell(node: Node, depth: int, view: str, above: Sequence[str]) -> None:
-        again = node.number in told and bool(node.inputs)
+    def tell(node: Node, view: str, above: Sequence[str]) -> Told:
+        again = node.number in known and bool(node.inputs)
         others = [name for name in views[node.number] if name != view]
         # What is below a shared node is shared with the same views at least: only more of them are news.
-        shared = f" (shared with {', '.join(others)})" if node.inputs and set(others) - set(above) and not again else ""
-        lines.append(f"{'  ' * depth}%{node.number} {node.spec}{' (see above)' if again else shared}")
-        told.add(node.number)
-        if not again:
-            for source in node.inputs:
-                tell(source, depth + 1, view, others)
+        news = others if node.inputs and set(others) - set(above) and not again else []
+        known.add(node.number)
+        inputs = () if again else tuple(tell(source, view, others) for source in node.inputs)
+        kind, key = type(node.spec).__name__.removesuffix("Spec"), None
+        if isinstance(node.spec, ArrangeSpec):
+            key = node.spec.key
+        return Told(node.number, kind, str(node.spec), key, tuple(news), again, inputs)
 
-    for export in exports:
-        if only is not None and export.name != only:
-            continue
+    return [(export, tell(export.node, export.name, ())) for export in exports if only in (None, export.name)]
+
+
+def told_of(node: Node) -> Told:
+    """The tree of a node that is no view's."""
+    return told([Export("", node, (), ())])[0][1]
+
+
+def explain(exports: Sequence[Export], only: str | None = None) -> str:
+    """The trees as text."""
+    lines: list[str] = []
+    for export, tree in told(exports, only):
         key = ", ".join(export.schema[column].name for column in export.key)
         lines.append(f"view {export.name} by ({key})" if key else f"view {export.name}")
-        tell(export.node, 1, export.name, ())
+        lines += tree.lines(1)
     return "\n".join(lines)

@@ -17,7 +17,7 @@ from dataflow import rows
 from dataflow.delta import Delta
 from dataflow.layout import Layout
 from dataflow.memory import Allocator, Ledger, MemoryLimit, RunColumns
-from dataflow.nodes import Export, explain, upstream
+from dataflow.nodes import Export, Told, explain, told, upstream
 from dataflow.operators.base import NO_ERRORS, Arrangement, Operator, Stopwatch, Types, arrangement_of, combine
 from dataflow.operators.constant import Input
 from dataflow.operators.pieces import arrange_pieces
@@ -257,6 +257,12 @@ class Dataflow:
     def explain(self, view: str | None = None) -> str:
         """The graph as text, a tree for each view, or for one; it says which operators other views share."""
         return explain(self._exports, view)
+
+    def told(self, view: str) -> Told:
+        """What `explain` says of a view's operators, as a tree. KeyError when there is no such view."""
+        for _, tree in told(self._exports, view):
+            return tree
+        raise KeyError(view)
 
     def _put(self, inputs: Mapping[str, Delta], errors: Mapping[str, Delta]) -> None:
         """Hand each input its delta, after all of them have been checked."""

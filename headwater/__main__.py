@@ -66,13 +66,19 @@ def run(file: Path, log_level: str, log_format: str) -> None:
 @main.command()
 @_FILE
 @click.argument("view", required=False)
-def explain(file: Path, view: str | None) -> None:
-    """Print how the views of FILE, or VIEW alone, are computed: plan, operators, unique keys, what is append-only or shared."""
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--stage",
+    type=click.Choice(["logical", "optimized", "physical"]),
+    help="one alone; without it the optimized plan and the operators, in JSON all",
+)
+def explain(file: Path, view: str | None, form: str, stage: str | None) -> None:
+    """Print how the views of FILE, or VIEW alone, are computed: plan, operators, unique keys, what is shared, what grows."""
     from headwater.errors import HeadwaterError
     from headwater.explain import explain as explain_file
 
     try:
-        click.echo(explain_file(_checked(file), view))
+        click.echo(explain_file(_checked(file), view, form, stage))
     except HeadwaterError as error:
         raise click.ClickException(str(error)) from None
 

@@ -22,17 +22,16 @@ from prometheus_client import CollectorRegistry
 from config.settings import parse_address, parse_duration
 from dataflow.beside import THREADS
 from dataflow.stack import Stack
-from dataflow.step import Dataflow
 from dataflow.types import Schema
 from headwater import __version__
 from headwater.changes import Changes
 from headwater.check import Checked
 from headwater.cores import usable_cores
+from headwater.declared import build_base, declare
 from headwater.errors import HeadwaterError, StartError
 from headwater.home import Home
 from headwater.rooms import Rooms
 from headwater.ticks import OPENING, TickLoop
-from headwater.world import Declared
 from ingest.decode import avro_columns, make_decoder
 from ingest.embedded import EMBEDDED, EmbeddedBroker
 from ingest.registry import Registry, RegistryError, make_registry
@@ -40,7 +39,7 @@ from ingest.remap import RemapError
 from ingest.source import Source, WatermarksUnavailable
 from ingest.tables import TableSource
 from planner.errors import PlanErrors
-from planner.views import PlannedViews, build_dataflow, plan_views
+from planner.views import PlannedViews, plan_views
 from serve.api import SqlApi
 from serve.events import Events
 from serve.http import HttpServer, make_app
@@ -252,11 +251,6 @@ class Service:
         registries = {name: make_registry(connection) for name, connection in self.connections.items()}
         schemas = self._schemas(registries)
         self._relations.sources = schemas
-        upserts = {
-            name: tuple([column.name for column in schemas[name]].index(key) for key in source.key)
-            for name, source in self.settings.sources.items()
-            if source.envelope == "upsert"
-        }
 
         def make_source(name: str, group: str, wake: Callable[[], None]) -> Source:
             source = self.settings.sources[name]
@@ -266,17 +260,9 @@ class Service:
         def reread(name: str) -> Source:
             return make_source(name, f"headwater-{self.settings.name}-again", lambda: None)
 
-        declared = Declared(
-            schemas,
-            upserts,
-            # A record of a source without an envelope is a row that stays.
-            [name for name, source in self.settings.sources.items() if source.envelope == "none"],
-            {name: view.sql for name, view in self.settings.views.items()},
-            {name: tuple(view.key) for name, view in self.settings.views.items()},
-            self._checked.functions,
-        )
-        planned = plan_views(schemas, declared.views, upserts, functions=declared.functions)
-        self._dataflow = Stack(self._plan(planned, declared))
+        declared = declare(self.settings, schemas, self._checked.functions, self.settings.views)
+        planned = plan_views(schemas, declared.views, declared.upserts, functions=declared.functions)
+        self._dataflow = Stack(build_base(planned, declared))
         for name in self.settings.sources:
             self.sources[name] = make_source(name, f"headwater-{self.settings.name}", self._wake.set)
         sources: dict[str, Source | TableSource] = dict(self.sources)
@@ -351,16 +337,6 @@ class Service:
                         raise StartError("stopped while waiting for the schema registry") from error
         self._waiting = ""
         return schemas
-
-    def _plan(self, planned: PlannedViews, declared: Declared) -> Dataflow:
-        indexes = {
-            name: tuple([column.name for column in planned.schemas[name]].index(column) for column in key)
-            for name, key in declared.keys.items()
-        }
-        upserts = declared.upserts
-        return build_dataflow(
-            planned, declared.schemas, upserts, indexes, time.perf_counter, declared.append_only, shown=upserts
-        )
 
 
 def _cannot_listen(address: str, door: str, error: OSError) -> StartError:

@@ -21,10 +21,11 @@ from dataflow.stack import Stack
 from headwater.calls import ClosedError
 from headwater.catalog import CatalogStore, Item
 from headwater.ddl import Statements
+from headwater.declared import Declared
 from headwater.errors import StateError
 from headwater.filling import Check, Filling
 from headwater.ticks import TickLoop
-from headwater.world import FIRST_OID, Declared, World, source_of
+from headwater.world import FIRST_OID, World, source_of
 from headwater.writes import Table, Writes
 from ingest.remap import Log
 from ingest.source import ReplayMismatch, Source

@@ -10,18 +10,19 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from typing import Literal
 
 from dataflow.stack import Layer
 from dataflow.types import Column, ColumnType, Schema
 from headwater.catalog import Catalog, Item
+from headwater.declared import Declared
+from headwater.explainer import Explainer
 from headwater.rooms import Shape, Shown
 from ingest.tables import PREFIX
 from planner.catalog import quoted
 from planner.errors import PlanErrors, SqlError
-from planner.functions.user import Functions
 from planner.layers import Ground, build_layer, build_table, inlined
 from planner.plans import relations
 from planner.views import PlannedViews, plan_views, unique_keys
@@ -29,27 +30,6 @@ from serve.definitions import Definition, Definitions
 
 FIRST_OID = 20_000
 """Above the oids of what the file declares (`serve.sql.pg_catalog`)."""
-
-
-@dataclass(frozen=True)
-class Declared:
-    """What the file declares.
-
-    schemas: of the sources. upserts: key positions of those with an upsert envelope; append_only: those without. views, keys: the
-    views' SQL, and the columns that each is indexed by. functions: what SQL may call besides the registry's.
-    """
-
-    schemas: Mapping[str, Schema]
-    upserts: Mapping[str, tuple[int, ...]]
-    append_only: Collection[str]
-    views: Mapping[str, str]
-    keys: Mapping[str, tuple[str, ...]]
-    functions: Functions = field(default_factory=dict)
-
-    @property
-    def names(self) -> set[str]:
-        """Every relation of the file."""
-        return {*self.schemas, *self.views}
 
 
 class World:
@@ -194,11 +174,14 @@ class World:
 
     def _definitions(self, shown: Mapping[str, Shown]) -> Definitions:
         found: dict[str, Definition] = {}
+        explainer = Explainer(self)
         for name, schema in self.declared.schemas.items():
             found[name] = self._described(Definition(name, "source", schema))
         for name, sql in self.declared.views.items():
             reads = frozenset(relations(self.planned.plans[name]))
-            found[name] = self._described(Definition(name, "view", self.planned.schemas[name], query=sql, reads=reads))
+            explained = partial(explainer.explain, name)
+            one = Definition(name, "view", self.planned.schemas[name], query=sql, reads=reads, explained=explained)
+            found[name] = self._described(one)
         for item in self.catalog.items:
             create = create_statement(item)
             if item.name in self.broken:
@@ -220,9 +203,10 @@ class World:
                 self.key(item),
                 FIRST_OID + item.id,
                 defaults={column.name: column.default for column in item.defined if column.default},
+                explained=partial(explainer.explain, item.name),
             )
             found[item.name] = self._described(one)
-        return Definitions(self.catalog.version, found, self.declared.functions)
+        return Definitions(self.catalog.version, found, self.declared.functions, explainer.growing)
 
     def _described(self, one: Definition) -> Definition:
         """With its comments."""

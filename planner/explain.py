@@ -1,12 +1,22 @@
-"""Relational plans as text for people: EXPLAIN's logical plan.
+"""What EXPLAIN says: the plan as it was written, as it is after the rules, and as operators; as text and as JSON.
 
-Always true: one line for each node, inputs indented below it. Deliberately unknown: operators and their state
-(`dataflow.nodes`).
+    logical      names and types are known, subqueries are joins                 planner.bind*
+    optimized    what the rules made of it                                       planner.rules
+    physical     operators, arrangements by key, what is shared with whom        planner.lower, dataflow.nodes
+
+Always true: one line, or one object, for each node, inputs below it. JSON has the names that tools know from PostgreSQL's:
+`Plan`, `Node Type`, `Plans`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from json import dumps
+from typing import Any
+
 from dataflow.layout import Order
+from dataflow.nodes import Told
 from planner.plan import (
     Constant,
     Distinct,
@@ -30,17 +40,81 @@ from planner.plan import (
 )
 from planner.plans import inputs
 
+STAGES = ("logical", "optimized", "physical")
+"""In the order in which one is made of the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One node: its text, what JSON says besides, the nodes below."""
+
+    text: str
+    facts: Mapping[str, Any]
+    inputs: tuple[Line, ...]
+
+    def lines(self, depth: int = 0) -> Iterator[str]:
+        """Its text and those of what is below it, indented."""
+        yield "  " * depth + self.text
+        for below in self.inputs:
+            yield from below.lines(depth + 1)
+
+    def document(self) -> dict[str, Any]:
+        """The node as JSON's objects."""
+        below = {"Plans": [one.document() for one in self.inputs]} if self.inputs else {}
+        return {**self.facts, "Text": self.text, **below}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How something is computed.
+
+    stages: those that there are, by name. hints: what grows without end, and how to bound it. reader: what happens to the rows
+    of a query.
+    """
+
+    stages: Mapping[str, Line]
+    hints: tuple[str, ...] = ()
+    reader: tuple[str, ...] = ()
+
+    def text(self, stage: str) -> str:
+        """One stage and the hints, without a line end."""
+        return "\n".join([*self.stages[stage].lines(), *self.reader, *(f"Hint: {hint}" for hint in self.hints)])
+
+    def json(self, stage: str) -> str:
+        """One stage and the hints as JSON."""
+        made = {
+            "Plan": self.stages[stage].document(),
+            "Stage": stage,
+            "Reader": list(self.reader),
+            "Hints": list(self.hints),
+        }
+        return dumps([made], indent=2)
+
 
 def explain(plan: Plan) -> str:
     """The plan as an indented tree, one line for each node, without a line end."""
-    return "\n".join(_lines(plan, 0))
+    return "\n".join(tree(plan).lines())
 
 
-def _lines(plan: Plan, depth: int) -> list[str]:
-    lines = ["  " * depth + _line(plan)]
-    for below in inputs(plan):
-        lines += _lines(below, depth + 1)
-    return lines
+def tree(plan: Plan) -> Line:
+    """The plan's nodes."""
+    facts: dict[str, Any] = {"Node Type": type(plan).__name__, "Output": [str(type_) for type_ in plan.types]}
+    if isinstance(plan, Recursive):
+        facts["Bodies"] = {name: tree(body).document() for name, body in zip(plan.names, plan.bodies, strict=True)}
+    return Line(_line(plan), facts, tuple(tree(below) for below in inputs(plan)))
+
+
+def operators(told: Told) -> Line:
+    """The operators of a view, or of a query."""
+    facts: dict[str, Any] = {"Node Type": told.kind, "Node": told.number}
+    if told.key is not None:
+        facts["Arranged By"] = list(told.key)
+    if told.shared:
+        facts["Shared With"] = list(told.shared)
+    if told.again:
+        facts["Seen Above"] = True
+    line = next(iter(told.lines(0))).strip()
+    return Line(line, facts, tuple(map(operators, told.inputs)))
 
 
 def _line(plan: Plan) -> str:

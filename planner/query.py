@@ -37,12 +37,13 @@ Values = Mapping[str, Literal]
 class Query:
     """A planned query.
 
-    columns: name, type and nullability of each result column: the first ones of the plan's rows; what follows is there for the
-    order. limit: None for all rows. parameters: types of $1, $2, ... needs: names of all parameters that the plan holds.
-    reads: names of the relations that it reads.
+    bound: the plan before the rules. columns: name, type and nullability of each result column: the first ones of the plan's rows;
+    what follows is there for the order. limit: None for all rows. parameters: types of $1, $2, ... needs: names of all parameters
+    that the plan holds. reads: names of the relations that it reads.
     """
 
     plan: Plan
+    bound: Plan
     columns: Columns
     order: tuple[Order, ...]
     limit: int | Parameter | None
@@ -79,11 +80,13 @@ def plan_query(
         raise errors.errors[0] from None
     except RecursionError:
         raise SqlError("", "the query is nested too deeply", hint="split it into several views") from None
-    plan = optimize(rewrite_plan(ordered.plan, lambda node: _inlined(node, inline or {})))
+    bound = rewrite_plan(ordered.plan, lambda node: _inlined(node, inline or {}))
+    plan = optimize(bound)
     needs = _parameters(plan)
     needs |= {number.name for number in (ordered.limit, ordered.offset) if isinstance(number, Parameter)}
     return Query(
         plan,
+        bound,
         ordered.columns,
         ordered.order,
         ordered.limit,

@@ -31,15 +31,16 @@ from planner.rules.name_columns import name_columns
 class PlannedViews:
     """What `plan_views` made: everything by view name.
 
-    order: every view after those it reads. plans: optimized. definitions: a hash of what a view means, its sources' columns,
-    the views below and the text of the service's functions included; it does not depend on aliases, letter case or layout of the
-    SQL.
+    order: every view after those it reads. plans: optimized; bound: as they were before. definitions: a hash of what a view means,
+    its sources' columns, the views below and the text of the service's functions included; it does not depend on aliases, letter
+    case or layout of the SQL.
     """
 
     order: tuple[str, ...]
     schemas: dict[str, Schema]
     plans: dict[str, Plan]
     definitions: dict[str, str]
+    bound: dict[str, Plan]
 
     def sources(self, view: str) -> frozenset[str]:
         """The sources that a view reads, directly or through other views."""
@@ -70,6 +71,7 @@ class _Planner(Catalog):
         self.schemas: dict[str, Schema] = {}
         self.plans: dict[str, Plan] = {}
         self.definitions: dict[str, str] = {}
+        self.bound: dict[str, Plan] = {}
         self._sources = {name: repr(schema) for name, schema in sources.items()}
         self._keys = {name: frozenset([Key(key)]) for name, key in upsert_keys.items()}
 
@@ -104,6 +106,7 @@ class _Planner(Catalog):
                 self.errors[name] = [error]
                 raise _BrokenError(name) from None
         self.schemas[name] = schema
+        self.bound[name] = relation.plan
         self.plans[name] = optimize(relation.plan, self._keys)
         self._keys[name] = keys_of(self.plans[name], self._keys)
         self.definitions[name] = self._definition(schema, relation.plan)
@@ -142,7 +145,7 @@ def plan_views(
             broken = True
     if broken:
         raise PlanErrors(error for name in views for error in planner.errors.get(name, ()))
-    return PlannedViews(tuple(planner.plans), planner.schemas, planner.plans, planner.definitions)
+    return PlannedViews(tuple(planner.plans), planner.schemas, planner.plans, planner.definitions, planner.bound)
 
 
 def _renamed(view: str, schema: Schema, names: Sequence[str]) -> Schema:

@@ -6,10 +6,11 @@ time from which it counts. Deliberately unknown: rows, and how a definition is c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dataflow.types import Schema
+from planner.explain import Explanation
 from planner.functions.user import Functions
 from planner.plan import Plan
 
@@ -21,8 +22,8 @@ class Definition:
     kind: `source`, `table`, `view`, `materialized view` or `index`. plan: of a view that is not kept: what reading it means.
     create: the statement that made it; empty for what the service's file declares. reads: the objects that it reads directly.
     on, key: of an index, its relation and that one's columns; key of a table: its primary key's. defaults: of a table, by column,
-    the expressions of values that are not given. oid: pg_class's; 0 where it follows from the names in the file. broken: why it
-    cannot be used.
+    the expressions of values that are not given. explained: says how it is computed, made when asked for. oid: pg_class's; 0 where
+    it follows from the names in the file. broken: why it cannot be used.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Definition:
     column_comments: Mapping[str, str] = field(default_factory=dict)
     broken: str = ""
     defaults: Mapping[str, str] = field(default_factory=dict)
+    explained: Callable[[], Explanation] | None = field(default=None, compare=False, repr=False)
 
     @property
     def declared(self) -> bool:
@@ -48,11 +50,15 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """All objects of one version of the catalog, by name, and the functions that the service brings along."""
+    """All objects of one version of the catalog, by name, and the functions that the service brings along.
+
+    growing: the relations whose rows become more and more.
+    """
 
     version: int = 0
     objects: Mapping[str, Definition] = field(default_factory=dict)
     functions: Functions = field(default_factory=dict)
+    growing: frozenset[str] = frozenset()
 
     def tables(self, names: Iterable[str]) -> frozenset[str]:
         """The tables that rows of these relations follow from."""

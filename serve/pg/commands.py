@@ -6,6 +6,7 @@ Always true: a command is a value; `serve.pg.parse` makes it from text. Delibera
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from serve.sql.changes import Change
 from serve.sql.dml import Dml
@@ -127,9 +128,15 @@ class Subscribe:
 
 @dataclass(frozen=True, slots=True)
 class Explain:
-    """EXPLAIN query."""
+    """EXPLAIN of a query, or, where `kind` is view or index, of what the catalog has under that name.
+
+    stage: one of `planner.explain.STAGES`.
+    """
 
     query: str
+    stage: str = "optimized"
+    as_json: bool = False
+    kind: Literal["query", "view", "index"] = "query"
 
 
 @dataclass(frozen=True, slots=True)

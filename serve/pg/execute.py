@@ -16,9 +16,10 @@ from planner.lexer import without_comments
 from planner.query import Values
 from serve.pg import messages
 from serve.pg.commands import Command, Copy, Declare, End, ExecutePrepared, Explain, Fetch, Prepare, Show, Subscribe
+from serve.pg.explain import explained_object, shown
 from serve.pg.follow import Client, Follower, Following
 from serve.pg.parse import parse_command
-from serve.pg.perform import Performer, explain, notice_message
+from serve.pg.perform import Performer, notice_message
 from serve.pg.portal import Portal, Run, Statement, timed_out
 from serve.pg.rows import text_batch
 from serve.pg.state import IDLE, INSIDE, State, columns_of
@@ -206,10 +207,16 @@ class Executor:
         self._send(messages.complete("PREPARE"))
 
     async def _explain(self, command: Explain, portal: Portal) -> None:
-        statement = await self.statement(command.query, ())
-        if statement.prepared is None:
-            raise QueryError("0A000", "only a query has a plan")
-        lines = [[line] for line in explain(statement.prepared).split("\n")]
+        queries = self.state.queries
+        if command.kind == "query":
+            prepared = (await self.statement(command.query, ())).prepared
+            if prepared is None:
+                raise QueryError("0A000", "only a query has a plan")
+            values = self.state.values(prepared.query.needs)
+            made = await self._compute(lambda: queries.explained(prepared, values))
+        else:
+            made = await self._compute(lambda: explained_object(command, queries.objects()))
+        lines = [[line] for line in shown(made, command)]
         self._send(portal.encode(text_batch(lines, 1)) + messages.complete("EXPLAIN"))
 
     def rows_of(self, portal: Portal, most: int) -> Work | None:

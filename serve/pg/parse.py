@@ -18,7 +18,6 @@ from serve.pg.commands import (
     Discard,
     End,
     ExecutePrepared,
-    Explain,
     Fetch,
     Nothing,
     Prepare,
@@ -29,6 +28,7 @@ from serve.pg.commands import (
 from serve.pg.copy import read_copy
 from serve.pg.ddl import READERS
 from serve.pg.dml import WRITES, Find, read_write
+from serve.pg.explain import read_explain
 from serve.pg.settings import milliseconds
 from serve.pg.subscribe import read_subscribe
 from serve.pg.words import Words
@@ -243,16 +243,6 @@ def _close(words: Words) -> Command:
     return CloseCursor(name)
 
 
-def _explain(words: Words) -> Command:
-    if words.take("("):
-        words.listed()
-    while words.word in ("ANALYZE", "VERBOSE"):
-        if words.word == "ANALYZE":
-            raise QueryError("0A000", "EXPLAIN ANALYZE is not supported", hint="use EXPLAIN")
-        words.at += 1
-    return Explain(words.rest())
-
-
 def _unlisten(_words: Words) -> Command:
     return Nothing("UNLISTEN")
 
@@ -278,6 +268,6 @@ _READERS: dict[str, Callable[[Words], Command]] = {
     "CLOSE": _close,
     "COPY": read_copy,
     "SUBSCRIBE": read_subscribe,
-    "EXPLAIN": _explain,
+    "EXPLAIN": read_explain,
     "UNLISTEN": _unlisten,
 }

@@ -11,7 +11,6 @@ from typing import Any
 import structlog
 
 from dataflow.types import ColumnType
-from planner.explain import explain as explain_plan
 from planner.scalar import Literal
 from serve.pg import messages, values
 from serve.pg.commands import (
@@ -33,7 +32,6 @@ from serve.pg.state import FAILED, IDLE, INSIDE, State
 from serve.sql.changes import Change
 from serve.sql.dml import Dml
 from serve.sql.errors import QueryError
-from serve.sql.queries import Prepared
 
 log = structlog.get_logger(__name__)
 
@@ -186,20 +184,3 @@ def error_message(error: Exception, fatal: bool = False) -> bytes:
 def notice_message(code: str, text: str, severity: str = "WARNING") -> bytes:
     """A warning, or a notice."""
     return messages.notice((("S", severity), ("V", severity), ("C", code), ("M", text)), error=False)
-
-
-def explain(prepared: Prepared) -> str:
-    """A query's plan, and what the reader does with its rows."""
-    query = prepared.query
-    lines = [explain_plan(query.plan)]
-    if prepared.lookup is not None:
-        lines.insert(0, f"Read by the key of {prepared.lookup.source.relation}")
-    if query.order:
-        terms = (
-            f"#{o.column}{' desc' if o.descending else ''}{' nulls first' if o.nulls_first else ''}"
-            for o in query.order
-        )
-        lines.append(f"Order by {', '.join(terms)}")
-    if query.limit is not None or query.offset:
-        lines.append(f"Limit {'all' if query.limit is None else query.limit} offset {query.offset}")
-    return "\n".join(lines)

@@ -28,6 +28,7 @@ from dataflow.types import ColumnType
 from planner.catalog import quoted
 from planner.compile import compile_scalar
 from planner.errors import SqlError
+from planner.explain import Explanation
 from planner.plan import Constant, Project
 from planner.query import (
     Keyed,
@@ -35,7 +36,6 @@ from planner.query import (
     Query,
     Values,
     is_linear,
-    keyed,
     lookup_of,
     lower,
     plan_collection,
@@ -43,13 +43,13 @@ from planner.query import (
     schemas,
     with_values,
 )
-from planner.rules.fold_constants import fold_constants
 from planner.scalar import Literal, Parameter, Scalar
 from planner.scalars import rewrite
 from serve.definitions import Definition
 from serve.reads import Publication, Published, lookup, pieces
 from serve.sql.changes import Change, Changed, Changer, Transaction, Written
 from serve.sql.errors import QueryError, from_plan, from_row
+from serve.sql.explained import as_run, explained
 from serve.sql.names import Names, names_of, readable
 from serve.sql.results import Batch, check_size, computed, cut, ordered, take
 from serve.sql.system import Relations
@@ -149,6 +149,11 @@ class Queries:
             raise QueryError("0A000", "cached plan must not change result type", hint="prepare the statement again")
         return again
 
+    def objects(self) -> Mapping[str, Definition]:
+        """What the catalog has now, by name."""
+        published = self.current()
+        return {} if published is None else published.definitions.objects
+
     def object(self, name: str) -> Definition | None:
         """What a name means now."""
         published = self.current()
@@ -156,6 +161,12 @@ class Queries:
             return None
         found, view = published.definitions.objects.get(name), published.views.get(name)
         return Definition(name, "view", view.schema) if found is None and view is not None else found
+
+    def explained(self, prepared: Prepared, values: Values) -> Explanation:
+        """How a query is computed."""
+        published = self.current()
+        growing = frozenset[str]() if published is None else published.definitions.growing
+        return explained(prepared.query, prepared.lookup, values, self._names_of(published), growing)
 
     def constant(self, prepared: Prepared, values: Values) -> Batch | None:
         """The row of a query that reads nothing and makes one row of constants and parameters, as INSERT's do; else None. Quick."""
@@ -245,11 +256,7 @@ class Queries:
         """
         query = prepared.query
         offset, limit = _bounds(query, values)
-        plan = fold_constants(with_values(query.plan, values)) if query.needs else query.plan
-        by_key: dict[str, Keyed] = {}
-        for keys in self._names_of(published).rounds:
-            if not by_key:
-                plan, by_key = keyed(plan, keys)
+        plan, by_key = as_run(query, values, self._names_of(published))
         reads = schemas(plan)
         node = lower(plan, reads)
         once = Once(node, check, time.perf_counter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 from collections.abc import Iterator
@@ -210,6 +211,28 @@ def test_an_index_lets_a_source_be_read_and_another_way_of_looking_up(client: Cl
         found = client.rows(f"SELECT account FROM accounts WHERE owner = '{owner}'")
         assert found == sorted((account,) for account, other in books.owners.items() if other == owner)
     client.run("DROP INDEX events_all, accounts_by_owner")
+
+
+def test_explain_of_what_there_is_and_of_queries(client: Client, house: Any) -> None:
+    client.run(f"CREATE MATERIALIZED VIEW owned AS {OWNED}")
+    client.run("CREATE INDEX owned_by_total ON owned (total)")
+
+    def lines(what: str) -> list[str]:
+        return [line for (line,) in client.connection.execute(cast(LiteralString, f"EXPLAIN {what}")).fetchall()]
+
+    assert lines("VIEW balance")[0].startswith("Reduce count(*), sum(")
+    assert "Hint: GROUP BY keeps a row for each events.account, for ever" in lines("PLAN FOR VIEW balance")[-1]
+    assert any(" reduce sum(" in line for line in lines("PHYSICAL PLAN FOR MATERIALIZED VIEW owned"))
+    assert lines("PHYSICAL PLAN FOR INDEX owned_by_total")[0].endswith("arrange by (#2)")
+    (document,) = lines("PHYSICAL PLAN AS JSON FOR VIEW balance")
+    assert json.loads(document)[0]["Plan"]["Arranged By"] == [0]
+    (document,) = lines("(FORMAT JSON) SELECT count(*) FROM balance ORDER BY 1 LIMIT 5")
+    assert json.loads(document)[0]["Reader"] == ["Order by #0", "Limit 5 offset 0"]
+    assert lines("RAW PLAN FOR SELECT 1 + 1")[0] == "Project (1 + 1)"
+    assert lines("PHYSICAL PLAN FOR SELECT total FROM balance WHERE account = 1 AND current_user = 'ada'")
+    assert client.state("EXPLAIN VIEW balanc") == "42P01"
+    assert client.state("EXPLAIN INDEX balance") == "42P01"
+    client.run("DROP MATERIALIZED VIEW owned CASCADE")
 
 
 def test_what_is_wrong_is_refused_with_postgresqls_codes(client: Client) -> None:

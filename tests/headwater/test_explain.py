@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,23 @@ def test_one_view(tmp_path: Path) -> None:
     code, text = run(tmp_path, "latest")
     assert (code, text.count("view ")) == (0, 1)
     assert "    Reduce max(" in text
+
+
+def test_json_and_stages(tmp_path: Path) -> None:
+    code, text = run(tmp_path, "--format", "json")
+    assert code == 0
+    pages, latest, visits = json.loads(text)
+    assert (latest["view"], latest["unique"], latest["append_only"]) == ("latest", [["page"]], False)
+    assert latest["columns"] == {"page": "text", "at": "bigint"}
+    assert latest["physical"]["Shared With"] == ["visits"]
+    assert pages["hints"] == [
+        "DISTINCT keeps each different row of clicks: filter with mz_now() on a time in the rows; they have none yet"
+    ]
+    assert visits["logical"]["Plans"][0]["Node Type"] == "Filter"
+    assert "optimized" in visits
+    code, text = run(tmp_path, "visits", "--stage", "logical")
+    assert "  logical plan:\n    Project p.id, l.at\n" in text
+    assert "operators:" not in text
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def together(planned: Sequence[PlannedViews]) -> PlannedViews:
         {name: schema for one in planned for name, schema in one.schemas.items()},
         {name: plan for one in planned for name, plan in one.plans.items()},
         {name: text for one in planned for name, text in one.definitions.items()},
+        {name: plan for one in planned for name, plan in one.bound.items()},
     )
 
 

@@ -43,11 +43,24 @@ Linked = tuple[Side, Side]
 """The keys of two inputs are equal, each to the one at its place."""
 
 
-def flatten(plan: Plan) -> FlatJoin:
-    """The joins of a plan as one; a plan that is no join, or none that can be flat, is the one input itself."""
+class FlatJoins:
+    """The flat joins of plans that contain each other, each made once. It holds on to the plans."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Plan, FlatJoin]] = {}
+
+    def of(self, plan: Plan) -> FlatJoin:
+        """The joins of a plan as one; a plan that is no join, or none that can be flat, is the one input itself."""
+        known = self._known.get(id(plan))
+        if known is None:
+            known = self._known[id(plan)] = plan, _flat(plan, self.of)
+        return known[1]
+
+
+def _flat(plan: Plan, flatten: Callable[[Plan], FlatJoin]) -> FlatJoin:
     match plan:
         case Join(inputs=(_, _), null_safe=False) if plan.equal:
-            return _joined(plan) or _alone(plan)
+            return _joined(plan, *map(flatten, plan.inputs)) or _alone(plan)
         case Project() if all(isinstance(output, ColumnRef) for output in plan.outputs):
             below = flatten(plan.input)
             if len(below.inputs) == 1:
@@ -68,8 +81,7 @@ def _alone(plan: Plan) -> FlatJoin:
     return FlatJoin((plan,), (), (), tuple(range(len(plan.types))))
 
 
-def _joined(plan: Join) -> FlatJoin | None:
-    left, right = map(flatten, plan.inputs)
+def _joined(plan: Join, left: FlatJoin, right: FlatJoin) -> FlatJoin | None:
     shift = left.offsets[-1]
 
     def behind(index: int) -> int:

@@ -21,7 +21,7 @@ from dataflow.operators.window_calls import WindowCall
 from dataflow.types import BIGINT, ColumnType
 from planner.compile import compile_scalar
 from planner.compile_table import compile_call
-from planner.flat_joins import in_order
+from planner.flat_joins import FlatJoins, in_order
 from planner.keys import Key, keys_of, partner_columns
 from planner.lower_delta import delta_join
 from planner.lower_reduce import reduced
@@ -85,6 +85,7 @@ class Lowering:
         self.builder = builder
         self.keys: dict[str, frozenset[Key]] = {}
         self.nodes: dict[Plan, Node] = {}
+        self.flat = FlatJoins()
         self._expressions: dict[Scalar, Expression] = {}
         self.relations: dict[str, Node] = {}
         self.append_only: set[str] = set()

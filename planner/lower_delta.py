@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from dataflow.graph import Keyed, Link, Node
-from planner.flat_joins import FlatJoin, Linked, Side, flatten, in_order, links_of
+from planner.flat_joins import FlatJoin, Linked, Side, in_order, links_of
 from planner.keys import keys_of
 from planner.plan import Filter, Join, Plan, Project
 from planner.scalar import ColumnRef, Scalar
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def delta_join(lowering: Lowering, plan: Join) -> Node | None:
     """The joins of a plan as one delta join; None where that keeps no fewer arrangements."""
-    flat = flatten(plan)
+    flat = lowering.flat.of(plan)
     if len(flat.inputs) < 3:
         return None
     keys = [keys_of(below, lowering.keys) for below in flat.inputs]
@@ -78,7 +78,7 @@ def _of_two(lowering: Lowering, plan: Plan) -> set[tuple[Plan, tuple[object, ...
     found: set[tuple[Plan, tuple[object, ...]]] = set()
     for side, (below, offset) in enumerate(((left, 0), (right, width))):
         key: list[Scalar] = [pair[side] for pair in pairs]
-        if below not in lowering.nodes and len(flatten(below).inputs) > 1:
+        if below not in lowering.nodes and len(lowering.flat.of(below).inputs) > 1:
             found |= {(below, tuple(key)), *_of_two(lowering, below)}
             continue
         node, places = lowering.keyed(below, key, offset)

@@ -134,6 +134,15 @@ class StoredRun(Protocol):
         ...
 
 
+_STORED: weakref.WeakKeyDictionary[_rows.Run, StoredRun] = weakref.WeakKeyDictionary()
+"""Runs that are read where a store wrote them."""
+
+
+def stored(run: _rows.Run) -> StoredRun | None:
+    """What a store made of the run that this one took the place of; None for one that no store has written. Any thread."""
+    return _STORED.get(run)
+
+
 class RunStore(Protocol):
     """Where runs are written. A Future may fail with OSError: the run then stays where it is."""
 
@@ -259,14 +268,14 @@ class MemoryLimit:
                 waiting.append(writing)
                 continue
             try:
-                stored = writing.written.result()
+                written = writing.written.result()
             except OSError as error:
                 self._refused, self._trouble = self.memory_bytes, str(error)
                 continue
             self._trouble = ""
-            kept = stored.run
-            moved = open_run(writing.spine.layout, kept)
-            weakref.finalize(moved, stored.release)
+            moved = open_run(writing.spine.layout, written.run)
+            _STORED[moved] = written
+            weakref.finalize(moved, written.release)
             writing.spine.replace(writing.run, moved)
         self._writing = waiting
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dataflow.kernels import _rows
-from dataflow.memory import RunColumns, columns_of, open_run
+from dataflow.memory import RunColumns, StoredRun, columns_of, open_run, stored
 from dataflow.operators.base import Operator
 from dataflow.snapshot import Snapshot
 from dataflow.spine import Spine
@@ -28,6 +28,11 @@ class StateRun:
     def bytes(self) -> int:
         """Bytes of the run."""
         return self.identity.bytes
+
+    @property
+    def stored(self) -> StoredRun | None:
+        """Where a store wrote it, if one did; it is not released as long as this is held."""
+        return stored(self.identity)
 
     def columns(self) -> RunColumns:
         """All of it, sharing its memory."""

@@ -4,7 +4,8 @@ A checkpoint is a manifest that names run files (`headwater.runfile`), each with
 belong to: time, offsets of every source, shape and meaning of the dataflow, what the sinks had made durable. Order of writing:
 run files, each fsynced; the folder; the manifest under another name, fsynced; its name; the folder; only then are older
 manifests and the files that no kept one names removed. The last `KEPT` are kept. Runs never change, so each is written once,
-however many checkpoints name it. Everything but `begin` and `settle` works in a thread of its own.
+however many checkpoints name it; the file of one that was moved out of memory (`headwater.runs`) gets a second name instead.
+Everything but `begin` and `settle` works in a thread of its own.
 In a bucket (`headwater.remote`) the same files are objects, and one more object says which manifests count.
 Always true: a file that a manifest names is there and whole, or it is said which one is not and an older checkpoint is used, or
 the topics are read from their beginning; a checkpoint that fails costs nothing but itself.
@@ -14,6 +15,7 @@ Deliberately unknown: what a tick is, and when it is time for a checkpoint.
 from __future__ import annotations
 
 import itertools
+import os
 import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,12 +25,13 @@ import msgspec
 import structlog
 
 from dataflow.memory import RunColumns
-from dataflow.state import State
+from dataflow.state import State, StateRun
 from headwater import runfile
 from headwater.errors import HeadwaterError
 from headwater.manifest import Cut, Manifest, RunEntry
 from headwater.remote import Remote
 from headwater.runfile import DamagedRunError, Written
+from headwater.runs import RunFile
 from ingest.durable import replace, sync_folder
 from ingest.objects import Objects
 from ingest.sealed import seal, unseal
@@ -179,7 +182,7 @@ class Checkpoints:
                 if entry is None:
                     columns = run.columns()
                     name = next(names)
-                    written = runfile.write(self._folder / name, columns, durable=self._remote is None)
+                    written = self._write_run(self._folder / name, run, columns)
                     if self._remote is not None:
                         self._remote.upload(self._folder / name)
                     entry = RunEntry(name, len(columns.columns), written.bytes, written.crc, written.rows)
@@ -189,6 +192,16 @@ class Checkpoints:
         if self._remote is None:
             sync_folder(self._folder)
         return Manifest(number, cut, state.shape, tuple(spines), state.parts)
+
+    def _write_run(self, path: Path, run: StateRun, columns: RunColumns) -> Written:
+        """A file of this name with the run: the one where it lies already, if that is possible."""
+        durable, stored = self._remote is None, run.stored
+        if not (isinstance(stored, RunFile) and stored.link(path)):
+            return runfile.write(path, columns, durable)
+        if durable:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        return stored.written
 
     def _name(self, manifest: Manifest) -> None:
         """Make a checkpoint of which everything is written count."""

@@ -139,11 +139,6 @@ class SinkFeed:
         return self.frontiers.keys() == self._rooms.sinks.keys()
 
     @property
-    def all_running(self) -> bool:
-        """Whether every sink told its frontier and none has halted since."""
-        return self.all_open and all(sink.status().state != "halted" for sink in self._rooms.sinks.values())
-
-    @property
     def durable_frontiers(self) -> list[int]:
         """Exclusive times up to which sinks were complete when they opened."""
         return [frontier for frontier in self.frontiers.values() if frontier is not None]
@@ -177,6 +172,16 @@ class SinkFeed:
                 if sink.full:
                     self._behind[name] = self._rooms.dataflow.view(view).snapshot()
                     log.warning("sink is full: changes of its view are added up until it has room", sink=name)
+
+    @property
+    def possible(self) -> tuple[set[int], bool]:
+        """Frontiers that halted sinks may find when they open again, and whether one may find any of those before this start."""
+        found: set[int] = set()
+        halted = {name: sink for name, sink in self._rooms.sinks.items() if sink.status().state == "halted"}
+        for sink in halted.values():
+            status = sink.status()
+            found |= {*status.unknown, *(() if status.durable is None else (status.durable,))}
+        return found, not halted.keys() <= self.frontiers.keys()
 
     def durable(self, time: int) -> Mapping[str, int | None] | None:
         """What each sink recorded as durable, once all but the halted ones have everything up to a time; else None."""

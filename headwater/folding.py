@@ -3,8 +3,8 @@
 A start needs times apart where a sink's durable frontier or a checkpoint lies between them; all others it replays as one. So once
 every sink is durable up to a time, the bindings up to it are folded at these places, in a thread of their own, and the folds
 take the place of the log's beginning; what was bound meanwhile stays behind them.
-Always true: a crash leaves the log as it was or folded; a disk that refuses costs only the attempt. A halted sink holds the log
-as it is: which of its transactions was the last is known when it opens again.
+Which transaction of a halted sink was the last is known when it opens again: every time that it may find then stays apart.
+Always true: a crash leaves the log as it was or folded; a disk that refuses costs only the attempt.
 Deliberately unknown: how the log is written (`ingest.remap`), and what a start does with it (`headwater.replay`).
 """
 
@@ -51,6 +51,7 @@ class LogFolding:
         self._remap, self._feed, self._saver = rooms.remap, feed, saver
         self._reading, self._disk = reading, disk
         self._size = rooms.remap.nbytes
+        self._start = rooms.remap.bindings[-1].time if rooms.remap.bindings else 0
         self._until: int | None = None
         self._read: Future[tuple[list[Binding], int]] | None = None
         self._written: Future[None] | None = None
@@ -74,11 +75,13 @@ class LogFolding:
             log.warning("the remap log could not be folded and stays as it is: make room", reason=str(error))
 
     def _begin(self, until: int, catalog: str, epoch: int) -> None:
-        frontiers = self._feed.durable(until) if self._feed.all_running else None
+        frontiers = self._feed.durable(until)
         if frontiers is not None:
-            cuts = [frontier for frontier in frontiers.values() if frontier is not None]
+            possible, any_before = self._feed.possible
+            cuts = [*possible, *(frontier for frontier in frontiers.values() if frontier is not None)]
             cuts += [time + 1 for time in self._saver.times] if self._saver is not None else []
-            self._read = self._reading.submit(_fold, self._remap, until, cuts, catalog, epoch)
+            apart = self._start if any_before else 0
+            self._read = self._reading.submit(_fold, self._remap, until, cuts, apart, catalog, epoch)
 
     def _finish(self, written: Future[None]) -> None:
         if written.done():
@@ -89,8 +92,15 @@ class LogFolding:
             log.info("remap log folded", bytes_after_the_last_time=before, bytes=self._size)
 
 
-def _fold(remap: Log, until: int, cuts: Sequence[int], catalog: str, epoch: int) -> tuple[list[Binding], int]:
-    """The folds of the log up to a time, as bindings, and the offset in the file that they take the place of."""
+def _fold(
+    remap: Log, until: int, cuts: Sequence[int], apart: int, catalog: str, epoch: int
+) -> tuple[list[Binding], int]:
+    """The folds of the log up to a time, as bindings, and the offset in the file that they take the place of.
+
+    apart: up to this time, none is folded.
+    """
+    if apart:
+        cuts = [*cuts, *(binding.time + 1 for binding, _ in remap.walk() if binding.time <= apart)]
     topic_ids: dict[str, str] = {}
     end = 0
 

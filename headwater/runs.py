@@ -24,6 +24,7 @@ import structlog
 
 from dataflow.memory import RunColumns, StoredRun
 from headwater import runfile
+from headwater.runfile import Written
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +35,15 @@ class RunFile:
 
     path: Path
     run: RunColumns
+    written: Written
+
+    def link(self, path: Path) -> bool:
+        """Give the file one more name, which `release` leaves; False where it cannot have one."""
+        try:
+            os.link(self.path, path)
+        except OSError:  # another file system, one without such names, or the service has just ended
+            return False
+        return True
 
     def release(self) -> None:
         """Remove the file's name; its blocks go with the last mapping."""
@@ -84,7 +94,7 @@ class RunFiles:
             wanted = sum(column.nbytes for column in (*run.columns, run.hashes, run.seconds))
             raise self._refused(error, wanted) from error
         self._full = False
-        return RunFile(path, stored)
+        return RunFile(path, stored, written)
 
     def _refused(self, error: Exception, wanted: int) -> OSError:
         """The error with what was wanted and what there is; logged once until a run can be written again."""

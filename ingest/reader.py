@@ -261,6 +261,7 @@ class Reader:
         values, keys, offsets, partitions, timestamps, digests, size, eofs, errors = consumer.drain(
             DRAIN_MESSAGES, DRAIN_BYTES, wait_ms
         )
+        self._check_identity(consumer.identity())  # before any of it may be taken
         messages = Messages(
             pa.Array._import_from_c_capsule(*values),
             pa.Array._import_from_c_capsule(*keys),

@@ -109,6 +109,16 @@ class ObjectLog:
         self._size += len(frames)
         self._last = last
 
+    def owned(self) -> bool:
+        """Whether nobody has taken the log over so far. Any thread, also while another appends; OSError without an answer."""
+        for _ in range(ATTEMPTS):
+            last = self._objects.keys(PREFIX)[-1]
+            if _number(last) <= self._number:
+                return True
+            if (content := self._objects.get(last)) is not None:  # else a later one stands for it
+                return _decode(content, f"{self._objects.url}/{last}").writer == self._writer
+        return False
+
     def walk(self) -> Iterator[tuple[Binding, int]]:
         """The bindings in the bucket now, each with the offset behind it in all frames together. Any thread."""
         return walk(_content(_stored(self._objects)[0]))

@@ -29,7 +29,8 @@ class SinkStatus:
     reason: why it is not running, for people; empty while it runs. frontier: exclusive time up to which the output is complete,
     None before the first. durable: the frontier as recorded in the output itself, which ticks without changes do not move.
     transactions, records, bytes: committed since the start. aborted: transactions given up since the start, each of them
-    resent or found committed. queued_rows: handed over and not yet committed.
+    resent or found committed. queued_rows: handed over and not yet committed. unknown: frontiers of transactions that may have
+    been committed since; once a sink has halted, none is added.
     """
 
     state: State
@@ -41,6 +42,7 @@ class SinkStatus:
     aborted: int
     queued_rows: int
     durable: int | None = None
+    unknown: tuple[int, ...] = ()
 
 
 class Sink(Protocol):

@@ -20,7 +20,15 @@ from dataflow.delta import Delta
 from dataflow.types import Schema
 from sinks.base import SinkHaltedError, SinkStatus, State
 from sinks.changes import KeyNotUniqueError, upserts
-from sinks.session import Session, SessionLostError, SessionStoppedError, Target, fenced, transaction_timeout
+from sinks.session import (
+    Session,
+    SessionFencedError,
+    SessionLostError,
+    SessionStoppedError,
+    Target,
+    fenced,
+    transaction_timeout,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +38,8 @@ TRANSACTION_ROWS = 250_000
 """Rows after which no further tick joins a transaction; one tick may be larger."""
 ABORT_SECONDS = 1.0
 """Seconds that closing gives the broker to end an open transaction; without an answer the next start ends it."""
+FENCES = 5
+"""How often in a row, without a commit, a sink whose state is its own takes the output back from whoever fences it."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between attempts: doubled after each failure."""
 
@@ -46,9 +56,14 @@ class KafkaSink:
         definition: str,
         service: str,
         wake: Callable[[], None],
+        owned: Callable[[], bool] | None = None,
     ) -> None:
         """definition: names what the view computes; another one halts the sink. wake: called after every change of status,
-        by any thread; must not block. ValueError if a key column is not a column of the view."""
+        by any thread; must not block. ValueError if a key column is not a column of the view.
+
+        owned: whether the state that the sink is written from is still this service's; OSError when that cannot be told just
+        now. None: nobody can tell. A sink that knows writes only while it is, and goes on when a service of before fences it.
+        """
         names = [column.name for column in schema]
         if missing := [column for column in settings.key if column not in names]:
             raise ValueError(f"sink {name}: key column {missing[0]} is not a column of view {settings.view}")
@@ -80,9 +95,11 @@ class KafkaSink:
         self._durable: int | None = None
         self._transactions = self._records = self._bytes = self._aborted = 0
         self._deadline: float | None = None  # set by close
+        self._attempted: set[int] = set()  # frontiers of transactions whose outcome is unknown
         # Of the one thread that writes (before it runs: of the thread in `open`):
         self._session: Session | None = None
-        self._attempted: set[int] = set()  # frontiers of transactions whose outcome is unknown
+        self._owned = owned
+        self._fences = 0
         self._thread: threading.Thread | None = None
 
     @property
@@ -154,6 +171,7 @@ class KafkaSink:
                 self._aborted,
                 self._queued_rows,
                 self._durable,
+                tuple(sorted(self._attempted)),
             )
 
     def halt(self, reason: str) -> None:
@@ -256,6 +274,8 @@ class KafkaSink:
     def _step(self) -> None:
         """Write the oldest ticks in one transaction."""
         ticks = self._oldest()
+        if not ticks:
+            return  # halted meanwhile
         rows = sum(len(delta) for _, delta in ticks)
         needed = transaction_timeout(rows)
         if self._session is not None and self._session.timeout != needed:
@@ -272,8 +292,15 @@ class KafkaSink:
             ) from error
         end, size = ticks[-1][0] + 1, 0
         if len(changes):
-            self._attempted.add(end)
-            size = self._session.commit(changes, end)
+            if not self._attempt(end):
+                return
+            try:
+                size = self._session.commit(changes, end)
+            except SessionFencedError as error:
+                self._fences += 1
+                if self._owned is None or self._fences > FENCES:
+                    raise SinkHaltedError(str(error)) from error
+                raise
         self._committed(end, len(changes), size)
 
     def _oldest(self) -> list[tuple[int, Delta]]:
@@ -287,6 +314,13 @@ class KafkaSink:
                 rows += len(tick[1])
         return ticks
 
+    def _attempt(self, end: int) -> bool:
+        """Note that a transaction up to here begins; False when the sink halted meanwhile."""
+        with self._changed:
+            if self._state != "halted":
+                self._attempted.add(end)
+            return self._state != "halted"
+
     def _committed(self, end: int, records: int, size: int) -> None:
         with self._changed:
             self._forget_before(end)
@@ -297,6 +331,7 @@ class KafkaSink:
                 self._records += records
                 self._bytes += size
                 self._attempted.clear()
+                self._fences = 0
             if self._state != "halted":
                 self._state, self._reason = "running", ""
             self._changed.notify_all()
@@ -308,7 +343,14 @@ class KafkaSink:
 
     def _connect(self, rows: int) -> None:
         """Open a session; what it finds committed leaves the queue. Raises what Session does."""
+        self._check_owned()
         session = Session(self._target, transaction_timeout(rows), self._stopped)
+        try:
+            # Whoever takes the state over from now on opens its session after this one, and so fences it.
+            self._check_owned()
+        except BaseException:
+            session.close()
+            raise
         progress = session.progress
         found = progress.frontier if progress else None
         ours = progress is not None and progress.instance == self._target.instance and found in self._attempted
@@ -325,3 +367,15 @@ class KafkaSink:
                 self._frontier = max(found, self._frontier or found)
             self._changed.notify_all()
         self._set("running", "")
+
+    def _check_owned(self) -> None:
+        if self._owned is None:
+            return
+        try:
+            owned = self._owned()
+        except OSError as error:
+            raise SessionLostError(f"whose state it is cannot be told: {error}") from error
+        if not owned:
+            raise SinkHaltedError(
+                f"another service has taken the state over, and writes sink {self._target.sink} from now on"
+            )

@@ -34,6 +34,10 @@ class SessionLostError(Exception):
     """The session is unusable and its last transaction's outcome unknown; open another. The text says why."""
 
 
+class SessionFencedError(SessionLostError):
+    """A newer producer of the same id has taken over, and the last transaction was not committed."""
+
+
 class SessionStoppedError(Exception):
     """`stopped()` became true while something was under way."""
 
@@ -103,7 +107,8 @@ class Session:
     def commit(self, changes: Changes, frontier: int) -> int:
         """Write the changes and, last, the new frontier in one transaction; returns the bytes of the messages.
 
-        Raises SessionLostError (the outcome is unknown), SessionStoppedError or SinkHaltedError; close the session then.
+        Raises SessionLostError (the outcome is unknown), SessionFencedError, SessionStoppedError or SinkHaltedError; close the
+        session then.
         """
         target, size, row, began = self._target, 0, 0, time.monotonic()
         record = Progress(frontier, target.definition, target.sink, target.topic, target.instance, self._topic_id)
@@ -129,7 +134,7 @@ class Session:
         except FencedError as error:
             # The broker gives the same answer when it has timed out our transaction; it cannot have done so this early.
             if time.monotonic() - began < self.timeout * 0.9:
-                raise SinkHaltedError(fenced(target)) from error
+                raise SessionFencedError(fenced(target)) from error
             raise SessionLostError(str(error)) from error
         except ProducerError as error:
             if error.too_large:

@@ -43,10 +43,39 @@ struct Reports {
   std::string reason;
   int64_t failures = 0;
   std::deque<std::pair<int, std::string>> logs;
+  bool verbose = false;      // whether debug lines are wanted
+  std::string change;        // " changed id from ", with the topic's name before it
+  std::string id;            // what the last such line named, until somebody took it
+
+  // Whether a line says which topic stands behind the name from now on: see `Consumer::identity`.
+  void hear(std::string_view text) {
+    size_t at = text.find(change);
+    if (at == std::string_view::npos) return;
+    at = text.find(" to ", at + change.size());
+    if (at == std::string_view::npos) return;
+    if (std::string found = hex(text.substr(at + 4)); !found.empty()) id = std::move(found);
+  }
+
+  // The 16 bytes of an id in base64 as hex digits; "" for what is none, and for the id of nothing, zero.
+  static std::string hex(std::string_view base64) {
+    constexpr std::string_view ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    constexpr std::string_view DIGITS = "0123456789abcdef";
+    std::string digits;
+    uint32_t bits = 0;
+    int count = 0;
+    for (char c : base64) {
+      size_t value = ALPHABET.find(c);
+      if (value == std::string_view::npos) break;
+      bits = (bits << 6) | static_cast<uint32_t>(value);
+      for (count += 6; count >= 4 && digits.size() < 32; bits &= (1u << count) - 1) digits += DIGITS[bits >> (count -= 4)];
+    }
+    return digits.size() == 32 && digits.find_first_not_of('0') != std::string::npos ? digits : "";
+  }
 };
 
 constexpr std::chrono::seconds CLOSE_PATIENCE(1);
 constexpr size_t KEPT_LOGS = 50;
+constexpr int DEBUG = 7;  // syslog's level
 constexpr int64_t SLICE = 500;  // messages asked for at a time: their bytes stay in the processor's cache
 
 void on_error(Handle*, int code, const char* reason, void* opaque) {
@@ -117,6 +146,13 @@ class Consumer {
         throw std::invalid_argument(reason);
       }
     }
+    // A topic's id is told in debug lines alone; see `identity`.
+    auto debug = properties.find("debug");
+    reports_->verbose = debug != properties.end();
+    reports_->change = "Topic " + topic_ + " changed id from ";
+    std::string wanted = reports_->verbose ? debug->second + ",metadata" : "metadata";
+    kafka_.conf_set(conf, "debug", wanted.c_str(), reason, sizeof reason);
+    kafka_.conf_set(conf, "log_level", "7", reason, sizeof reason);
     kafka_.conf_set_opaque(conf, reports_.get());
     kafka_.conf_set_error_cb(conf, on_error);
     // A plain function cannot carry the library, so that the opaque pointer is found through a copy of the function.
@@ -125,6 +161,8 @@ class Consumer {
       auto* reports = handle ? static_cast<Reports*>(opaque_(handle)) : nullptr;
       if (!reports) return;
       std::lock_guard guard(reports->lock);
+      if (level == DEBUG) reports->hear(text);
+      if (level == DEBUG && !reports->verbose) return;
       if (reports->logs.size() == KEPT_LOGS) reports->logs.pop_front();
       reports->logs.emplace_back(level, std::string(facility) + ": " + text);
     });
@@ -228,9 +266,17 @@ class Consumer {
     asking_ = true;
   }
 
-  // The topic's id as 32 hex digits, once per answer; "" when there is no answer yet or it names no id. Never waits.
+  // The topic's id as 32 hex digits, once per answer and whenever librdkafka learned of another one; "" when there is nothing
+  // new. Never waits.
+  //
+  // Brokers since 3.1 take fetches by id, and librdkafka says in a debug line that the id of a name is another one before it
+  // fetches by it. So what `drain` returned is of the topic that was known before it if this, asked after it, names no other.
   std::string identity() {
     check();
+    {
+      std::lock_guard guard(reports_->lock);
+      if (!reports_->id.empty()) return std::exchange(reports_->id, "");
+    }
     if (!asking_) return "";
     nb::gil_scoped_release unlocked;
     std::unique_ptr<Event, void (*)(Event*)> event(kafka_.queue_poll(admin_, 0), kafka_.event_destroy);

@@ -133,6 +133,7 @@ class ListSink:
     full: bool = False
     writes: list[tuple[int, list[tuple[Any, ...]]]] = field(default_factory=list)
     halted: str = ""
+    unknown: tuple[int, ...] = ()
 
     def open(self) -> int | None:
         if self.broken:
@@ -155,7 +156,9 @@ class ListSink:
 
     def status(self) -> SinkStatus:
         durable = self.writes[-1][0] + 1 if self.writes else self.durable
-        return SinkStatus("halted" if self.halted else "running", self.halted, durable, 0, 0, 0, 0, 0, durable)
+        return SinkStatus(
+            "halted" if self.halted else "running", self.halted, durable, 0, 0, 0, 0, 0, durable, self.unknown
+        )
 
 
 class Recorded(Publication):

@@ -9,10 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from dataflow.memory import RunColumns
+from dataflow.memory import MemoryLimit, RunColumns
 from headwater import runfile
 from headwater.checkpoint import HEADER, Checkpoints
 from headwater.runfile import DamagedRunError
+from headwater.runs import RunFiles
 from tests.headwater.house import House, running
 from tests.limits import disk_full_at
 
@@ -285,6 +286,40 @@ def test_files_that_no_checkpoint_names_go(tmp_path: Path) -> None:
     assert {path.name for path in folder.iterdir()} - {path.name for path in folder.glob("*.manifest")} == named
     assert len(list(folder.glob("*.manifest"))) == 2
     assert min(manifest.number for manifest in kept) > 77
+
+
+def test_a_run_that_lies_in_a_file_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Invariant: a checkpoint of runs that were moved out of memory names the same files, and outlives those of the moves."""
+    wrote: list[Path] = []
+    write = runfile.write
+
+    def counted(path: Path, run: RunColumns, durable: bool) -> runfile.Written:
+        wrote.append(path)
+        return write(path, run, durable)
+
+    monkeypatch.setattr(runfile, "write", counted)
+    first = house(tmp_path, "totals")
+    files = RunFiles(tmp_path / "runs")
+    first.memory = MemoryLimit(files, 0, least_bytes=0)
+    first.items.push(*[(i, 1) for i in range(5_000)])
+    first.items.appear()
+    with running(first):
+        saved(first)
+        first.until(
+            lambda: (first.wake.set(), any(run.stored for runs in first.dataflow.state().spines for run in runs))[1]
+        )
+        first.items.push((3, 5), (77, 1))
+        first.until(lambda: first.loop._ends["items"] == {0: 5_002})
+        saved(first, 2)
+        named = sorted((tmp_path / "checkpoints").glob("*.run"))
+        shared = [path for path in named if path.stat().st_nlink == 2]
+        assert shared
+        assert not set(shared) & set(wrote)
+    files.close()
+    then = again(tmp_path, first, "totals")
+    with running(then):
+        assert then.items.started == {0: 5_002}
+        then.shows("totals", [(k, 106 if k == 3 else 2 if k == 77 else 1) for k in range(5_000)])
 
 
 def test_a_run_file_is_what_was_written_or_damaged(tmp_path: Path) -> None:

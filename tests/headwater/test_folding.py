@@ -66,6 +66,55 @@ def test_a_sink_that_is_not_durable_keeps_its_times_apart(tmp_path: Path) -> Non
         house.until(lambda: (house.wake.set(), house.log.nbytes < 4096)[1])
 
 
+def test_a_sink_that_halts_lets_the_log_be_folded(tmp_path: Path) -> None:
+    """Invariant: the log stays small while a sink is halted, and one that is let go on gets exactly what it lacks."""
+    first = House(tmp_path, ("totals", "both"))
+    with running(first):
+        _ticks(first, 0, 10)
+        first.sinks["totals_out"].halt("a person has to act")
+        _ticks(first, 10, 200)
+        first.until(lambda: (first.wake.set(), first.log.nbytes < 2 * 4096)[1])
+    assert len(first.bindings) < len(first.times) / 2
+    wrote = first.sinks["totals_out"].writes
+    second = House(tmp_path, ("totals",))
+    second.items.push(*first.items.records)
+    second.items.appear()
+    sink = second.sinks["totals_out"] = ListSink(durable=wrote[-1][0] + 1)
+    with running(second):
+        second.until(lambda: folded_topic(first.sinks["totals_out"], sink) == dict.fromkeys(second.rows("totals"), 1))
+
+
+def test_what_a_halted_sink_may_have_committed_stays_apart(tmp_path: Path) -> None:
+    """Invariant: a commit without an answer may be found later: the start from the folded log knows its time."""
+    first = House(tmp_path, ("totals",))
+    with running(first):
+        _ticks(first, 0, 10)
+        doubtful, durable = first.times[5] + 1, first.times[3] + 1
+        first.sinks["totals_out"].durable, first.sinks["totals_out"].unknown = durable, (doubtful,)
+        first.sinks["totals_out"].writes.clear()
+        first.sinks["totals_out"].halt("a person has to act")
+        _ticks(first, 10, 200)
+        first.until(lambda: (first.wake.set(), first.log.nbytes < 2 * 4096)[1])
+    assert {doubtful - 1, durable - 1} <= {binding.time for binding in first.bindings}
+
+
+def test_a_sink_that_never_opened_keeps_apart_what_was_before(tmp_path: Path) -> None:
+    """Invariant: it may be complete up to any time that was bound when it could not open; of later ones it has none."""
+    first = House(tmp_path, ("totals",))
+    with running(first):
+        _ticks(first, 0, 10)
+    before = [binding.time for binding in first.bindings]
+    second = House(tmp_path, ("totals",))
+    second.items.push(*first.items.records)
+    second.items.appear()
+    second.sinks["totals_out"].broken = "a person has to act"
+    with running(second):
+        _ticks(second, 10, 200)
+        second.until(lambda: (second.wake.set(), second.log.nbytes < 3 * 4096)[1])
+    assert [binding.time for binding in second.bindings][: len(before)] == before
+    assert len(second.bindings) < 100
+
+
 def test_a_disk_that_refuses_costs_the_attempt_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

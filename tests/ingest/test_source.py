@@ -150,6 +150,24 @@ def test_recreated_topic_halts(kafka: KafkaServer, topic_name: str) -> None:
                 assert "was deleted and created again" in again.until_state("halted")
 
 
+def test_nothing_is_taken_of_a_topic_made_anew_and_filled_past_what_was_read(
+    kafka: KafkaServer, topic_name: str
+) -> None:
+    """Invariant: offsets that go on as if nothing had happened are no proof: not one row of another topic is bound."""
+    if kafka.kind != "apache":
+        pytest.skip("only Apache Kafka gives topics ids")
+    kafka.create_topic(topic_name, 1)
+    produce(kafka, topic_name, range(100))
+    with reading(kafka, topic_name) as read:
+        read.until(lambda: len(read.ids) == 100 and bool(read.source.topic_id))
+        read.source._reader._refresh_at += 1e6  # it asks nothing meanwhile
+        kafka.admin.delete_topics([topic_name])[topic_name].result(30)
+        kafka.create_topic(topic_name, 1)
+        produce(kafka, topic_name, range(1000, 1400))
+        assert "was deleted and created again" in read.until_state("halted")
+        assert sorted(read.ids) == list(range(100))
+
+
 def test_a_topic_that_is_known_to_be_another_before_it_is_said_which_was_read(
     kafka: KafkaServer, topic_name: str
 ) -> None:

@@ -30,6 +30,7 @@ RATES = {
     "clock ahead": 0.02,
     "second coordinator": 0.02,
     "zombie sinks": 0.4,
+    "taken over amid a connect": 0.3,
     "bucket away": 0.003,
     "bucket's answer lost": 0.003,
     "taken over": 0.003,

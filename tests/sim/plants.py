@@ -10,11 +10,15 @@ from unittest import mock
 
 from headwater.ticks import TickLoop
 from ingest import remap
+from sinks import kafka
+from tests.sim.doubles import SimSink
 from tests.sim.transactions import Producer
 
 PLANTS = {
     "fsync": "the log's bindings are not synced",
     "fence": "a new producer ends nothing of the one before it",
+    "owner": "a sink connects again without asking whose the state is",
+    "taken": "a sink does not take its topic back from a service of before",
     "publish": "a time is shown before its binding is in the log",
 }
 """The names, and what is wrong."""
@@ -53,6 +57,8 @@ def planted(name: str) -> Iterator[None]:
     patches: dict[str, Any] = {
         "fsync": lambda: mock.patch.object(remap, "os", _Unsynced()),
         "fence": lambda: mock.patch.object(Producer, "init_transactions", join),
+        "owner": lambda: mock.patch.object(SimSink, "_check_owned", lambda _: None),
+        "taken": lambda: mock.patch.object(kafka, "FENCES", 0),
         "publish": lambda: mock.patch.object(TickLoop, "_complete", publish_first),
     }
     if not name:

@@ -28,6 +28,7 @@ from headwater.runs import RunFiles
 from headwater.ticks import TickLoop
 from ingest import source as ingest_source
 from ingest.remap import Binding, Log
+from ingest.remap_objects import ObjectLog
 from planner import build_dataflow, plan_views
 from planner.views import PlannedViews
 from serve.metrics import Metrics
@@ -88,6 +89,11 @@ class World:
         self._zombies: list[SimSink] = []
         self._published = 0
 
+    @property
+    def overtaken(self) -> bool:
+        """Whether another service has taken the state over from the one that is alive."""
+        return self.promises.taken_at is not None
+
     # The run.
 
     def run(self) -> None:
@@ -132,10 +138,7 @@ class World:
         self.chance.spared = self._fruitless >= FRUITLESS
 
     def _die(self) -> None:
-        """Sinks of before may go on with what they had begun, as those of a process do that was only thought to be dead.
-
-        They open no new session: the lock of the state folder is held by a process that lives.
-        """
+        """Sinks of before may go on with what they had begun, as those of a process do that was only thought to be dead."""
         sinks = self._live[1] if self._live is not None else []
         self._live = None
         self._zombies.clear()
@@ -167,7 +170,7 @@ class World:
 
     def _serve(self, jobs: Jobs) -> None:
         folder = self._durable.disk.folder
-        log = self._durable.open_log()
+        log = self._log = self._durable.open_log()
         self._open.append(log.close)
         self._watch_log(log)
         self._durable.damage_checkpoint()
@@ -231,7 +234,8 @@ class World:
     def _sink(self, name: str, wake: Flag) -> SimSink:
         view = SINKS[name]
         settings = SinkSettings(view=view, kafka="main", topic=name, key=KEYS[view])
-        sink = SimSink(settings, name, {}, self.planned.schemas[view], "d", "sim", wake.set)
+        owned = self._log.owned if isinstance(self._log, ObjectLog) else None
+        sink = SimSink(settings, name, {}, self.planned.schemas[view], "d", "sim", wake.set, owned)
         sink.world = self
         sink.opened = partial(self.promises.opened, name)
         sink.changed = partial(self.promises.changed, name)

@@ -57,7 +57,7 @@ def planted(name: str) -> Iterator[None]:
     patches: dict[str, Any] = {
         "fsync": lambda: mock.patch.object(remap, "os", _Unsynced()),
         "fence": lambda: mock.patch.object(Producer, "init_transactions", join),
-        "owner": lambda: mock.patch.object(SimSink, "_check_owned", lambda _: None),
+        "owner": lambda: mock.patch.object(SimSink, "_check_owned", return_value=None),
         "taken": lambda: mock.patch.object(kafka, "FENCES", 0),
         "publish": lambda: mock.patch.object(TickLoop, "_complete", publish_first),
     }

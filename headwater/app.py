@@ -279,7 +279,7 @@ class Service:
                 planned.definitions[sink.view],
                 self.settings.name,
                 self._wake.set,
-                self._remap.owned if isinstance(self._remap, ObjectLog) else None,
+                home.owned,
             )
         rooms = Rooms(
             sources=sources,

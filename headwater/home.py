@@ -7,6 +7,7 @@ everything here is forgotten too. Deliberately unknown: what is in them, and whe
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -31,8 +32,8 @@ log = structlog.get_logger(__name__)
 class Home:
     """The opened state of one service; `close` gives it up.
 
-    tables: None in a bucket, where there are none. checkpoints: None when none are wanted, or nothing outlasts a stop.
-    memory: None without a limit.
+    owned: whether nobody has taken the state over so far; None in a folder, where a lock keeps others away. tables: None in a
+    bucket, where there are none. checkpoints: None when none are wanted, or nothing outlasts a stop. memory: None without a limit.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -48,7 +49,12 @@ class Home:
                 folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="headwater-")))
             else:
                 folder = Path(settings.state)
-            self.remap: Log = _folder_log(folder) if objects is None else ObjectLog.open(objects)
+            self.owned: Callable[[], bool] | None = None
+            if objects is None:
+                self.remap: Log = _folder_log(folder)
+            else:
+                self.remap = in_bucket = ObjectLog.open(objects)
+                self.owned = in_bucket.owned
             ends.callback(self.remap.close)
             self.tables = TableLog(folder, positions(self.remap.bindings)) if objects is None else None
             ends.callback(self._close_tables)

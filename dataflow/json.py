@@ -11,12 +11,13 @@ Deliberately unknown here: keys, envelopes, who reads it.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dataflow.kernels import _rows
 from dataflow.scalars.kernels import _json
 from dataflow.types import STRINGS, Kind, Schema
 
@@ -63,6 +64,17 @@ def encode_rows(columns: Sequence[pa.Array], schema: Schema) -> pa.LargeBinaryAr
     return pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), len(columns[0]), [None, pa.py_buffer(offsets), pa.py_buffer(data)], null_count=0
     )
+
+
+ObjectWriter = Callable[[_rows.Found], bytes]
+"""Writes the rows of one key, each as often as once, as JSON objects with commas between them."""
+
+
+def object_writer(schema: Schema) -> ObjectWriter | None:
+    """What writes rows as they were found, all their columns; None where some have to be looked at first: char(n) gets blanks."""
+    if not schema or any(column.type.kind is Kind.CHAR and column.type.length is not None for column in schema):
+        return None
+    return partial(_json.encode_found, specs=_plan(schema)[0])
 
 
 @lru_cache(256)

@@ -1,7 +1,8 @@
 """The HTTP door: one ASGI app, and the server that runs it in its own thread.
 
-Always true: requests below `/views` and `/sources` go straight to `serve.views` and `serve.sources`; health, metrics and the index
-are Starlette's. The server has its own event loop and touches no signal handlers, so the process stays the caller's.
+Always true: requests below `/views` and `/sources` go straight to `serve.views` and `serve.sources`, plain reads of one key before
+that to `serve.keyed`; health, metrics and the index are Starlette's. The server has its own event loop and touches no signal
+handlers, so the process stays the caller's.
 Deliberately unknown: how ticks happen.
 """
 
@@ -12,6 +13,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
@@ -28,6 +30,8 @@ from serve.answers import Scope, Send
 from serve.api import SqlApi
 from serve.errors import NOT_SUPPORTED, UNDEFINED_PATH, error_body
 from serve.events import Events
+from serve.front import front
+from serve.keyed import Keyed
 from serve.metrics import Metrics
 from serve.reads import Publication
 from serve.recency import Probe, Recency
@@ -58,7 +62,18 @@ ENDPOINTS = [
 ]
 
 Receive = Callable[[], Awaitable[Any]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """An ASGI app. keyed: what it answers to the plainest of its requests, for a server that reads them itself."""
+
+    answer: Callable[[Scope, Receive, Send], Awaitable[None]]
+    keyed: Keyed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self.answer(scope, receive, send)
 
 
 def make_app(
@@ -83,7 +98,7 @@ def make_app(
         else:
             await rest(scope, receive, send)
 
-    return app
+    return App(app, Keyed(publication))
 
 
 def _followed(scope: Scope) -> str | None:
@@ -179,7 +194,7 @@ class HttpServer:
         self._port = port
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=front(app.keyed),
             ws="none",
             lifespan="off",
             log_config=None,

@@ -3,6 +3,7 @@
 // Always true: a column whose layout is not what its form reads is refused; the output is valid JSON if text columns are valid UTF-8 and jsonb columns hold JSON.
 // Deliberately unknown here: column names (the caller hands in `"name":` already escaped) and SQL types (it hands in a Form).
 #include "dataflow/kernels/arrow.h"
+#include "dataflow/kernels/find.h"
 #include "dataflow/scalars/kernels/text_interval.h"
 #include "dataflow/scalars/kernels/text_uuid.h"
 
@@ -305,23 +306,29 @@ struct Printed {
   int scale;
 };
 
-void put_row(Output& output, const std::vector<Printed>& columns, int64_t row) {
-  for (const auto& [spec, column, scale] : columns) {
-    char* out = output.room(spec.prefix.size() + FIXED);
-    std::memcpy(out, spec.prefix.data(), spec.prefix.size());
-    out += spec.prefix.size();
-    if (!column.valid(row)) {
-      output.advance(static_cast<char*>(std::memcpy(out, "null", 4)) + 4);
-    } else if (spec.form >= Form::text) {
-      output.advance(out);
-      put_variable(output, spec.form, column.bytes(row));
-    } else {
-      output.advance(put_fixed(out, spec, column, scale, row));
-    }
+void put_value(Output& output, const Spec& spec, const Column& column, int scale, int64_t row) {
+  char* out = output.room(spec.prefix.size() + FIXED);
+  std::memcpy(out, spec.prefix.data(), spec.prefix.size());
+  out += spec.prefix.size();
+  if (!column.valid(row)) {
+    output.advance(static_cast<char*>(std::memcpy(out, "null", 4)) + 4);
+  } else if (spec.form >= Form::text) {
+    output.advance(out);
+    put_variable(output, spec.form, column.bytes(row));
+  } else {
+    output.advance(put_fixed(out, spec, column, scale, row));
   }
+}
+
+void put_char(Output& output, char c) {
   char* out = output.room(1);
-  *out++ = '}';
+  *out++ = c;
   output.advance(out);
+}
+
+void put_row(Output& output, const std::vector<Printed>& columns, int64_t row) {
+  for (const auto& [spec, column, scale] : columns) put_value(output, spec, column, scale, row);
+  put_char(output, '}');
 }
 
 // The Arrow layout that a form reads: refuse another one rather than read past its buffers.
@@ -377,6 +384,26 @@ nb::tuple encode_rows(nb::list arrays, const std::vector<Spec>& specs) {
   return nb::make_tuple(first, own(reinterpret_cast<uint8_t*>(output.release()), size));
 }
 
+// The rows of one key, all their columns, with commas between them. They are few: the interpreter lock stays.
+nb::bytes encode_found(const headwater::rows::Found& found, const std::vector<Spec>& specs) {
+  Output output(256);
+  for (size_t row = 0; row < found.refs.size(); ++row) {
+    if ((*found.runs)[found.refs[row].source]->columns.size() != specs.size())
+      throw std::invalid_argument("give one spec for each column");
+    if (row) put_char(output, ',');
+    for (size_t c = 0; c < specs.size(); ++c) {
+      const Column& column = found.column(row, static_cast<int64_t>(c));
+      if (!fits(specs[c].form, column))
+        throw std::invalid_argument("column " + std::to_string(c) + " of arrow format '" + column.format.text +
+                                    "' does not fit its form");
+      put_value(output, specs[c], column, column.format.scale(), found.refs[row].row);
+    }
+    put_char(output, '}');
+  }
+  size_t size = output.size();
+  return nb::bytes(output.room(0) - size, size);
+}
+
 Spec make_spec(nb::bytes prefix, int form, bool trims) {
   if (form < 0 || form > static_cast<int>(Form::base64)) throw std::invalid_argument("no such form");
   return {std::string(prefix.c_str(), prefix.size()), static_cast<Form>(form), trims};
@@ -390,4 +417,5 @@ NB_MODULE(_json, m) {
         new (self) Spec(make_spec(prefix, form, trims));
       }, nb::arg("prefix"), nb::arg("form"), nb::arg("trims"));
   m.def("encode_rows", &encode_rows, nb::arg("columns"), nb::arg("specs"));
+  m.def("encode_found", &encode_found, nb::arg("found"), nb::arg("specs"));
 }

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from planner import bind_table
+from planner import bind_spans, bind_table
 from planner.bind_join import bind_join, join_kind
 from planner.bind_table import is_call
 from planner.catalog import CatalogError, spelling, suggest
@@ -84,6 +84,8 @@ def _table(node: exp.Expr, env: Environment) -> From:
             shown = scope_of(alias, "", _renamed(columns, node.args["alias"], alias, text))
             inner = replace(inner, scope=shown.at([f.index for f in fields]))
         return _nested(inner, node, env)
+    if bind_spans.is_span(node):
+        return _nested(_spans(node, env), node, env)
     if is_call(node):
         return _nested(_call(node, env), node, env)
     if isinstance(node, exp.Subquery | exp.Values | exp.Lateral):
@@ -111,6 +113,14 @@ def _call(node: exp.Expr, env: Environment) -> From:
     scope = scope_of(shown, "", _renamed(relation.columns, alias, shown, env.text))
     value = frozenset({shown} if len(relation.columns) == 1 else ())
     return From((relation.plan,), (), replace(scope, values=value))
+
+
+def _spans(node: exp.Expr, env: Environment) -> From:
+    """A relation's rows and the spans of time that they are in."""
+    alias = node.args.get("alias")
+    relation, default = bind_spans.bind_span(node, env)
+    shown = _alias(alias, env.text) or default
+    return From((relation.plan,), (), scope_of(shown, "", _renamed(relation.columns, alias, shown, env.text)))
 
 
 def _subquery(node: exp.Expr, env: Environment) -> From:

@@ -13,6 +13,7 @@ from sqlglot import exp
 from dataflow.types import ColumnType
 from planner import functions, lateral
 from planner.bind import Binder
+from planner.bind_asof import asof_join
 from planner.catalog import spelling, suggest
 from planner.functions import FunctionError
 from planner.outer import outer_columns, relocate
@@ -25,13 +26,16 @@ from planner.scope import Field
 from planner.subqueries import attached, filtered, subqueries_in
 
 _SIDES = ("LEFT", "RIGHT", "FULL")
+ASOF = "ASOF"
 
 
 def join_kind(join: exp.Expr, text: Text) -> str:
     """INNER, CROSS, LEFT, RIGHT or FULL. Raises SqlError for any other kind, and where the join's condition is missing."""
     side, method, kind = (join.args.get(name) for name in ("side", "method", "kind"))
-    if method not in (None, "NATURAL"):
+    if method not in (None, "NATURAL", ASOF):
         raise text.unsupported(join, f"{method} JOIN")
+    if method == ASOF:
+        return _asof_kind(join, text)
     if kind not in (None, "INNER", "CROSS", "OUTER") or (side or "LEFT") not in _SIDES:
         raise text.unsupported(join, f"{side + ' ' if side else ''}{kind} JOIN", "use WHERE EXISTS or WHERE NOT EXISTS")
     if (kind == "OUTER") if side is None else kind in ("INNER", "CROSS"):
@@ -45,6 +49,17 @@ def join_kind(join: exp.Expr, text: Text) -> str:
     return side or ("CROSS" if kind == "CROSS" else "INNER")
 
 
+def _asof_kind(join: exp.Expr, text: Text) -> str:
+    """ASOF, or ASOF LEFT."""
+    text.only(join, "this", "on", "using", "kind", "side", "method")
+    side, kind = join.args.get("side"), join.args.get("kind")
+    if side not in (None, "LEFT") or kind not in (None, "INNER", "OUTER"):
+        raise text.unsupported(join, f"ASOF {side or kind} JOIN", "write ASOF JOIN, or ASOF LEFT JOIN")
+    if join.args.get("on") is None and not join.args.get("using"):
+        raise text.error(join, "syntax error: ASOF JOIN without ON or USING", "write ON a.key = b.key AND a.at >= b.at")
+    return ASOF if side is None else f"{ASOF} LEFT"
+
+
 def bind_join(left: From, right: From, join: exp.Expr, kind: str, env: Environment, outside: frozenset[str]) -> From:
     """The join of two parts of a FROM clause. outside: tables of the clause that its condition cannot see.
 
@@ -53,23 +68,42 @@ def bind_join(left: From, right: From, join: exp.Expr, kind: str, env: Environme
     both = left.beside(right, env, join.this)
     binder = Binder(env.text, both.scope.with_outside(outside), clause="JOIN conditions", env=env.blind())
     meet = _Meeting(left, right, both, kind, len(env.outer) - 1)
+    if meet.lateral and kind.startswith(ASOF):
+        raise env.text.unsupported(join, "ASOF JOIN with a LATERAL reference", "join the relation itself")
     if meet.lateral and kind in ("RIGHT", "FULL"):
         message = "invalid reference to a FROM-clause entry on the left of LATERAL"
         raise env.text.error(join, message, "the JOIN type must be INNER or LEFT for a LATERAL reference")
     on = join.args.get("on")
     if on is not None:
-        return meet.joined(conjuncts(binder.condition(on, "JOIN/ON")))
+        return _met(meet, conjuncts(binder.condition(on, "JOIN/ON")), join, env.text)
     using = [(spelling(node), node) for node in join.args.get("using") or []]
-    if join.args.get("method"):
+    if join.args.get("method") == "NATURAL":
         found = {f.name for f in both.scope.visible if f.index >= left.width}
         own = dict.fromkeys(f.name for f in both.scope.visible if f.index < left.width)
         using = [(name, join) for name in own if name in found]
     pairs = [_common(name, node, both, left.width, env.text) for name, node in using]
     conditions = tuple(
-        binder.call(node, "=", [binder.reference(a, node), binder.reference(b, node)])
-        for (a, b), (_, node) in zip(pairs, using, strict=True)
+        binder.call(node, sign, [binder.reference(a, node), binder.reference(b, node)])
+        for (a, b), (_, node), sign in zip(pairs, using, _signs(kind, len(pairs)), strict=True)
     )
-    return _merged(meet.joined(conditions), pairs, kind, [node for _, node in using], env.text)
+    return _merged(_met(meet, conditions, join, env.text), pairs, kind, [node for _, node in using], env.text)
+
+
+def _signs(kind: str, count: int) -> list[str]:
+    """How the common columns compare: of an ASOF JOIN the last one is the time."""
+    return ["="] * (count - 1) + [">="] if kind.startswith(ASOF) else ["="] * count
+
+
+def _met(meet: _Meeting, conditions: tuple[Scalar, ...], join: exp.Expr, text: Text) -> From:
+    """The join by its conditions."""
+    if not meet.kind.startswith(ASOF):
+        return meet.joined(conditions)
+    if subqueries_in(conditions):
+        raise text.unsupported(join, "a subquery in the condition of an ASOF JOIN", "compare columns")
+    outer = meet.kind != ASOF
+    plan = asof_join(meet.left.plan, meet.right.plan, conditions, outer, join, text)
+    scope = meet.both.scope.nulled(meet.left.width, meet.both.width) if outer else meet.both.scope
+    return From((plan,), (), scope)
 
 
 def _common(name: str, node: exp.Expr, both: From, width: int, text: Text) -> tuple[Field, Field]:

@@ -9,7 +9,7 @@ Deliberately unknown: names, types and which functions there are.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlglot import exp
@@ -57,6 +57,7 @@ class _Parser(MaterializeParser):
     NO_PAREN_FUNCTION_PARSERS = {  # noqa: RUF012
         name: MaterializeParser.NO_PAREN_FUNCTION_PARSERS[name] for name in ("ANY", "CASE")
     }
+    FUNC_TOKENS = MaterializeParser.FUNC_TOKENS | {TokenType.SESSION}
     TYPE_LITERAL_PARSERS = {}  # noqa: RUF012
     # An arrow among arguments is jsonb's: there are no lambdas.
     LAMBDAS = {TokenType.FARROW: MaterializeParser.LAMBDAS[TokenType.FARROW]}  # noqa: RUF012
@@ -278,6 +279,23 @@ def parse(text: Text) -> exp.Expr:
                 "put parentheses around the part that comes first",
             )
     return query
+
+
+def instead(query: exp.Expr, at: exp.Expr, parts: Mapping[str, Sequence[exp.Expr]]) -> exp.Expr:
+    """A copy of a query that stands for what was written `at` a node: the parts, by name, take the place of columns and relations.
+
+    In a list all of a name's parts take its place, perhaps none.
+    """
+    made = query.copy()
+    offset = start(at)
+    for node in list(made.walk()):
+        node.meta.clear()
+        if offset is not None:
+            node.meta[_START] = offset
+        if isinstance(node, exp.Column | exp.Table) and node.name in parts and not node.args.get("table"):
+            chosen = [part.copy() for part in parts[node.name]]
+            node.replace(chosen[0] if len(chosen) == 1 else chosen)
+    return made
 
 
 _KNOWN_WORDS: tuple[tuple[tuple[str, ...], str, str], ...] = (

@@ -37,7 +37,8 @@ VIEWS = {
     "named": "SELECT c.page, p.name FROM clicks c JOIN people p ON p.id = c.person",
     "recent": "SELECT c.page, p.name FROM clicks c JOIN people p ON p.id = c.person WHERE mz_now() <= c.at + INTERVAL '1 hour'",
     "three": "SELECT p.name, g.price FROM clicks c JOIN people p ON p.id = c.person JOIN pages g ON g.page = c.page",
-    "owners": "SELECT name FROM people p WHERE EXISTS (SELECT 1 FROM pages WHERE owner = p.id) OR p.id IN (SELECT owner FROM pages)",
+    "owners": "SELECT name FROM people p WHERE EXISTS (SELECT 1 FROM pages WHERE owner = p.id) "
+    "OR p.id IN (SELECT owner FROM pages)",
     "best": "SELECT page, price FROM pages ORDER BY price DESC LIMIT 3",
     "first_of_each": "SELECT DISTINCT ON (page) page, person FROM clicks ORDER BY page, at",
     "running": "SELECT person, count(*) OVER (PARTITION BY person ORDER BY at) AS n FROM clicks",

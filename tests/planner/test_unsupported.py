@@ -38,7 +38,7 @@ REFUSED = [
     ("SELECT (SELECT ^max(t.a) FROM u) AS x FROM t", "outer query", "outside"),
     ("SELECT t.a FROM t ^LEFT SEMI JOIN u ON t.a = u.a", "LEFT SEMI JOIN", "EXISTS"),
     ("SELECT t.a FROM t ^LEFT ANTI JOIN u ON t.a = u.a", "LEFT ANTI JOIN", "EXISTS"),
-    ("SELECT t.a FROM t ^ASOF JOIN u ON t.a = u.a", "ASOF JOIN", ""),
+    ("SELECT t.a FROM t ^ASOF FULL JOIN u ON t.a >= u.a", "ASOF FULL JOIN", "write ASOF JOIN, or ASOF LEFT JOIN"),
     ("SELECT a FROM t ^FOR UPDATE", "FOR UPDATE", ""),
     ("SELECT a FROM t WHERE a = ANY (^b)", "ANY of an array", "subquery"),
     ("SELECT a FROM t WHERE ^a + ANY (SELECT a FROM u) > 1", "ANY or ALL with this operator", "LIKE"),

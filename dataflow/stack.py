@@ -10,7 +10,7 @@ Deliberately unknown: what a layer is for, and in which thread it is filled.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dataflow.delta import Delta
@@ -209,6 +209,11 @@ class Stack:
             made |= layer.dataflow.views
         return frozenset(found)
 
+    @property
+    def views(self) -> Collection[str]:
+        """The names of all views."""
+        return self._views.keys()
+
     def view(self, name: str) -> View:
         """The view of this name; KeyError if there is none."""
         return self._views[name].view(name)
@@ -256,20 +261,23 @@ class Stack:
         for part in parts:
             found[part.meaning, part.shape] = part, columns[count : count + part.spines]
             count += part.spines
-        missing: set[str] = set()
-        lost: set[str] = set()
-        for layer in self.layers:
-            held = found.get((layer.meaning, layer.dataflow.shape))
-            if held is None or layer.reads & lost:
-                missing.add(layer.name)
-                lost |= layer.dataflow.views
-        self.take_off(missing)
+        lost = self.lacking(parts)
+        self.take_off([layer.name for layer in self.layers if layer.dataflow.views & lost])
         kept = []
         for layer in self.layers:
             part, spines = found[layer.meaning, layer.dataflow.shape]
             kept.append(part)
             states.append(layer.dataflow.resume(spines))
         return replace(states[0], spines=tuple(r for state in states for r in state.spines), parts=tuple(kept))
+
+    def lacking(self, parts: Sequence[Part]) -> set[str]:
+        """The views of layers that a state with these parts does not hold, or that read one of those."""
+        found = {(part.meaning, part.shape) for part in parts}
+        lost: set[str] = set()
+        for layer in self.layers:
+            if (layer.meaning, layer.dataflow.shape) not in found or layer.reads & lost:
+                lost |= layer.dataflow.views
+        return lost
 
     def statistics(self) -> list[OperatorStatistics]:
         """See `Dataflow.statistics`. Any thread."""

@@ -24,20 +24,21 @@ from dataflow.beside import THREADS
 from dataflow.stack import Stack
 from dataflow.types import Schema
 from headwater import __version__
-from headwater.changes import Changes
+from headwater.changes import Changes, Live
 from headwater.check import Checked
 from headwater.cores import usable_cores
 from headwater.declared import build_base, declare
 from headwater.errors import HeadwaterError, StartError
 from headwater.home import Home
+from headwater.outside import Outside
 from headwater.rooms import Rooms
 from headwater.ticks import OPENING, TickLoop
-from ingest.decode import avro_columns, make_decoder
+from headwater.world import shown_as
+from ingest.decode import avro_columns
 from ingest.embedded import EMBEDDED, EmbeddedBroker
-from ingest.registry import Registry, RegistryError, make_registry
+from ingest.registry import Registry, RegistryError
 from ingest.remap import RemapError
 from ingest.source import Source, WatermarksUnavailable
-from ingest.tables import TableSource
 from planner.errors import PlanErrors
 from planner.views import PlannedViews, plan_views
 from serve.api import SqlApi
@@ -78,8 +79,7 @@ class Service:
         self.address: tuple[str, int] | None = None
         self.postgres: tuple[str, int] | None = None
         self.connections: dict[str, dict[str, str]] = {}
-        self.sources: dict[str, Source] = {}
-        self.sinks: dict[str, KafkaSink] = {}
+        self.live = Live()
         self.publication = Publication()
         self.failure: BaseException | None = None
         self.left_behind: list[str] = []
@@ -134,7 +134,7 @@ class Service:
         if self._thread is not None and self._loop is not None and self._loop.phase != OPENING:
             self._thread.join(TICK_SECONDS)
         ends: dict[str, Callable[[], None]] = {
-            **{f"sink {name}": partial(sink.close, COMMIT_SECONDS) for name, sink in self.sinks.items()},
+            **{f"sink {name}": partial(sink.close, COMMIT_SECONDS) for name, sink in self.live.sinks.items()},
             **{f"source {name}": source.stop for name, source in self.sources.items()},
         }
         ends["subscriptions"] = self._hub.stop
@@ -162,6 +162,12 @@ class Service:
         self._brokers.clear()
 
     @property
+    def sources(self) -> dict[str, Source]:
+        """What reads topics, by the names that people use."""
+        found = list(self.live.sources.items())
+        return {shown_as(name): source for name, source in found if isinstance(source, Source)}
+
+    @property
     def phase(self) -> str:
         """What the service is doing, in a word or two."""
         return self._loop.phase if self._loop is not None else "starting"
@@ -175,8 +181,8 @@ class Service:
         return ServiceStatus(
             ready=loop is not None and loop.ready and self.failure is None,
             reason=str(self.failure) if self.failure is not None else waiting or self._waiting or self.phase,
-            sources={name: source.status() for name, source in list(self.sources.items())},
-            sinks={name: sink.status() for name, sink in list(self.sinks.items())},
+            sources={name: source.status() for name, source in self.sources.items()},
+            sinks={shown_as(name): sink.status() for name, sink in list(self.live.sinks.items())},
             operators=self._dataflow.statistics if self._dataflow is not None else list,
             last_tick_wall=loop.last_tick_wall if loop is not None else 0.0,
             ticks=loop.ticks if loop is not None else 0,
@@ -214,7 +220,10 @@ class Service:
     def _probe(self, source: str, timeout: float) -> Mapping[int, int]:
         """Where a source's topic ends now; OSError when the broker does not say."""
         try:
-            return self.sources[source].ends(timeout)
+            found = self.live.sources.get(source)
+            if not isinstance(found, Source):
+                raise WatermarksUnavailable(f"source {shown_as(source)} is gone")
+            return found.ends(timeout)
         except WatermarksUnavailable as error:
             raise OSError(str(error)) from error
 
@@ -248,30 +257,17 @@ class Service:
         return connections
 
     def _build(self, metrics: Metrics, home: Home) -> None:
-        registries = {name: make_registry(connection) for name, connection in self.connections.items()}
-        schemas = self._schemas(registries)
+        outside = Outside(self.settings, self.connections, home.secrets, self._wake.set, home.owned)
+        outside.schemas = schemas = self._schemas(outside.registries)
         self._relations.sources = schemas
-
-        def make_source(name: str, group: str, wake: Callable[[], None]) -> Source:
-            source = self.settings.sources[name]
-            decoder = make_decoder(source, schemas[name], registries[source.kafka])
-            return Source(source, name, self.connections[source.kafka], schemas[name], decoder, group, wake)
-
-        def reread(name: str) -> Source:
-            return make_source(name, f"headwater-{self.settings.name}-again", lambda: None)
-
         declared = declare(self.settings, schemas, self._checked.functions, self.settings.views)
         planned = plan_views(schemas, declared.views, declared.upserts, functions=declared.functions)
         self._dataflow = Stack(build_base(planned, declared))
+        live = self.live
         for name in self.settings.sources:
-            self.sources[name] = make_source(name, f"headwater-{self.settings.name}", self._wake.set)
-        sources: dict[str, Source | TableSource] = dict(self.sources)
-        self._changes = Changes(declared, home.catalog, self._dataflow, home.remap, reread, home.tables, sources)
-        if home.memory is not None:
-            self._dataflow.limit_memory(home.memory)
-        THREADS.use(self.settings.threads or usable_cores())
+            live.sources[name] = outside.source(name, None)
         for name, sink in self.settings.sinks.items():
-            self.sinks[name] = KafkaSink(
+            live.sinks[name] = KafkaSink(
                 sink,
                 name,
                 self.connections[sink.kafka],
@@ -281,15 +277,21 @@ class Service:
                 self._wake.set,
                 home.owned,
             )
+            live.sink_views[name] = sink.view
+        live.dependencies.update({name: planned.sources(name) for name in planned.order})
+        self._changes = Changes(declared, home, self._dataflow, outside, live)
+        if home.memory is not None:
+            self._dataflow.limit_memory(home.memory)
+        THREADS.use(self.settings.threads or usable_cores())
         rooms = Rooms(
-            sources=sources,
+            sources=live.sources,
             dataflow=self._dataflow,
-            sinks=self.sinks,
-            sink_views={name: sink.view for name, sink in self.settings.sinks.items()},
+            sinks=live.sinks,
+            sink_views=live.sink_views,
             remap=home.remap,
             publication=self.publication,
             metrics=metrics,
-            dependencies={name: planned.sources(name) for name in planned.order},
+            dependencies=live.dependencies,
             catalog=hashlib.sha256(
                 "\n".join(f"{k}={v}" for k, v in sorted(planned.definitions.items())).encode()
             ).hexdigest(),

@@ -23,7 +23,7 @@ from ingest.sealed import seal, unseal
 FILE = "catalog"
 HEADER = b"headwater catalog 1\n"
 
-Kind = Literal["view", "materialized view", "index", "table"]
+Kind = Literal["view", "materialized view", "index", "table", "source", "sink", "connection", "secret"]
 
 
 class TableColumn(msgspec.Struct, frozen=True):
@@ -39,7 +39,11 @@ class Item(msgspec.Struct, frozen=True):
     """One object that SQL made.
 
     sql: of a view, its query. columns: of a view, other names for its first columns; of an index, those that it is by; of a
-    table, its primary key. on: of an index, its relation. defined: of a table, its columns.
+    table, its primary key; of a source, its message key's. on: of an index or a sink, its relation. defined: of a table or source,
+    its columns. settings: of a source or sink, `config.settings.Source` or `Sink` as JSON, a source's without its columns.
+    registry: of a source, the connection to its schema registry where the topic's does not name one. type, properties, secrets: of
+    a connection, as in `serve.sql.connections`; secrets are property to the name of the secret. enforced: of a sink,
+    its key (`columns`) is proved unique.
     """
 
     id: int
@@ -49,13 +53,19 @@ class Item(msgspec.Struct, frozen=True):
     columns: tuple[str, ...] = ()
     on: str = ""
     defined: tuple[TableColumn, ...] = ()
+    settings: str = ""
+    registry: str = ""
+    type: str = ""
+    properties: dict[str, str] = {}
+    secrets: dict[str, str] = {}
+    enforced: bool = True
 
 
 class Catalog(msgspec.Struct, frozen=True):
     """Everything that SQL made, in the order in which it was made.
 
     version: how often it was changed. time: the catalog counts for times after this one. comments: by relation, or relation and
-    column with a tab in between; also of objects that the file declares.
+    column with a tab in between, or an object's key (`serve.definitions.key_of`); also of objects that the file declares.
     """
 
     version: int = 0

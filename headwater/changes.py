@@ -12,51 +12,75 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic
 
 import msgspec
 import structlog
 
 from dataflow.stack import Stack
 from headwater.calls import ClosedError
-from headwater.catalog import CatalogStore, Item
+from headwater.catalog import CatalogError, Item
 from headwater.ddl import Statements
 from headwater.declared import Declared
 from headwater.errors import StateError
+from headwater.feed import SINK_PATIENCE
 from headwater.filling import Check, Filling
+from headwater.home import Home
+from headwater.outside import Outside
 from headwater.ticks import TickLoop
-from headwater.world import FIRST_OID, World, source_of
+from headwater.world import FIRST_OID, World, sink_of, source_of
 from headwater.writes import Table, Writes
-from ingest.remap import Log
 from ingest.source import ReplayMismatch, Source
-from ingest.tables import PREFIX, TableLog, TableSource
+from ingest.tables import PREFIX, TableSource
 from serve.sql.changes import Change, Changed, Transaction, Written
 from serve.sql.errors import QueryError
+from sinks.base import SinkHaltedError
+from sinks.kafka import KafkaSink
 
 log = structlog.get_logger(__name__)
+
+
+OPEN_SLICE = 0.05
+"""Seconds between looks whether who asked for a sink is still there."""
+
+CLOSE_SECONDS = 1.0
+"""Seconds that a dropped sink has to commit what it holds; what is left is never written."""
+
+
+@dataclass
+class Live:
+    """What ticks take from and write to, by name; `dependencies`: what relations follow from. Changed between ticks only."""
+
+    sources: dict[str, Source | TableSource] = field(default_factory=dict)
+    sinks: dict[str, KafkaSink] = field(default_factory=dict)
+    sink_views: dict[str, str] = field(default_factory=dict)
+    dependencies: dict[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass
+class Opened:
+    """What is new in a world: objects that need layers, sources that read, sinks that are open."""
+
+    items: Sequence[Item] = ()
+    sources: dict[str, Source] = field(default_factory=dict)
+    sinks: dict[str, KafkaSink] = field(default_factory=dict)
+    sink_views: dict[str, str] = field(default_factory=dict)
 
 
 class Changes:
     """Changes the catalog of one service. `change` is for any thread."""
 
-    def __init__(
-        self,
-        declared: Declared,
-        file: CatalogStore,
-        stack: Stack,
-        remap: Log,
-        reread: Callable[[str], Source],
-        tables: TableLog | None,
-        sources: dict[str, Source | TableSource],
-    ) -> None:
-        """Read the catalog and put its layers on the stack, still empty. CatalogError when it is damaged.
+    def __init__(self, declared: Declared, home: Home, stack: Stack, outside: Outside, live: Live) -> None:
+        """Read the catalog, put its layers on the stack, still empty, and add its sources and sinks, not started yet.
 
-        reread: a source that reads a topic once more, not started yet. tables: None where there can be none. sources: those that
-        ticks take from; tables come and go.
+        CatalogError when it is damaged. live: what ticks take from and write to, with the file's; the catalog's come and go.
         """
-        self._tables, self._sources = tables, sources
-        self._declared, self._file, self._stack, self._remap, self._reread = declared, file, stack, remap, reread
-        self._world = World(declared, file.read())
+        self._tables, self._live, self._outside = home.tables, live, outside
+        self._declared, self._file, self._stack, self._remap = declared, home.catalog, stack, home.remap
+        self._world = World(declared, home.catalog.read())
         self._filling: set[str] = set()
         self._loop: TickLoop | None = None
         self._stopped = threading.Event()
@@ -67,15 +91,23 @@ class Changes:
             )
         for item in self._world.layer_items():
             stack.put_on(self._world.layer(item))
-            self._add_source(self._world, item)
+            self._add_table(self._world, item)
+        for item in self._world.source_items():
+            live.sources[source_of(item)] = outside.source(source_of(item), self._world)
+        for item in self._world.sink_items():
+            live.sinks[sink_of(item)] = outside.sink(self._world, item)
+            live.sink_views[sink_of(item)] = item.on
 
     def attend(self, loop: TickLoop) -> None:
         """Change what this loop computes. Called before the loop runs."""
         self._loop = loop
-        self._fillings = Filling(loop, self._stack, self._remap, self._reread, self._tables, self._stopped)
+        reread = partial(self._outside.source, again=True)
+        self._fillings = Filling(
+            loop, self._stack, self._remap, lambda name: reread(name, self._world), self._tables, self._stopped
+        )
         self._writes = Writes(loop.calls, lambda: loop.now, self._table)
         loop.restored = self._restored
-        loop.reshape(self._world.shape())
+        self._reshape()
 
     def close(self) -> None:
         """End what is being filled, change nothing more."""
@@ -97,16 +129,22 @@ class Changes:
             return None
         if name in self._filling:
             raise QueryError("57P03", f"table {name} is being filled", hint="try again")
-        source = self._sources[source_of(item)]
+        source = self._live.sources[source_of(item)]
         assert isinstance(source, TableSource)
         rows = self._stack.view(name).snapshot
         return Table(FIRST_OID + item.id, self._world.tables[name], self._world.key(item), source, rows)
 
-    def _add_source(self, world: World, item: Item) -> None:
+    def _add_table(self, world: World, item: Item) -> None:
         """Let ticks take what is written to a table."""
         name = source_of(item)
-        if item.kind == "table" and name not in self._sources and self._tables is not None:
-            self._sources[name] = TableSource(name, item.name, world.tables[item.name], self._tables)
+        if item.kind == "table" and name not in self._live.sources and self._tables is not None:
+            self._live.sources[name] = TableSource(name, item.name, world.tables[item.name], self._tables)
+
+    def _reshape(self) -> None:
+        """Between ticks: let readers and sinks see the world as it is."""
+        shape = self._world.shape(self._filling)
+        self._live.dependencies.update({name: one.sources for name, one in shape.shown.items()})
+        self._running.reshape(shape)
 
     # What a restart finds no rows for.
 
@@ -116,14 +154,13 @@ class Changes:
         missing = [item for item in self._world.layer_items() if str(item.id) not in there]
         self._filling = {item.name for item in missing}
         if missing:
-            assert self._loop is not None
-            self._loop.reshape(self._world.shape(self._filling))
+            self._reshape()
         for item in missing:
             self._thread.submit(self._refill, item)
 
     def _refill(self, item: Item) -> None:
         try:
-            self._fill(self._world, [item], self._check, lambda: self._filling.discard(item.name))
+            self._fill(self._world, Opened([item]), self._check, lambda: None)
         except (ClosedError, StateError):
             return
         except Exception as error:  # noqa: BLE001  (the thread goes on with the next; the view says that it is not there)
@@ -138,7 +175,7 @@ class Changes:
             world, notices = self._world, tuple[tuple[str, str], ...]()
             for change in changes:
                 definitions = world.shape(self._filling).definitions
-                step = Statements(world, definitions, self._tables is not None).step(change)
+                step = Statements(world, definitions, self._tables is not None, self._outside).step(change)
                 world = step.world or world
                 notices = step.notices  # those of the ones before were told when they were tried
             if world is self._world or try_only:
@@ -148,13 +185,61 @@ class Changes:
                 check()
                 self._check()
 
-            known = {item.id for item in self._world.layer_items()}
-            new = [item for item in world.layer_items() if item.id not in known]
-            return Changed(self._fill(world, new, go_on, lambda: self._adopt(world)), notices)
+            return Changed(self._move(world, go_on), notices)
         except (ClosedError, StateError) as error:
             raise QueryError("57P01", str(error)) from None
         except ReplayMismatch as mismatch:
             raise QueryError("58000", str(mismatch)) from None
+        except CatalogError as error:
+            raise QueryError("58030", str(error)) from None
+
+    def _move(self, world: World, check: Check) -> int:
+        """Make a world the one that is; the time from which on it is."""
+        known = {item.id for item in self._world.catalog.items}
+        opened = Opened([item for item in world.layer_items() if item.id not in known])
+        try:
+            for item in [item for item in world.source_items() if item.id not in known]:
+                source = opened.sources[source_of(item)] = self._outside.source(source_of(item), world)
+                source.start({})
+            for item in [item for item in world.sink_items() if item.id not in known]:
+                sink = opened.sinks[sink_of(item)] = self._outside.sink(world, item)
+                opened.sink_views[sink_of(item)] = item.on
+                self._open(item, sink, check)
+            gone = list[Source | KafkaSink]()
+            time = self._fill(world, opened, check, lambda: gone.extend(self._adopt(world)))
+        except BaseException as error:
+            _end([*opened.sources.values(), *opened.sinks.values()])
+            if isinstance(error, ValueError):
+                raise QueryError("22023", str(error)) from None
+            raise
+        _end(gone)
+        try:
+            self._outside.forget_secrets(world)
+        except OSError as error:
+            log.warning("secrets that are gone could not be removed yet", reason=str(error))
+        return time
+
+    @staticmethod
+    def _open(item: Item, sink: KafkaSink, check: Check) -> None:
+        """Have a new sink's topics made and its transactions begun. QueryError when that takes too long or cannot be."""
+        with ThreadPoolExecutor(1, "open-sink") as pool:
+            opening, until = pool.submit(sink.open), monotonic() + SINK_PATIENCE
+            try:
+                while not wait([opening], OPEN_SLICE).done:
+                    check()
+                    if monotonic() > until:
+                        reason = sink.status().reason or "no answer"
+                        raise QueryError("08006", f"sink {item.name} does not get to its broker: {reason}")
+                if opening.result() is not None:
+                    raise QueryError(
+                        "58000", f"topic {sink.topic} has been written by a sink {item.name} of another state folder",
+                        hint="choose another name and topic",
+                    )  # fmt: skip
+            except SinkHaltedError as halted:
+                raise QueryError("58000", str(halted)) from None
+            finally:
+                if not opening.done():
+                    sink.close(0)
 
     @property
     def _running(self) -> TickLoop:
@@ -167,36 +252,61 @@ class Changes:
         if self._stopped.is_set():
             raise ClosedError("the service is stopping")
 
-    def _adopt(self, world: World) -> None:
-        """Between ticks: make a world durable, and take off the layers that it does not have."""
+    def _adopt(self, world: World) -> list[Source | KafkaSink]:
+        """Between ticks: make a world durable, and take off what it does not have; the sources and sinks that are to be ended."""
         catalog = msgspec.structs.replace(world.catalog, time=self._running.now)
         try:
             self._file.write(catalog)
         except OSError as error:
             raise StateError(f"the state folder cannot be written: {error}; make room or mend the disk") from error
-        wanted = {str(item.id) for item in world.layer_items()}
-        self._stack.take_off([layer.name for layer in self._stack.layers if layer.name not in wanted])
+        live = self._live
+        items = {str(item.id): item for item in self._world.items.values()}
+        going = {number: item for number, item in items.items() if item not in world.items.values()}
+        self._stack.take_off([layer.name for layer in self._stack.layers if layer.name in going])
+        gone: list[Source | KafkaSink] = []
+        for item in going.values():
+            if item.kind == "sink":
+                self._running.remove_sink(sink_of(item))
+                del live.sink_views[sink_of(item)]
+                gone.append(live.sinks.pop(sink_of(item)))
+            elif item.kind in ("source", "table"):
+                self._running.go(source_of(item))
+                source = live.sources.pop(source_of(item), None)
+                gone += [source] if isinstance(source, Source) else []
         self._world = world
         self._filling &= world.items.keys()
-        tables = {source_of(item) for item in world.layer_items()}
-        for name in [name for name in self._sources if name.startswith(PREFIX) and name not in tables]:
-            del self._sources[name]
+        return gone
 
-    def _fill(self, world: World, items: Sequence[Item], check: Check, adopt: Callable[[], None]) -> int:
-        """Fill the layers of objects beside the ticks, then put them on. `adopt` is called just before, between ticks.
+    def _fill(self, world: World, opened: Opened, check: Check, adopt: Callable[[], None]) -> int:
+        """Fill the layers of objects beside the ticks, then put them on, with sources and sinks; the time when they are there.
 
-        The time from which on they are there.
+        `adopt` is called just before, between ticks.
         """
-        loop, layers = self._running, [world.layer(item) for item in items]
+        loop, layers, live = self._running, [world.layer(item) for item in opened.items], self._live
 
         def put_on() -> None:
             adopt()
-            for item, layer in zip(items, layers, strict=True):
+            live.sources.update(opened.sources)
+            live.sink_views.update(opened.sink_views)
+            live.sinks.update(opened.sinks)
+            for name in opened.sinks:
+                loop.add_sink(name, None)
+            for item, layer in zip(opened.items, layers, strict=True):
                 self._filling.discard(item.name)
-                self._add_source(world, item)
+                self._add_table(world, item)
                 self._stack.put_on(layer)
-            loop.reshape(self._world.shape(self._filling))
+            self._reshape()
 
-        if not layers:
+        if not (layers or opened.sources):
             return loop.calls.call(put_on).result()[1]
-        return self._fillings.fill(layers, self._declared.schemas.keys(), check, put_on)
+        topics = [name for name in live.sources if not name.startswith(PREFIX)]
+        return self._fillings.fill(layers, topics, opened.sources, check, put_on)
+
+
+def _end(outside: Sequence[Source | KafkaSink]) -> None:
+    """Let go of what is read and written no more."""
+    for one in outside:
+        if isinstance(one, KafkaSink):
+            one.close(CLOSE_SECONDS)
+        else:
+            one.stop()

@@ -11,10 +11,25 @@ from dataclasses import dataclass
 
 import msgspec
 
+from headwater import ddl_outside
 from headwater.catalog import Catalog, Item, Kind, TableColumn
+from headwater.ddl_outside import Asks
 from headwater.world import World
-from serve.definitions import Definitions
-from serve.sql.changes import Change, Comment, CreateIndex, CreateTable, CreateView, Drop, Rename
+from serve.definitions import BESIDE, Definition, Definitions, key_of, name_of
+from serve.sql.changes import (
+    Change,
+    Comment,
+    CreateConnection,
+    CreateIndex,
+    CreateSecret,
+    CreateSink,
+    CreateSource,
+    CreateTable,
+    CreateView,
+    Drop,
+    Rename,
+    Validate,
+)
 from serve.sql.errors import QueryError, from_plan
 
 
@@ -29,9 +44,9 @@ class Step:
 class Statements:
     """What statements make of one version of the catalog."""
 
-    def __init__(self, world: World, definitions: Definitions, tables: bool) -> None:
-        """definitions: of the same version. tables: whether there can be tables."""
-        self._world, self._definitions, self._tables = world, definitions, tables
+    def __init__(self, world: World, definitions: Definitions, tables: bool, asks: Asks) -> None:
+        """definitions: of the same version. tables: whether there can be tables. asks: who asks the outside."""
+        self._world, self._definitions, self._tables, self._asks = world, definitions, tables, asks
 
     def step(self, change: Change) -> Step:
         """What a statement makes of it. QueryError when it cannot be."""
@@ -42,6 +57,17 @@ class Statements:
                 return self._create_index(change)
             case CreateTable():
                 return self._create_table(change)
+            case CreateSecret():
+                return self._create_secret(change)
+            case CreateConnection():
+                return self._create_connection(change)
+            case Validate():
+                if self._definitions.find("connection", change.name) is None:
+                    raise QueryError("42704", _absent("connection", change.name))
+                self._asks.try_connection(self._world, change.name)
+                return Step()
+            case CreateSource() | CreateSink():
+                return self._create_outside(change)
             case Drop():
                 return self._drop(change)
             case Rename():
@@ -50,14 +76,12 @@ class Statements:
                 return self._comment(change)
 
     def _create_view(self, change: CreateView) -> Step:
-        there = self._definitions.objects.get(change.name)
+        there = self._definitions.taken(change.name)
         catalog = self._world.catalog
         kind: Kind = "materialized view" if change.materialized else "view"
         if there is not None:
-            if change.if_not_exists:
-                return Step(notices=(("42P07", f'relation "{change.name}" already exists, skipping'),))
-            if not change.replace:
-                raise QueryError("42P07", f'relation "{change.name}" already exists')
+            if change.if_not_exists or not change.replace:
+                return _exists(there, change.if_not_exists)
             if there.declared or there.kind != kind:
                 what = f"declared by the service's file as a {there.kind}" if there.declared else f"a {there.kind}"
                 raise QueryError("42809", f'"{change.name}" is {what}', hint="choose another name")
@@ -76,6 +100,12 @@ class Statements:
     def _again(self, name: str, first_id: int) -> list[Item]:
         """What depends on an object that is replaced, with other ids, for its rows are other ones."""
         gone = set(self._definitions.dependents([name]))
+        if sinks := [name_of(key) for key in gone if self._definitions.every[key].kind == "sink"]:
+            raise QueryError(
+                "2BP01",
+                f"cannot replace {name} because sink {min(sinks)} writes what follows from it",
+                hint="a sink's topic is one definition's: drop the sink, and make another with a new topic",
+            )
         items = [item for item in self._world.catalog.items if item.name in gone]
         return [msgspec.structs.replace(item, id=number) for number, item in enumerate(items, first_id)]
 
@@ -97,10 +127,8 @@ class Statements:
             raise QueryError(
                 "0A000", "a table is not supported while the state is in a bucket", hint="use a local folder"
             )
-        if change.name in self._definitions.objects:
-            if change.if_not_exists:
-                return Step(notices=(("42P07", f'relation "{change.name}" already exists, skipping'),))
-            raise QueryError("42P07", f'relation "{change.name}" already exists')
+        if (there := self._definitions.taken(change.name)) is not None:
+            return _exists(there, change.if_not_exists)
         names = [column.name for column in change.columns]
         for name in (*names, *change.key):
             if names.count(name) > 1:
@@ -128,13 +156,66 @@ class Statements:
             if column not in known:
                 raise QueryError("42703", f'column "{column}" does not exist')
         name = change.name or _free_name(f"{change.on}_{'_'.join(columns)}_idx", objects)
-        if name in objects:
-            if change.if_not_exists:
-                return Step(notices=(("42P07", f'relation "{name}" already exists, skipping'),))
-            raise QueryError("42P07", f'relation "{name}" already exists')
+        if (there := self._definitions.taken(name)) is not None:
+            return _exists(there, change.if_not_exists)
         catalog = self._world.catalog
         item = Item(catalog.next_id, "index", name, columns=columns, on=change.on)
         world = self._next(catalog, (*catalog.items, item), catalog.next_id + 1)
+        return Step(world)
+
+    def _create_secret(self, change: CreateSecret) -> Step:
+        catalog = self._world.catalog
+        there = self._definitions.find("secret", change.name)
+        item = Item(catalog.next_id, "secret", change.name)
+        if change.again:
+            if there is None:
+                raise QueryError("42704", _absent("secret", change.name))
+            items = tuple(item if (one.kind, one.name) == ("secret", change.name) else one for one in catalog.items)
+        elif (taken := self._definitions.taken(change.name)) is not None:
+            return _exists(taken, change.if_not_exists)
+        else:
+            items = (*catalog.items, item)
+        self._asks.keep_secret(item.id, change.value)
+        notices = self._still_running([key_of("secret", change.name)]) if change.again else ()
+        return Step(self._next(catalog, items, catalog.next_id + 1), notices)
+
+    def _create_connection(self, change: CreateConnection) -> Step:
+        catalog = self._world.catalog
+        before = next((i for i in catalog.items if (i.kind, i.name) == ("connection", change.name)), None)
+        if change.again and before is None:
+            if self._definitions.find("connection", change.name) is not None:
+                raise QueryError("42501", f'"{change.name}" is declared by the service\'s file', hint="change it there")
+            raise QueryError("42704", _absent("connection", change.name))
+        if not change.again and (taken := self._definitions.taken(change.name)) is not None:
+            return _exists(taken, change.if_not_exists)
+        item = ddl_outside.connection(change, self._definitions, catalog.next_id, before)
+        items = tuple(item if one is before else one for one in catalog.items)
+        world = self._next(catalog, items if before is not None else (*items, item), catalog.next_id + 1)
+        if change.validate:
+            self._asks.try_connection(world, change.name)
+        return Step(world, self._still_running([key_of("connection", change.name)]) if change.again else ())
+
+    def _still_running(self, keys: list[str]) -> tuple[tuple[str, str], ...]:
+        """What who changes a connection has to know."""
+        running = [
+            key for key in self._definitions.dependents(keys) if self._definitions.every[key].kind in ("source", "sink")
+        ]
+        if not running:
+            return ()
+        names = ", ".join(map(name_of, running))
+        return (("00000", f"{names} use what it was until the service is started again"),)
+
+    def _create_outside(self, change: CreateSource | CreateSink) -> Step:
+        if (taken := self._definitions.taken(change.name)) is not None:
+            return _exists(taken, change.if_not_exists)
+        catalog = self._world.catalog
+        if isinstance(change, CreateSource):
+            item = ddl_outside.source(change, self._world, self._definitions, catalog.next_id, self._asks)
+        else:
+            item = ddl_outside.sink(change, self._world, self._definitions, catalog.next_id)
+        world = self._next(catalog, (*catalog.items, item), catalog.next_id + 1)
+        if (error := world.broken.get(item.name)) is not None:
+            raise QueryError("42000", error.message, hint=error.hint)
         return Step(world)
 
     def _default_key(self, relation: str) -> tuple[str, ...]:
@@ -150,14 +231,14 @@ class Statements:
         return tuple(column.name for column in known)
 
     def _drop(self, change: Drop) -> Step:
-        objects = self._definitions.objects
+        definitions = self._definitions
         notices: list[tuple[str, str]] = []
-        names: list[str] = []
+        keys: list[str] = []
         for name in change.names:
-            there = objects.get(name)
+            there = definitions.find(change.kind, name)
             if there is None or (there.broken and name not in {item.name for item in self._world.catalog.items}):
                 if not change.if_exists:
-                    raise QueryError("42P01" if change.kind != "index" else "42704", _absent(change.kind, name))
+                    raise QueryError(_unknown(change.kind), _absent(change.kind, name))
                 notices.append(("00000", f"{_absent(change.kind, name)}, skipping"))
                 continue
             if there.kind != change.kind:
@@ -166,32 +247,31 @@ class Statements:
                 raise QueryError(
                     "42501", f'{there.kind} "{name}" is declared by the service\'s file', hint="take it out of the file"
                 )
-            names.append(name)
-        if not names:
+            keys.append(key_of(change.kind, name))
+        if not keys:
             return Step(notices=tuple(notices))
         if not change.cascade:
-            self._refuse_dependents(names, "drop")
-        gone = [*names, *self._definitions.dependents(names)]
+            self._refuse_dependents(keys, "drop")
+        gone = [*keys, *definitions.dependents(keys)]
         catalog = _without(self._world.catalog, gone)
         return Step(self._next(catalog, catalog.items), notices=tuple(notices))
 
     def _rename(self, change: Rename) -> Step:
-        objects = self._definitions.objects
-        there = objects.get(change.name)
+        there = self._definitions.find(change.kind, change.name)
         if there is None:
             if change.if_exists:
                 return Step(notices=(("00000", f"{_absent(change.kind, change.name)}, skipping"),))
-            raise QueryError("42P01" if change.kind != "index" else "42704", _absent(change.kind, change.name))
+            raise QueryError(_unknown(change.kind), _absent(change.kind, change.name))
         if there.declared:
             raise QueryError("42501", f'"{change.name}" is declared by the service\'s file', hint="rename it there")
         if there.kind != change.kind:
             raise QueryError("42809", f'"{change.name}" is not a {change.kind}')
-        if change.kind == "table":
+        if change.kind in _NOT_RENAMED:
             raise QueryError(
-                "0A000", "ALTER TABLE RENAME is not supported", hint="make another table and INSERT ... SELECT"
+                "0A000", f"ALTER {change.kind.upper()} RENAME is not supported", hint=_NOT_RENAMED[change.kind]
             )
-        if change.to in objects:
-            raise QueryError("42P07", f'relation "{change.to}" already exists')
+        if (taken := self._definitions.taken(change.to)) is not None:
+            _exists(taken, False)
         if readers := self._definitions.dependents([change.name]):
             raise QueryError(
                 "2BP01",
@@ -211,10 +291,11 @@ class Statements:
         return Step(world)
 
     def _comment(self, change: Comment) -> Step:
-        there = self._definitions.objects.get(change.name)
+        there = self._definitions.find(change.kind, change.name)
         if there is None or (change.kind not in ("column", there.kind)):
-            raise QueryError("42P01", _absent("relation" if change.kind == "column" else change.kind, change.name))
-        key = change.name
+            kind = "relation" if change.kind == "column" else change.kind
+            raise QueryError(_unknown(kind), _absent(kind, change.name))
+        key = key_of(there.kind, change.name)
         if change.column is not None:
             if change.column not in [column.name for column in there.schema]:
                 raise QueryError("42703", f'column "{change.column}" of relation "{change.name}" does not exist')
@@ -225,16 +306,16 @@ class Statements:
             comments[key] = change.text
         return Step(self._next(msgspec.structs.replace(catalog, comments=comments), catalog.items))
 
-    def _refuse_dependents(self, names: list[str], what: str) -> None:
+    def _refuse_dependents(self, keys: list[str], what: str) -> None:
         """QueryError when objects other than indexes read some of these."""
         definitions = self._definitions
-        readers = [name for name in definitions.dependents(names) if definitions.objects[name].kind != "index"]
+        every = definitions.every
+        readers = [key for key in definitions.dependents(keys) if every[key].kind != "index"]
         if readers:
-            kind = definitions.objects[names[0]].kind
             raise QueryError(
                 "2BP01",
-                f"cannot {what} {kind} {names[0]} because other objects depend on it",
-                detail=_depend(definitions, readers, names[0]),
+                f"cannot {what} {every[keys[0]].kind} {name_of(keys[0])} because other objects depend on it",
+                detail=_depend(definitions, readers, keys[0]),
                 hint="use DROP ... CASCADE to drop the dependent objects too",
             )
 
@@ -255,14 +336,42 @@ class Statements:
         return world
 
 
-def _without(catalog: Catalog, names: list[str]) -> Catalog:
+def _without(catalog: Catalog, keys: list[str]) -> Catalog:
     """The catalog without some objects, and without the comments on them."""
-    gone = set(names)
+    gone = set(keys)
+    relations = {key for key in gone if not key.startswith("\t")}
     return msgspec.structs.replace(
         catalog,
-        items=tuple(item for item in catalog.items if item.name not in gone and item.on not in gone),
-        comments={key: text for key, text in catalog.comments.items() if key.partition("\t")[0] not in gone},
+        items=tuple(item for item in catalog.items if key_of(item.kind, item.name) not in gone),
+        comments={
+            key: text
+            for key, text in catalog.comments.items()
+            if key not in gone and key.partition("\t")[0] not in relations
+        },
     )
+
+
+_NOT_RENAMED = {
+    "table": "make another table and INSERT ... SELECT",
+    "source": "make another source of the topic",
+    "sink": "make another sink, with a topic of its own",
+    "connection": "make another connection",
+    "secret": "make another secret",
+}
+"""Kinds that keep their names, and what to do instead."""
+
+
+def _exists(there: Definition, skip: bool) -> Step:
+    """What a name that is taken means for CREATE. QueryError unless IF NOT EXISTS was said."""
+    what = f'{there.kind if there.kind in BESIDE else "relation"} "{there.name}" already exists'
+    if skip:
+        return Step(notices=(("42P07", f"{what}, skipping"),))
+    raise QueryError("42P07" if there.kind not in BESIDE else "42710", what)
+
+
+def _unknown(kind: str) -> str:
+    """The SQLSTATE for an object that there is not."""
+    return "42704" if kind == "index" or kind in BESIDE else "42P01"
 
 
 def _absent(kind: str, name: str) -> str:
@@ -271,8 +380,9 @@ def _absent(kind: str, name: str) -> str:
 
 def _depend(definitions: Definitions, readers: list[str], name: str) -> str:
     """PostgreSQL's DETAIL: who depends on what."""
-    kind = definitions.objects[name].kind
-    return "\n".join(f"{definitions.objects[r].kind} {r} depends on {kind} {name}" for r in readers)
+    every = definitions.every
+    what = f"{every[name].kind} {name_of(name)}"
+    return "\n".join(f"{every[reader].kind} {name_of(reader)} depends on {what}" for reader in readers)
 
 
 def _free_name(wanted: str, taken: Mapping[str, object]) -> str:

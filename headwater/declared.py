@@ -21,7 +21,8 @@ class Declared:
     """What the file declares.
 
     schemas: of the sources. upserts: key positions of those with an upsert envelope; append_only: those without. views, keys: the
-    views' SQL, and the columns that each is indexed by. functions: what SQL may call besides the registry's.
+    views' SQL, and the columns that each is indexed by. functions: what SQL may call besides the registry's. connections: their
+    names. sinks: by name, the view and the connection.
     """
 
     schemas: Mapping[str, Schema]
@@ -30,6 +31,8 @@ class Declared:
     views: Mapping[str, str]
     keys: Mapping[str, tuple[str, ...]]
     functions: Functions = field(default_factory=dict)
+    connections: Collection[str] = ()
+    sinks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def names(self) -> set[str]:
@@ -57,6 +60,8 @@ def declare(
         {name: view.sql for name, view in chosen.items()},
         {name: tuple(view.key) for name, view in chosen.items()},
         functions,
+        list(settings.kafka),
+        {name: (sink.view, sink.kafka) for name, sink in settings.sinks.items()},
     )
 
 

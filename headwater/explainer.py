@@ -32,7 +32,7 @@ class Explainer:
     @cached_property
     def growing(self) -> frozenset[str]:
         """The relations whose rows become more and more: sources without an envelope, and views of them that let none go."""
-        world, found = self._world, set(self._world.declared.append_only)
+        world, found = self._world, set(self._world.ground.append_only)
         for name in world.planned.order:
             if grows(world.planned.plans[name], found):
                 found.add(name)

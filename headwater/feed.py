@@ -63,6 +63,8 @@ class SinkFeed:
         """Sinks that get the whole view at their next time."""
         self.restored: Manifest | None = None
         """The checkpoint that the state was taken over from."""
+        self.lost: Collection[str] = ()
+        """Sinks whose views that checkpoint does not hold."""
         self._late: dict[str, _Late] = {}
         self._known: Collection[int] = ()
 
@@ -94,6 +96,19 @@ class SinkFeed:
                 "folder this sink was written from; restore that folder, or give the sink a new name and topic"
             )
 
+    def add(self, name: str, frontier: int | None) -> None:
+        """A sink came, and is open: it gets the whole view."""
+        self.frontiers[name] = frontier
+        self.withheld.add(name)
+
+    def remove(self, name: str) -> None:
+        """A sink went."""
+        self.withheld.discard(name)
+        self.frontiers.pop(name, None)
+        self._behind.pop(name, None)
+        self._summed.pop(name, None)
+        self._late.pop(name, None)
+
     @property
     def late(self) -> bool:
         """Whether a sink has not told its frontier yet: it may be any time that is to be replayed."""
@@ -110,7 +125,7 @@ class SinkFeed:
             except SinkHaltedError:
                 continue
             self._told(name, frontier)
-            if self.restored is not None and (reason := unfit(self.restored, {name: frontier})):
+            if self.restored is not None and (reason := unfit(self.restored, {name: frontier}, self.lost)):
                 self._rooms.sinks[name].halt(f"{reason}: the start went on without it; restart the service to write it")
             elif self.restored is not None and in_need(self.restored, {name: frontier}):
                 self.withheld.add(name)
@@ -154,7 +169,7 @@ class SinkFeed:
             sources = self._rooms.dependencies[view]
             if sources & unusable:
                 sink.halt(f"view {view} reads a source that is halted and whose past is not in the view")
-            elif sources & waiting:
+            elif sources & waiting or view not in self._rooms.dataflow.views:  # or it is being filled
                 self.withheld.add(name)
             elif name in self._late:
                 if name not in self.withheld:

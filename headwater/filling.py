@@ -1,4 +1,4 @@
-"""Where a new layer's rows come from: what is kept, the topic or the table's log where nothing is, and what ticks change meanwhile.
+"""Where new layers' rows come from: what is kept, the topic or the table's log where nothing is, and what ticks change meanwhile.
 
 The catalog's thread does the long part beside the ticks: only the beginning, and the last few recorded steps, are done between two
 of them. Always true: a layer that is put on holds exactly what it would hold had it been there from the start; a filling that
@@ -9,11 +9,13 @@ Deliberately unknown: what the layer is of, and what else happens when it is put
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from dataflow.stack import Attached, Group, Layer, Stack
 from headwater.replay import fold
-from headwater.ticks import CATCH_UP_ROWS, FUEL_PER_ROW, TickLoop
+from headwater.ticks import CATCH_UP_ROWS, FUEL_PER_ROW, PATIENCE, TickLoop
+from headwater.world import shown_as
 from ingest.ranges import Range, compare, join
 from ingest.remap import Log
 from ingest.source import Source
@@ -46,17 +48,26 @@ class Filling:
         self._loop, self._stack, self._remap, self._reread = loop, stack, remap, reread
         self._tables, self._stopped = tables, stopped
 
-    def fill(self, layers: Sequence[Layer], topics: Collection[str], check: Check, put_on: Callable[[], None]) -> int:
+    def fill(
+        self,
+        layers: Sequence[Layer],
+        topics: Collection[str],
+        coming: Mapping[str, Source],
+        check: Check,
+        put_on: Callable[[], None],
+    ) -> int:
         """Fill layers, then have them put on between two ticks; the time from which on they are there.
 
-        topics: the inputs that can be read again; a table's log always can. QueryError when another input has no rows yet, or a
-        topic cannot be read; ReplayMismatch when it no longer holds what was read from it.
+        topics: the inputs that can be read again; a table's log always can. coming: new sources, started, which ticks take from
+        once everything is put on; what their topics held is bound to that time. QueryError when another input has no rows yet,
+        or a topic cannot be read; ReplayMismatch when it no longer holds what was read from it.
         """
         loop, group = self._loop, Group(layers)
+        taken: dict[str, dict[int, Range]] = {}
 
         def begin() -> tuple[Attached, int, dict[str, dict[int, int]]]:
-            attached = self._stack.attach(group.reads)
-            unkept = group.reads - attached.held.keys()
+            attached = self._stack.attach(group.reads - coming.keys())
+            unkept = group.reads - attached.held.keys() - coming.keys()
             for name in unkept - set(topics):
                 if not name.startswith(PREFIX):
                     self._stack.detach(attached.recording)
@@ -67,6 +78,8 @@ class Filling:
             group.catch_up(attached.recording.take())
             self._stack.detach(attached.recording)
             put_on()
+            for name, ranges in taken.items():
+                loop.come(name, ranges)
 
         (attached, now, ends), _ = loop.calls.call(begin).result()
         try:
@@ -77,12 +90,34 @@ class Filling:
                     self._read_table(group, name, until, now, check)
                 else:
                     self._read_again(group, name, until, now, check)
+            for name, source in coming.items():
+                taken[name] = self._hydrate(group, name, source, now, check)
             while group.catch_up(attached.recording.take()) > CLOSE_STEPS:
                 check()
             return loop.calls.call(end).result()[1]
         except BaseException:
             loop.calls.call(lambda: self._stack.detach(attached.recording))
             raise
+
+    def _hydrate(self, group: Group, name: str, source: Source, now: int, check: Check) -> dict[int, Range]:
+        """Give layers what the topic of a new source held when it began to be read; the ranges of that."""
+        ranges: dict[int, Range] = {}
+        patient_until = time.monotonic() + PATIENCE
+        while not source.hydrated:
+            check()
+            if taken := source.take(CATCH_UP_ROWS):
+                join(ranges, taken.ranges)
+                if name in group.reads:
+                    group.step({name: taken.delta} if len(taken.delta) else {}, time=now)
+                    group.maintain(FUEL_PER_ROW * taken.records)
+                continue
+            status = source.status()
+            impatient = status.state == "connecting" and time.monotonic() > patient_until
+            if status.state in ("halted", "waiting") or impatient:
+                code = "08006" if status.state == "connecting" else "58000"
+                raise QueryError(code, f"source {shown_as(name)} cannot be read: {status.reason}")
+            self._stopped.wait(POLL_SECONDS)
+        return ranges
 
     def _read_table(self, group: Group, name: str, until: Mapping[int, int], now: int, check: Check) -> None:
         """Give layers what a table's log held up to this frame."""
@@ -109,7 +144,7 @@ class Filling:
                     group.step({name: taken.delta} if len(taken.delta) else {}, time=now)
                     group.maintain(FUEL_PER_ROW * taken.records)
                 elif (status := source.status()).state == "halted":
-                    raise QueryError("58000", f"source {name} cannot be read again: {status.reason}")
+                    raise QueryError("58000", f"source {shown_as(name)} cannot be read again: {status.reason}")
                 else:
                     self._stopped.wait(POLL_SECONDS)
         finally:

@@ -20,6 +20,7 @@ from headwater.checkpoint import Checkpoints
 from headwater.errors import StartError
 from headwater.replay import positions
 from headwater.runs import RunFiles
+from headwater.secrets import Secrets
 from ingest.embedded import EMBEDDED
 from ingest.objects import SCHEME, Objects
 from ingest.remap import Log, RemapLog
@@ -32,8 +33,9 @@ log = structlog.get_logger(__name__)
 class Home:
     """The opened state of one service; `close` gives it up.
 
-    owned: whether nobody has taken the state over so far; None in a folder, where a lock keeps others away. tables: None in a
-    bucket, where there are none. checkpoints: None when none are wanted, or nothing outlasts a stop. memory: None without a limit.
+    owned: whether nobody has taken the state over so far; None in a folder, where a lock keeps others away. tables, secrets: None
+    in a bucket, where there are none. checkpoints: None when none are wanted, or nothing outlasts a stop. memory: None without a
+    limit.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -59,6 +61,7 @@ class Home:
             self.tables = TableLog(folder, positions(self.remap.bindings)) if objects is None else None
             ends.callback(self._close_tables)
             self.catalog = CatalogFile(folder) if objects is None else CatalogObject(objects)
+            self.secrets = Secrets(folder) if objects is None else None
             wanted = parse_duration(settings.checkpoint.interval) is not None and not forgotten
             self.checkpoints = Checkpoints(folder / "checkpoints", objects) if wanted else None
             if self.checkpoints is not None:

@@ -10,7 +10,7 @@ Deliberately unknown: files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from headwater.manifest import Manifest
 from headwater.replay import positions
@@ -23,23 +23,27 @@ def refusal(
     meaning: str,
     bindings: Sequence[Binding],
     frontiers: Mapping[str, int | None],
+    lost: Collection[str] = (),
 ) -> str:
     """Why a start cannot begin from this checkpoint; empty when it can.
 
     shape, meaning: of the dataflow that is to take its state. frontiers: of each sink that has told it, the durable frontier.
+    lost: sinks whose views the checkpoint does not hold.
     """
     cut = manifest.cut
     if cut.meaning != meaning or manifest.shape != shape:
         return "the sources or views are not the same, or the version is another"
     if positions(binding for binding in bindings if binding.time <= cut.time) != cut.positions:
         return "the remap log knows other offsets of its time: it is of another state folder"
-    return unfit(manifest, frontiers)
+    return unfit(manifest, frontiers, lost)
 
 
-def unfit(manifest: Manifest, frontiers: Mapping[str, int | None]) -> str:
+def unfit(manifest: Manifest, frontiers: Mapping[str, int | None], lost: Collection[str] = ()) -> str:
     """Which of these sinks cannot go on from this checkpoint, and why; empty when all can."""
     cut = manifest.cut
     for sink, frontier in frontiers.items():
+        if frontier is not None and sink in lost:
+            return f"it does not hold what sink {sink} writes, which needs what came after time {frontier}"
         if frontier is not None and frontier > cut.time:
             continue
         if sink in cut.sinks and cut.sinks[sink] != frontier:

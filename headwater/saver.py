@@ -40,7 +40,8 @@ class Saver:
         """Take the state of the newest checkpoint over that fits and is whole; None: everything is to be replayed."""
         rooms, frontiers = self._rooms, self._feed.frontiers
         for manifest in self._checkpoints.candidates:
-            reason = refusal(manifest, rooms.dataflow.shape, rooms.meaning, rooms.remap.bindings, frontiers)
+            lost = self._lost(manifest)
+            reason = refusal(manifest, rooms.dataflow.shape, rooms.meaning, rooms.remap.bindings, frontiers, lost)
             if not reason:
                 try:
                     self._checkpoints.restore(manifest, self._resume(manifest))
@@ -48,7 +49,7 @@ class Saver:
                     reason = str(error)
                 else:
                     self._feed.withheld |= in_need(manifest, frontiers) & frontiers.keys()
-                    self._feed.restored = manifest
+                    self._feed.restored, self._feed.lost = manifest, lost
                     log.info("state restored", checkpoint=manifest.number, time=manifest.cut.time)
                     return manifest.cut
             log.warning("a checkpoint is not used", checkpoint=manifest.number, reason=reason)
@@ -73,6 +74,12 @@ class Saver:
         if not (self._checkpoints.busy or unchanged):
             cut = Cut(time, positions, self._rooms.meaning, {}, tuple(sorted(self._feed.withheld)))
             self._checkpoints.begin(cut, state)
+
+    def _lost(self, manifest: Manifest) -> set[str]:
+        """The sinks whose views a checkpoint does not hold."""
+        dataflow = self._rooms.dataflow
+        lacking = dataflow.lacking(manifest.parts) if isinstance(dataflow, Stack) else set[str]()
+        return {sink for sink, view in self._rooms.sink_views.items() if view in lacking}
 
     def _resume(self, manifest: Manifest) -> Callable[[list[list[RunColumns]]], State]:
         """How the dataflow takes this checkpoint's runs over."""

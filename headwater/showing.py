@@ -12,6 +12,7 @@ from dataflow.layout import Layout
 from dataflow.snapshot import Snapshot
 from dataflow.types import TEXT
 from headwater.rooms import Pending, Rooms, Shape, Shown
+from headwater.world import shown_as
 from ingest.tables import PREFIX
 from serve.reads import Published, PublishedView
 
@@ -60,7 +61,9 @@ class Showing:
             errors = Snapshot(Layout((TEXT,), (0,)), ())
             return PublishedView(name, one.schema, (), nothing, errors, "hydrating", "it is being filled")
         view = self._rooms.dataflow.view(one.view)
-        reasons = [f"source {source}: {self.waiting[source]}" for source in sorted(one.sources & self.waiting.keys())]
+        reasons = [
+            f"source {shown_as(source)}: {self.waiting[source]}" for source in sorted(one.sources & self.waiting.keys())
+        ]
         return PublishedView(
             name=name,
             schema=view.schema,

@@ -90,6 +90,7 @@ class TickLoop:
         self._bound = positions(bindings)
         self._unusable: dict[str, str] = {}
         self._in_views: set[str] = set()
+        self._came: dict[str, dict[int, Range]] = {}
         self._feed = SinkFeed(rooms)
         self._showing = Showing(rooms)
         self._saver = (
@@ -125,6 +126,23 @@ class TickLoop:
     def ends(self, source: str) -> dict[int, int]:
         """Partition to the exclusive offset up to which a source is in the views. For work between ticks."""
         return dict(self._ends.get(source, {}))
+
+    def come(self, source: str, ranges: Mapping[int, Range]) -> None:
+        """What was taken of a new source already, and is in the views: the coming tick binds it. For work between ticks."""
+        self._came[source] = dict(ranges)
+
+    def go(self, source: str) -> None:
+        """A source is taken from no more. For work between ticks, and for sources that are gone from the rooms."""
+        self._unusable.pop(source, None)
+        self._in_views.discard(source)
+
+    def add_sink(self, name: str, frontier: int | None) -> None:
+        """A sink of the rooms is open: it gets the whole view with the coming tick. For work between ticks."""
+        self._feed.add(name, frontier)
+
+    def remove_sink(self, name: str) -> None:
+        """A sink is gone from the rooms. For work between ticks."""
+        self._feed.remove(name)
 
     def reshape(self, shape: Shape) -> None:
         """Show something else from the next tick on. For work between ticks, and before `run`."""
@@ -299,7 +317,7 @@ class TickLoop:
     def _tick(self, started: float) -> None:
         self.calls.run()
         taken = self._take(self._rooms.sources, TICK_ROWS)
-        ranges: dict[str, dict[int, Range]] = {}
+        ranges, self._came = self._came, {}
         self._collect(ranges, taken)
         pending = self._showing.pending()
         appended = self._append(ranges)

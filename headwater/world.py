@@ -14,19 +14,23 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import Literal
 
+import msgspec
+
+from config.settings import Sink as SinkSettings
+from config.settings import Source as SourceSettings
 from dataflow.stack import Layer
 from dataflow.types import Column, ColumnType, Schema
 from headwater.catalog import Catalog, Item
+from headwater.create import create_statement
 from headwater.declared import Declared
 from headwater.explainer import Explainer
 from headwater.rooms import Shape, Shown
 from ingest.tables import PREFIX
-from planner.catalog import quoted
 from planner.errors import PlanErrors, SqlError
-from planner.layers import Ground, build_layer, build_table, inlined
+from planner.layers import Ground, build_layer, build_table, build_upserts, inlined
 from planner.plans import relations
 from planner.views import PlannedViews, plan_views, unique_keys
-from serve.definitions import Definition, Definitions
+from serve.definitions import BESIDE, Definition, Definitions, key_of
 
 FIRST_OID = 20_000
 """Above the oids of what the file declares (`serve.sql.pg_catalog`)."""
@@ -45,13 +49,20 @@ class World:
             if item.kind == "table"
         }
         """The columns of each table."""
+        self.streams = {
+            item.name: tuple(Column(c.name, ColumnType.parse(c.type), c.nullable) for c in item.defined)
+            for item in catalog.items
+            if item.kind == "source"
+        }
+        """The columns of each source that SQL made."""
+        self._check_outside()
         self.planned = self._plan()
         self.items = {item.name: item for item in catalog.items if item.name not in self.broken}
 
     def _plan(self) -> PlannedViews:
         """Plan all views; leave out those of the catalog that cannot be planned."""
         made = {item.name: item for item in self.catalog.items if item.kind in ("view", "materialized view")}
-        for name in (made.keys() | self.tables.keys()) & self.declared.names:
+        for name in (made.keys() | self.tables.keys() | self.streams.keys()) & self.declared.names:
             self.broken[name] = SqlError(name, f'the file declares "{name}" too', hint="drop it, or rename the other")
         while True:
             views = {name: item.sql for name, item in made.items() if name not in self.broken}
@@ -66,57 +77,119 @@ class World:
                     raise
                 self.broken |= wrong
                 continue
-            self._check_indexes(planned)
+            self._check_readers(planned)
             return planned
+
+    def _check_outside(self) -> None:
+        """Connections whose secrets are there, and sources whose connections are; the file may declare a name, or no longer do."""
+        declared = {"connection": set(self.declared.connections), "sink": set(self.declared.sinks)}
+        for item in self.catalog.items:
+            if item.name in declared.get(item.kind, ()):
+                self.broken[item.name] = SqlError(item.name, f'the file declares "{item.name}" too', hint="drop it")
+        there = {item.name: item for item in self.catalog.items if item.name not in self.broken}
+        for item in self.catalog.items:
+            for key in self.uses(item):
+                _, kind, name = key.split("\t")
+                if not (name in there and there[name].kind == kind) and name not in declared.get(kind, ()):
+                    self.broken[item.name] = SqlError(item.name, f'{kind} "{name}" does not exist')
+
+    @staticmethod
+    def uses(item: Item) -> frozenset[str]:
+        """The keys of the connections and secrets that an object is made with."""
+        found = {key_of("secret", name) for name in item.secrets.values()}
+        if item.settings:
+            found.add(key_of("connection", msgspec.json.decode(item.settings)["kafka"]))
+        if item.registry:
+            found.add(key_of("connection", item.registry))
+        return frozenset(found)
+
+    def source_settings(self, item: Item) -> SourceSettings:
+        """Those of a source that SQL made."""
+        columns = {c.name: f"{c.type}{'' if c.nullable else ' not null'}" for c in item.defined}
+        return SourceSettings.model_validate({**msgspec.json.decode(item.settings), "columns": columns})
+
+    def sink_settings(self, item: Item) -> SinkSettings:
+        """Those of a sink that SQL made."""
+        return SinkSettings.model_validate(msgspec.json.decode(item.settings))
+
+    def definition(self, relation: str) -> str:
+        """A hash of what a relation means: a sink goes on only while it is the same."""
+        known = self.planned.definitions.get(relation)
+        means = known or repr((self.schemas[relation], sorted(self.sources(relation))))
+        return known or hashlib.sha256(means.encode()).hexdigest()[:32]
 
     @cached_property
     def schemas(self) -> Mapping[str, Schema]:
         """The columns of every relation that is no view."""
-        return {**{n: s for n, s in self.tables.items() if n not in self.declared.names}, **self.declared.schemas}
+        made = {**self.tables, **self.streams}
+        return {**{n: s for n, s in made.items() if n not in self.broken}, **self.declared.schemas}
 
     @cached_property
     def unique_keys(self) -> Mapping[str, tuple[int, ...]]:
         """By relation that is no view, the positions of columns of which no two rows have the same."""
-        keys = {item.name: self._places(item.columns, self.tables[item.name]) for item in self._table_items()}
+        made = {**self.tables, **self.streams}
+        items = [
+            item for item in self.catalog.items if item.kind in ("table", "source") and item.name not in self.broken
+        ]
+        keys = {item.name: self._places(item.columns, made[item.name]) for item in items}
         return {**{name: key for name, key in keys.items() if key}, **self.declared.upserts}
-
-    def _table_items(self) -> list[Item]:
-        return [item for item in self.catalog.items if item.kind == "table" and item.name not in self.declared.names]
 
     @staticmethod
     def _places(columns: tuple[str, ...], schema: Schema) -> tuple[int, ...]:
         names = [column.name for column in schema]
         return tuple(names.index(column) for column in columns)
 
-    def _check_indexes(self, planned: PlannedViews) -> None:
+    def _check_readers(self, planned: PlannedViews) -> None:
+        """Indexes and sinks whose relation, with these columns, there is."""
         for item in self.catalog.items:
-            if item.kind == "index":
+            if item.kind in ("index", "sink") and item.name not in self.broken:
                 schema = self.schemas.get(item.on, planned.schemas.get(item.on, ()))
                 missing = [column for column in item.columns if column not in [known.name for known in schema]]
                 if not schema or missing:
                     what = f'column "{missing[0]}"' if schema else f'relation "{item.on}"'
                     self.broken[item.name] = SqlError(item.name, f"{what} does not exist")
+                elif item.kind == "sink" and item.on not in self.kept:
+                    self.broken[item.name] = SqlError(item.name, f'"{item.on}" is not kept')
 
     @cached_property
     def ground(self) -> Ground:
         """What layers stand on."""
-        return Ground(self.planned, self.schemas, self.unique_keys, self.declared.append_only)
+        unkept = {item.name: source_of(item) for item in self.source_items() if not item.columns}
+        grows = [*self.declared.append_only, *unkept]
+        return Ground(self.planned, self.schemas, self.unique_keys, grows, unkept)
 
     @cached_property
     def maintained(self) -> set[str]:
-        """The relations that have rows somewhere: what layers take as inputs."""
-        made = {name for name, item in self.items.items() if item.kind in ("materialized view", "table")}
+        """The relations that have rows somewhere, or come as they are: what layers take as inputs."""
+        made = {name for name, item in self.items.items() if item.kind in ("materialized view", "table", "source")}
         return self.declared.names | made
+
+    @cached_property
+    def kept(self) -> set[str]:
+        """The relations whose rows are kept under their own names: what sinks can read."""
+        items = [item for item in self.catalog.items if item.name not in self.broken]
+        made = {item.name for item in items if item.kind in ("materialized view", "table")}
+        made |= {item.name for item in items if item.kind == "source" and item.columns}
+        return {*self.declared.views, *self.declared.upserts} | made
 
     def layer_items(self) -> list[Item]:
         """The objects that need a layer, each after those that it reads."""
-        return [item for item in self.items.values() if item.kind != "view"]
+        kinds = ("materialized view", "index", "table")
+        return [i for i in self.items.values() if i.kind in kinds or (i.kind == "source" and i.columns)]
+
+    def source_items(self) -> list[Item]:
+        """The sources that SQL made."""
+        return [item for item in self.catalog.items if item.kind == "source" and item.name not in self.broken]
+
+    def sink_items(self) -> list[Item]:
+        """The sinks that SQL made."""
+        return [item for item in self.items.values() if item.kind == "sink"]
 
     def key(self, item: Item) -> tuple[int, ...]:
         """The positions of the columns that an object's rows are indexed by."""
         if item.kind == "index":
             return self._places(item.columns, self.ground.schema(item.on))
-        return self._places(item.columns, self.tables[item.name]) if item.kind == "table" else ()
+        return self._places(item.columns, self.schemas[item.name]) if item.kind in ("table", "source") else ()
 
     def layer(self, item: Item) -> Layer:
         """A new, empty layer for an object."""
@@ -125,6 +198,10 @@ class World:
             given, schema = source_of(item), self.tables[item.name]
             table = build_table(given, schema, item.name, self.key(item), time.perf_counter)
             return Layer(str(item.id), self._meaning(item), table)
+        if item.kind == "source":
+            given, schema = source_of(item), self.streams[item.name]
+            rows = build_upserts(given, schema, item.name, self.key(item), time.perf_counter)
+            return Layer(str(item.id), self._meaning(item), rows)
         below = self.maintained - ({item.name} if not item.on else set())
         dataflow = build_layer(self.ground, relation, item.name, self.key(item), below, time.perf_counter)
         return Layer(str(item.id), self._meaning(item), dataflow)
@@ -132,14 +209,17 @@ class World:
     def _meaning(self, item: Item) -> str:
         relation = item.on or item.name
         means = self.planned.definitions.get(relation) or repr(self.schemas.get(relation))
-        name = (item.name, item.id) if item.kind == "table" else item.name
-        return hashlib.sha256(repr((name, relation, self.key(item), means)).encode()).hexdigest()
+        # A source or table that was made anew under its name is another one: what they are called by tells.
+        sources = sorted(self.sources(relation))
+        return hashlib.sha256(repr((item.name, relation, self.key(item), means, sources)).encode()).hexdigest()
 
     def reads(self, item: Item) -> frozenset[str]:
-        """The relations that an object reads directly."""
-        if item.kind == "table":
-            return frozenset()
-        return frozenset([item.on] if item.on else relations(self.planned.plans[item.name]))
+        """The keys of the objects that an object reads directly, or is made with."""
+        if item.on:
+            return frozenset([item.on]) | self.uses(item)
+        if item.name in self.planned.plans:
+            return frozenset(relations(self.planned.plans[item.name]))
+        return self.uses(item)
 
     def unique(self, relation: str) -> tuple[frozenset[str], ...]:
         """The sets of columns that a view is proved unique by."""
@@ -148,7 +228,8 @@ class World:
     def sources(self, relation: str) -> frozenset[str]:
         """The sources that a relation reads, directly or through others."""
         found = frozenset([relation]) if relation in self.schemas else self.planned.sources(relation)
-        return frozenset(source_of(self.items[name]) if name in self.tables else name for name in found)
+        made = {item.name: source_of(item) for item in self.catalog.items if item.kind in ("table", "source")}
+        return frozenset(name if name in self.declared.names else made.get(name, name) for name in found)
 
     def shape(self, filling: Collection[str] = ()) -> Shape:
         """What the loop computes and readers see. filling: objects that have no rows yet."""
@@ -158,7 +239,8 @@ class World:
         for item in self.layer_items():
             relation = item.on or item.name
             view = None if item.name in filling else item.name
-            kind: Literal["view", "source"] = "source" if relation in self.declared.schemas else "view"
+            source = relation in self.declared.schemas or relation in self.streams
+            kind: Literal["view", "source"] = "source" if source else "view"
             one = Shown(view, self.sources(relation), self.ground.schema(relation), kind)
             if not item.on:
                 shown[relation] = one
@@ -182,54 +264,62 @@ class World:
             explained = partial(explainer.explain, name)
             one = Definition(name, "view", self.planned.schemas[name], query=sql, reads=reads, explained=explained)
             found[name] = self._described(one)
+        beside = {key_of("connection", name): Definition(name, "connection", ()) for name in self.declared.connections}
+        for name, (view, connection) in self.declared.sinks.items():
+            reads = frozenset([view, key_of("connection", connection)])
+            beside[key_of("sink", name)] = Definition(name, "sink", (), on=view, reads=reads)
         for item in self.catalog.items:
-            create = create_statement(item)
-            if item.name in self.broken:
-                reason = self.broken[item.name].message
-                name = item.name if item.name not in found else f"{item.name} (of the catalog)"
-                found[name] = Definition(name, item.kind, (), create=create, query=item.sql, broken=reason)
-                continue
-            relation = item.on or item.name
-            kept = item.kind != "view" or relation in shown
-            one = Definition(
-                item.name,
-                item.kind,
-                self.ground.schema(relation),
-                None if kept else inlined(self.planned, item.name, self.maintained | shown.keys()),
-                create,
-                item.sql,
-                self.reads(item),
-                item.on,
-                self.key(item),
-                FIRST_OID + item.id,
-                defaults={column.name: column.default for column in item.defined if column.default},
-                explained=partial(explainer.explain, item.name),
-            )
-            found[item.name] = self._described(one)
-        return Definitions(self.catalog.version, found, self.declared.functions, explainer.growing)
+            one = self._definition(item, shown, explainer)
+            all_ = beside if item.kind in BESIDE else found
+            key = key_of(item.kind, item.name)
+            if key in all_:
+                key, one = f"{key} (of the catalog)", replace(one, name=f"{item.name} (of the catalog)")
+            all_[key] = self._described(one)
+        beside = {key: self._described(one) for key, one in beside.items()}
+        return Definitions(self.catalog.version, found, beside, self.declared.functions, explainer.growing)
+
+    def _definition(self, item: Item, shown: Mapping[str, Shown], explainer: Explainer) -> Definition:
+        create = create_statement(item)
+        oid = FIRST_OID + item.id
+        if item.name in self.broken:
+            reason = self.broken[item.name].message
+            return Definition(item.name, item.kind, (), create=create, query=item.sql, broken=reason)
+        if item.kind in BESIDE:
+            return Definition(item.name, item.kind, (), None, create, reads=self.reads(item), on=item.on, oid=oid)
+        relation = item.on or item.name
+        kept = item.kind != "view" or relation in shown
+        return Definition(
+            item.name,
+            item.kind,
+            self.ground.schema(relation),
+            None if kept else inlined(self.planned, item.name, self.maintained | shown.keys()),
+            create,
+            item.sql,
+            self.reads(item),
+            item.on,
+            self.key(item),
+            oid,
+            defaults={column.name: column.default for column in item.defined if column.default},
+            explained=partial(explainer.explain, item.name),
+        )
 
     def _described(self, one: Definition) -> Definition:
         """With its comments."""
         comments = self.catalog.comments
         columns = {c.name: comments[f"{one.name}\t{c.name}"] for c in one.schema if f"{one.name}\t{c.name}" in comments}
-        return replace(one, comment=comments.get(one.name, ""), column_comments=columns)
+        return replace(one, comment=comments.get(key_of(one.kind, one.name), ""), column_comments=columns)
 
 
 def source_of(item: Item) -> str:
-    """The name under which ticks take a table's rows. Not its own: a table made after a drop is another one."""
-    return f"{PREFIX}{item.id}"
+    """The name under which ticks take a table's or source's rows. Not its own: one made after a drop is another one."""
+    return f"{PREFIX}{item.id}" if item.kind == "table" else f"{item.name}.{item.id}"
 
 
-def create_statement(item: Item) -> str:
-    """The statement that makes an object."""
-    columns = f" ({', '.join(map(quoted, item.columns))})" if item.columns else ""
-    if item.kind == "table":
-        lines = [
-            f"{quoted(c.name)} {c.type}{'' if c.nullable else ' NOT NULL'}{f' DEFAULT {c.default}' if c.default else ''}"
-            for c in item.defined
-        ]
-        lines += [f"PRIMARY KEY{columns}"] if columns else []
-        return f"CREATE TABLE {quoted(item.name)} ({', '.join(lines)})"
-    if item.kind == "index":
-        return f"CREATE INDEX {quoted(item.name)} ON {quoted(item.on)}{columns}"
-    return f"CREATE {item.kind.upper()} {quoted(item.name)}{columns} AS {item.sql}"
+def sink_of(item: Item) -> str:
+    """The name under which a sink writes: its transactions and its progress are its own."""
+    return f"{item.name}.{item.id}"
+
+
+def shown_as(name: str) -> str:
+    """What people call a source or sink that ticks know by this name; those of the file have no dots."""
+    return name.partition(".")[0]

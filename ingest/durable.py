@@ -18,10 +18,15 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Make a file hold this, durably: a crash, or a disk that refuses, leaves it as it was. OSError when the disk refuses."""
+def replace(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Make a file hold this, durably: a crash, or a disk that refuses, leaves it as it was. OSError when the disk refuses.
+
+    mode: who may read and write it, from its first moment on, as far as the process's mask allows.
+    """
     temporary = path.with_suffix(".new")
-    with temporary.open("wb") as file:  # buffered: it writes on where the system took a part only
+    temporary.unlink(missing_ok=True)  # what a crash left may have another mode
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(handle, "wb") as file:  # buffered: it writes on where the system took a part only
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

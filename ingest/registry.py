@@ -77,6 +77,10 @@ class Registry:
             found = self._ask(f"subject {subject!r}", self._client.get_latest_version, subject)
             return self._parse(f"subject {subject!r}", found.schema)
 
+    def check(self) -> None:
+        """Return when it answers; raises RegistryUnavailable."""
+        self._ask("its subjects", self._client.get_subjects)
+
     def close(self) -> None:
         """Give back connections; the registry is of no use afterwards."""
         self._client.close()

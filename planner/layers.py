@@ -10,7 +10,7 @@ Deliberately unknown: where the rows of the inputs come from, and when.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dataflow.graph import GraphBuilder, Node
 from dataflow.step import Dataflow
@@ -28,13 +28,14 @@ class Ground:
     """What layers stand on: all planned views, and the relations that are not views.
 
     sources: the columns of each. unique: key positions of those that have one row for each key. append_only: those that never
-    lose a row.
+    lose a row. unkept: those that come under another name, and are kept by nobody, with that name.
     """
 
     planned: PlannedViews
     sources: Mapping[str, Schema]
     unique: Mapping[str, tuple[int, ...]]
     append_only: Collection[str]
+    unkept: Mapping[str, str] = field(default_factory=dict)
 
     def schema(self, name: str) -> Schema:
         """The columns of a source or view; KeyError if there is none."""
@@ -68,7 +69,8 @@ def build_layer(
         made = lowering.relations.get(name)
         if made is None:
             if name in maintained or name in ground.sources:
-                made = builder.input(name, tuple(column.type for column in ground.schema(name)))
+                given = ground.unkept.get(name, name)
+                made = builder.input(given, tuple(column.type for column in ground.schema(name)))
             else:
                 for below in sorted(relations(planned.plans[name])):
                     node(below)
@@ -86,6 +88,16 @@ def build_table(
     """The dataflow that keeps the rows that the input `given` gets, and shows them as `show_as`."""
     builder = GraphBuilder()
     builder.export(show_as, builder.input(given, tuple(column.type for column in schema)), schema, key)
+    return builder.build(stopwatch)
+
+
+def build_upserts(
+    given: str, schema: Schema, show_as: str, key: tuple[int, ...], stopwatch: Callable[[], float]
+) -> Dataflow:
+    """The dataflow that keeps the last row of each key of the keyed stream `given`, and shows them as `show_as`."""
+    builder = GraphBuilder()
+    rows = builder.upsert(builder.input(given, tuple(column.type for column in schema)), key)
+    builder.export(show_as, rows, schema, key)
     return builder.build(stopwatch)
 
 

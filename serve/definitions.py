@@ -14,16 +14,29 @@ from planner.explain import Explanation
 from planner.functions.user import Functions
 from planner.plan import Plan
 
+BESIDE = frozenset(("connection", "secret", "sink"))
+"""Kinds whose names are their own: the service's file may call a sink as it calls a view."""
+
+
+def key_of(kind: str, name: str) -> str:
+    """By what an object is found among all: relations and indexes by their names."""
+    return f"\t{kind}\t{name}" if kind in BESIDE else name
+
+
+def name_of(key: str) -> str:
+    """The name in a key."""
+    return key.rpartition("\t")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class Definition:
     """One object.
 
-    kind: `source`, `table`, `view`, `materialized view` or `index`. plan: of a view that is not kept: what reading it means.
-    create: the statement that made it; empty for what the service's file declares. reads: the objects that it reads directly.
-    on, key: of an index, its relation and that one's columns; key of a table: its primary key's. defaults: of a table, by column,
-    the expressions of values that are not given. explained: says how it is computed, made when asked for. oid: pg_class's; 0 where
-    it follows from the names in the file. broken: why it cannot be used.
+    kind: `source`, `table`, `view`, `materialized view`, `index`, or one of BESIDE. plan: of a view that is not kept: what reading
+    it means. create: the statement that made it; empty for what the service's file declares. reads: the keys of the objects that it
+    reads directly. on, key: of an index, its relation and that one's columns; on of a sink too; key of a table: its primary key's.
+    defaults: of a table, by column, the expressions of values that are not given. explained: says how it is computed, made when
+    asked for. oid: pg_class's; 0 where it follows from the names in the file. broken: why it cannot be used.
     """
 
     name: str
@@ -50,15 +63,30 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """All objects of one version of the catalog, by name, and the functions that the service brings along.
-
-    growing: the relations whose rows become more and more.
+    """All objects of one version of the catalog: relations and indexes by name, those of BESIDE by key; and the functions that the
+    service brings along. growing: the relations whose rows become more and more.
     """
 
     version: int = 0
     objects: Mapping[str, Definition] = field(default_factory=dict)
+    beside: Mapping[str, Definition] = field(default_factory=dict)
     functions: Functions = field(default_factory=dict)
     growing: frozenset[str] = frozenset()
+
+    @property
+    def every(self) -> dict[str, Definition]:
+        """All of them, by key."""
+        return {**self.objects, **self.beside}
+
+    def find(self, kind: str, name: str) -> Definition | None:
+        """The object that a statement about this kind means."""
+        return (self.beside if kind in BESIDE else self.objects).get(key_of(kind, name))
+
+    def taken(self, name: str) -> Definition | None:
+        """What has this name already, whatever it is."""
+        keys = [name, *(key_of(kind, name) for kind in sorted(BESIDE))]
+        every = self.every
+        return next((every[key] for key in keys if key in every), None)
 
     def tables(self, names: Iterable[str]) -> frozenset[str]:
         """The tables that rows of these relations follow from."""
@@ -70,13 +98,14 @@ class Definitions:
                 waiting.extend(self.objects[name].reads)
         return frozenset(name for name in found if self.objects[name].kind == "table")
 
-    def dependents(self, names: Iterable[str]) -> list[str]:
-        """The objects that read some of these, directly or through others, in the order of their making; not `names` themselves."""
-        own = set(names)
+    def dependents(self, keys: Iterable[str]) -> list[str]:
+        """The keys of objects that read some of these, directly or through others, in the order of their making; not `keys`
+        themselves."""
+        own, every = set(keys), self.every
         found = set(own)
         grew = True
         while grew:
-            more = {name for name, one in self.objects.items() if one.reads & found} - found
+            more = {key for key, one in every.items() if one.reads & found} - found
             found |= more
             grew = bool(more)
-        return [name for name in self.objects if name in found - own]
+        return [key for key in every if key in found - own]

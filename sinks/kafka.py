@@ -103,6 +103,11 @@ class KafkaSink:
         self._thread: threading.Thread | None = None
 
     @property
+    def topic(self) -> str:
+        """The topic that it writes."""
+        return self._target.topic
+
+    @property
     def frontier(self) -> int | None:
         """Exclusive time up to which the topic is complete; None if nothing was ever written."""
         with self._changed:

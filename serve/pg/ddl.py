@@ -12,14 +12,30 @@ from collections.abc import Callable
 from dataflow.types import ColumnType
 from planner.catalog import PUBLIC
 from serve.pg.commands import Nothing
+from serve.pg.outside import (
+    alter_connection,
+    create_connection,
+    create_secret,
+    create_sink,
+    create_source,
+    validate_connection,
+)
 from serve.pg.words import Words
 from serve.sql.changes import Change, ColumnDefinition, Comment, CreateIndex, CreateTable, CreateView, Drop, Rename
 from serve.sql.errors import QueryError
 
-KINDS = {"TABLE": "table", "VIEW": "view", "MATERIALIZED VIEW": "materialized view", "INDEX": "index"}
-_DECLARED = ("SOURCE", "SINK", "CONNECTION", "SECRET")
+KINDS = {
+    "TABLE": "table",
+    "VIEW": "view",
+    "MATERIALIZED VIEW": "materialized view",
+    "INDEX": "index",
+    "SOURCE": "source",
+    "SINK": "sink",
+    "CONNECTION": "connection",
+    "SECRET": "secret",
+}
 _CONTAINERS = ("SCHEMA", "DATABASE", "CLUSTER")
-_OTHERS = (*_DECLARED, *_CONTAINERS, "TYPE", "ROLE", "USER", "FUNCTION", "SEQUENCE", "TRIGGER", "EXTENSION")
+_OTHERS = (*_CONTAINERS, "TYPE", "ROLE", "USER", "FUNCTION", "SEQUENCE", "TRIGGER", "EXTENSION")
 
 
 def read_create(words: Words) -> Change | Nothing:
@@ -37,6 +53,10 @@ def read_create(words: Words) -> Change | Nothing:
         return _create_index(words, default)
     if not default and words.take("TABLE"):
         return _create_table(words)
+    for kind, reader in _OUTSIDE.items():
+        if not default and words.take(kind):
+            if_not_exists = words.take("IF", "NOT", "EXISTS")
+            return reader(words, object_name(words), if_not_exists)
     if words.word in _CONTAINERS:
         return _create_container(words)
     raise _other("CREATE", words)
@@ -188,6 +208,10 @@ def read_alter(words: Words) -> Change:
     kind = _kind("ALTER", words)
     if_exists = words.take("IF", "EXISTS")
     name = object_name(words)
+    if kind == "secret":
+        return create_secret(words, name, False, again=True)
+    if kind == "connection":
+        return alter_connection(words, name)
     if not words.take("RENAME", "TO"):
         raise _unsupported(f"ALTER {kind.upper()} but for RENAME TO")
     to = object_name(words)
@@ -204,8 +228,6 @@ def read_comment(words: Words) -> Change:
         if len(parts) < 2:
             raise words.wrong()
         column, name = parts[-1], _bare(parts[:-1])
-    elif words.take("SOURCE"):
-        kind, name = "source", object_name(words)
     else:
         kind, name = _kind("COMMENT ON", words), object_name(words)
     words.need("IS")
@@ -214,11 +236,19 @@ def read_comment(words: Words) -> Change:
     return Comment(kind, name, column, text)
 
 
+_OUTSIDE: dict[str, Callable[[Words, str, bool], Change]] = {
+    "SOURCE": create_source,
+    "SINK": create_sink,
+    "CONNECTION": create_connection,
+    "SECRET": create_secret,
+}
+
 READERS: dict[str, Callable[[Words], Change | Nothing]] = {
     "CREATE": read_create,
     "DROP": read_drop,
     "ALTER": read_alter,
     "COMMENT": read_comment,
+    "VALIDATE": validate_connection,
 }
 """By a statement's first word, who reads what follows it."""
 
@@ -235,10 +265,7 @@ def _other(verb: str, words: Words) -> QueryError:
     kind = words.word
     if kind not in _OTHERS:
         return words.wrong()
-    hint = f"declare it in the service's file, under {kind.lower()}s" if kind in ("SOURCE", "SINK") else None
-    if kind in ("CONNECTION", "SECRET"):
-        hint = "declare connections in the service's file, under kafka; secrets come from the environment"
-    return _unsupported(f"{verb} {kind}", hint)
+    return _unsupported(f"{verb} {kind}")
 
 
 def _unsupported(what: str, hint: str | None = None) -> QueryError:

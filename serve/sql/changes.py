@@ -6,10 +6,10 @@ made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from dataflow.delta import Delta
 
@@ -65,6 +65,78 @@ class CreateTable:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateSecret:
+    """CREATE SECRET, and with `again` ALTER SECRET. The value is in no text that this makes."""
+
+    name: str
+    value: str = field(repr=False)
+    if_not_exists: bool = False
+    again: bool = False
+
+    @property
+    def tag(self) -> str:
+        """What CommandComplete says."""
+        return "ALTER SECRET" if self.again else "CREATE SECRET"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateConnection:
+    """CREATE CONNECTION, and with `again` ALTER CONNECTION.
+
+    type: `kafka` or `confluent schema registry`. properties: those of `serve.sql.connections`. secrets: properties whose values
+    are secrets, with those ones' names. gone: with `again`, properties that are taken away. validate: ask the other side first.
+    """
+
+    name: str
+    type: str
+    properties: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    gone: frozenset[str] = frozenset()
+    validate: bool = True
+    if_not_exists: bool = False
+    again: bool = False
+
+    @property
+    def tag(self) -> str:
+        """What CommandComplete says."""
+        return "ALTER CONNECTION" if self.again else "CREATE CONNECTION"
+
+
+@dataclass(frozen=True, slots=True)
+class Validate:
+    """VALIDATE CONNECTION: ask the other side, change nothing."""
+
+    name: str
+    tag: str = "VALIDATE CONNECTION"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSource:
+    """CREATE SOURCE. settings: as under `sources` of the service's file, `columns` apart: None where a registry names them.
+
+    registry: the connection to it, if another one than the topic's.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    columns: tuple[ColumnDefinition, ...] | None
+    registry: str
+    if_not_exists: bool
+    tag: str = "CREATE SOURCE"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSink:
+    """CREATE SINK. settings: as under `sinks` of the service's file. enforced: the key has to be proved unique."""
+
+    name: str
+    settings: Mapping[str, Any]
+    enforced: bool
+    if_not_exists: bool
+    tag: str = "CREATE SINK"
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     """DROP of objects of one kind, as `view`."""
 
@@ -105,7 +177,10 @@ class Comment:
     tag: str = "COMMENT"
 
 
-Change = CreateView | CreateIndex | CreateTable | Drop | Rename | Comment
+Change = (
+    CreateView | CreateIndex | CreateTable | CreateSecret | CreateConnection | Validate | CreateSource | CreateSink
+    | Drop | Rename | Comment
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

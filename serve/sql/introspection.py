@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from serve.definitions import Definition
+from serve.definitions import Definition, name_of
 from serve.sql.system import Facts, Row, SystemRelation
 from serve.status import lag
 
@@ -58,7 +58,7 @@ def _objects(facts: Facts) -> Iterator[Row]:
 
 def _indexes(facts: Facts) -> Iterator[Row]:
     for one in _definitions(facts):
-        if one.kind == "index":
+        if one.kind == "index" and not one.broken:
             key = ", ".join(one.schema[index].name for index in one.key)
             yield (one.name, one.on or None, key, one.comment or None)
 
@@ -72,11 +72,11 @@ def _columns(facts: Facts) -> Iterator[Row]:
 
 def _dependencies(facts: Facts) -> Iterator[Row]:
     for one in _definitions(facts):
-        yield from ((one.name, name) for name in sorted(one.reads))
+        yield from ((one.name, name_of(key)) for key in sorted(one.reads))
 
 
 def _definitions(facts: Facts) -> Iterable[Definition]:
-    return facts.published.definitions.objects.values() if facts.published is not None else ()
+    return facts.published.definitions.every.values() if facts.published is not None else ()
 
 
 INTROSPECTION_RELATIONS = (

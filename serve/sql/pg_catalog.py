@@ -32,7 +32,7 @@ _INDEXES = 1 << 20
 """What the oid of a relation's index is above its own."""
 
 _CATEGORIES = {"bool": "B", "text": "S", "date": "D", "timestamp": "D", "timestamptz": "D", "interval": "T"}
-_RELKINDS = {"table": "r", "view": "v", "materialized view": "m"}
+_RELKINDS = {"table": "r", "view": "v", "materialized view": "m", "source": "f"}
 _NUMBERS = frozenset(("int2", "int4", "int8", "numeric", "float4", "float8"))
 
 

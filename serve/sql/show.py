@@ -15,23 +15,29 @@ _OBJECTS = {
     "materialized views": "name, comment",
     "sources": "name, comment",
     "tables": "name, comment",
+    "sinks": "name, comment",
+    "connections": "name, comment",
+    "secrets": "name, comment",
 }
-_KINDS = {"views": "view", "materialized views": "materialized view", "sources": "source", "tables": "table"}
+_KINDS = {what: what.removesuffix("s") for what in _OBJECTS if what != "objects"}
 _TAIL = r"(?:\s+FROM\s+(?:\w+\.)?\"?public\"?)?(?:\s+LIKE\s+(?P<like>'(?:[^']|'')*'))?\s*$"
-_LISTED = re.compile(r"\s*SHOW\s+(?P<what>OBJECTS|VIEWS|MATERIALIZED\s+VIEWS|SOURCES|TABLES)" + _TAIL, re.IGNORECASE)
+_LISTED = re.compile(
+    r"\s*SHOW\s+(?P<what>OBJECTS|VIEWS|MATERIALIZED\s+VIEWS|SOURCES|TABLES|SINKS|CONNECTIONS|SECRETS)" + _TAIL,
+    re.IGNORECASE,
+)
 _NAME = r"(?:\"?public\"?\.)?(?P<name>\"(?:[^\"]|\"\")+\"|[A-Za-z_][\w$]*)"
 _INDEXES = re.compile(rf"\s*SHOW\s+INDEXES(?:\s+(?:ON|FROM)\s+{_NAME})?\s*$", re.IGNORECASE)
 _COLUMNS = re.compile(rf"\s*SHOW\s+COLUMNS\s+FROM\s+{_NAME}\s*$", re.IGNORECASE)
 _CREATE = re.compile(
-    rf"\s*SHOW\s+CREATE\s+(?P<kind>MATERIALIZED\s+VIEW|VIEW|INDEX|SOURCE|TABLE)\s+{_NAME}\s*$", re.IGNORECASE
+    rf"\s*SHOW\s+CREATE\s+(?P<kind>MATERIALIZED\s+VIEW|VIEW|INDEX|SOURCE|TABLE|SINK|CONNECTION)\s+{_NAME}\s*$",
+    re.IGNORECASE,
 )
 _FIXED = {
     "schemas": "SELECT nspname AS name, NULL::text AS comment FROM pg_namespace ORDER BY nspname",
     "databases": "SELECT datname AS name, NULL::text AS comment FROM pg_database",
     "clusters": "SELECT 'default' AS name, NULL::text AS comment",
-    "sinks": "SELECT name, NULL::text AS comment FROM headwater.sinks ORDER BY name",
 }
-_SINGLE = re.compile(r"\s*SHOW\s+(?P<what>SCHEMAS|DATABASES|CLUSTERS|SINKS)\s*$", re.IGNORECASE)
+_SINGLE = re.compile(r"\s*SHOW\s+(?P<what>SCHEMAS|DATABASES|CLUSTERS)\s*$", re.IGNORECASE)
 
 
 def show_query(sql: str) -> str | None:

@@ -61,7 +61,7 @@ def test_what_a_full_sink_missed_is_not_durable_before_it_was_written() -> None:
         sinks={"out": sink},
         sink_views={"out": "view"},
         dependencies={"view": frozenset()},
-        dataflow=SimpleNamespace(view=lambda _: view),
+        dataflow=SimpleNamespace(view=lambda _: view, views={"view"}),
     )
     feed, changes = SinkFeed(cast(Rooms, rooms)), Pending({"view": [rows]})
     sink.full = True

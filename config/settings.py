@@ -101,6 +101,9 @@ class View(Strict):
     key: tuple[Name, ...] = Field(
         (), description="columns that lookups by path name, in this order; the view is indexed by them"
     )
+    retain_history: Annotated[str, _readable(parse_duration)] = Field(
+        "never", description="how long earlier times of the view can be read AS OF, as 1h; or never"
+    )
 
 
 class Sink(Strict):

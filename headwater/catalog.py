@@ -43,7 +43,7 @@ class Item(msgspec.Struct, frozen=True):
     its columns. settings: of a source or sink, `config.settings.Source` or `Sink` as JSON, a source's without its columns.
     registry: of a source, the connection to its schema registry where the topic's does not name one. type, properties, secrets: of
     a connection, as in `serve.sql.connections`; secrets are property to the name of the secret. enforced: of a sink,
-    its key (`columns`) is proved unique.
+    its key (`columns`) is proved unique. history: of a materialized view, milliseconds for which its past is kept.
     """
 
     id: int
@@ -59,6 +59,7 @@ class Item(msgspec.Struct, frozen=True):
     properties: dict[str, str] = {}
     secrets: dict[str, str] = {}
     enforced: bool = True
+    history: int = 0
 
 
 class Catalog(msgspec.Struct, frozen=True):

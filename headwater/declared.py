@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from config.settings import Settings
+from config.settings import Settings, parse_duration
 from dataflow.step import Dataflow
 from dataflow.types import Schema
 from planner.functions.user import Functions
@@ -22,7 +22,7 @@ class Declared:
 
     schemas: of the sources. upserts: key positions of those with an upsert envelope; append_only: those without. views, keys: the
     views' SQL, and the columns that each is indexed by. functions: what SQL may call besides the registry's. connections: their
-    names. sinks: by name, the view and the connection.
+    names. sinks: by name, the view and the connection. histories: milliseconds for which a view's past is kept.
     """
 
     schemas: Mapping[str, Schema]
@@ -33,6 +33,7 @@ class Declared:
     functions: Functions = field(default_factory=dict)
     connections: Collection[str] = ()
     sinks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    histories: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def names(self) -> set[str]:
@@ -62,6 +63,7 @@ def declare(
         functions,
         list(settings.kafka),
         {name: (sink.view, sink.kafka) for name, sink in settings.sinks.items()},
+        {name: round(1000 * (parse_duration(view.retain_history) or 0)) for name, view in chosen.items()},
     )
 
 

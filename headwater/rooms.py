@@ -6,7 +6,7 @@ Always true: nothing here moves time or does work of its own. Deliberately unkno
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -82,12 +82,14 @@ class Shown:
     """What readers see as one relation, or as a further index of one.
 
     view: the dataflow's view of it; None while it is being filled. sources: those that it reads, directly or through others.
+    history: milliseconds for which its earlier times stay readable.
     """
 
     view: str | None
     sources: frozenset[str]
     schema: Schema = ()
     kind: Literal["view", "source", "index"] = "view"
+    history: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +105,16 @@ class Shape:
 class Pending:
     """Changes of one time that is not complete yet: what the sinks will get of it, and those who follow relations.
 
-    followed: those relations, each with the dataflow's view that has its changes.
+    followed: those relations, each with the dataflow's view that has its changes. recorded: views whose past is kept.
     """
 
     changes: dict[str, list[Delta]] = field(default_factory=dict)
     followed: Mapping[str, str] = field(default_factory=dict)
+    recorded: Collection[str] = ()
 
     def add(self, changes: Mapping[str, Delta], wanted: Iterable[str]) -> None:
-        """Keep the changes of the views that a sink wants, and of those that are followed."""
-        for view in {*self.followed.values(), *wanted}:
+        """Keep the changes of the views that a sink wants, of those that are followed, and of those whose past is kept."""
+        for view in {*self.followed.values(), *self.recorded, *wanted}:
             if (delta := changes.get(view)) is not None and len(delta):
                 self.changes.setdefault(view, []).append(delta)
 

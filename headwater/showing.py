@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataflow.layout import Layout
 from dataflow.snapshot import Snapshot
 from dataflow.types import TEXT
+from headwater.history import History
 from headwater.rooms import Pending, Rooms, Shape, Shown
 from headwater.world import shown_as
 from ingest.tables import PREFIX
+from serve.past import Past
 from serve.reads import Published, PublishedView
 
 
@@ -23,9 +25,10 @@ class Showing:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self._shown: dict[str, dict[str, PublishedView]] = {"view": {}, "source": {}, "index": {}}  # by kind
-        self._reshaped = True
-        self.shape = Shape({name: Shown(name, of) for name, of in rooms.dependencies.items()}, rooms.catalog)
+        self._histories: dict[str, History] = {}
+        self.shape: Shape
         """What is computed; `reshape` changes it."""
+        self.reshape(Shape({name: Shown(name, of) for name, of in rooms.dependencies.items()}, rooms.catalog))
         self.waiting: Mapping[str, str] = {}
         """Sources whose past is not in the views, with the reason, as of the last publication."""
 
@@ -33,12 +36,22 @@ class Showing:
         """Show something else from the next publication on."""
         self.shape = shape
         self._reshaped = True
+        before, self._histories = self._histories, {}
+        for name, one in shape.shown.items():
+            if one.view is not None and one.history:
+                history = before.get(name)
+                if history is None or history.view != one.view:
+                    history = History(one.view)
+                history.length = one.history
+                self._histories[name] = history
 
-    def publish(self, time: int, ends: Mapping[str, Mapping[int, int]], blocked: Mapping[str, str]) -> None:
+    def publish(
+        self, time: int, pending: Pending, ends: Mapping[str, Mapping[int, int]], blocked: Mapping[str, str]
+    ) -> None:
         """Make a time visible: the views that it changed are shown anew, all others as they are shown already.
 
-        ends: source to partition to the exclusive offset that the views are of. blocked: sources whose past is not in the
-        views, with the reason; views that read them say that they wait.
+        pending: what it changed in the views whose past is kept. ends: source to partition to the exclusive offset that the
+        views are of. blocked: sources whose past is not in the views, with the reason; views that read them say that they wait.
         """
         changed = self._rooms.dataflow.changed_views()
         shown = self.shape.shown
@@ -48,14 +61,15 @@ class Showing:
             self._shown = {kind: {} for kind in self._shown}
         else:
             again = {name: one for name, one in shown.items() if one.view in changed} if changed else {}
+            again |= {name: shown[name] for name, history in self._histories.items() if history.expired(time)}
         self.waiting = blocked
         for kind in {one.kind for one in again.values()}:  # made anew: readers hold what was published
-            same = {name: self._show(name, one) for name, one in again.items() if one.kind == kind}
+            same = {name: self._show(name, one, time, pending) for name, one in again.items() if one.kind == kind}
             self._shown = self._shown | {kind: self._shown[kind] | same}
         views, sources, indexes = (self._shown[kind] for kind in ("view", "source", "index"))
         self._rooms.publication.publish(Published(time, views, ends, self.shape.definitions, sources, indexes))
 
-    def _show(self, name: str, one: Shown) -> PublishedView:
+    def _show(self, name: str, one: Shown, time: int, pending: Pending) -> PublishedView:
         if one.view is None:
             nothing = Snapshot(Layout(tuple(column.type for column in one.schema), ()), ())
             errors = Snapshot(Layout((TEXT,), (0,)), ())
@@ -73,14 +87,27 @@ class Showing:
             state="hydrating" if reasons else "ready",
             reason="; ".join(reasons),
             sources=frozenset(name for name in one.sources if not name.startswith(PREFIX)),
+            past=self._past(name, time, pending, view.errors(), bool(reasons)),
         )
+
+    def _past(self, name: str, time: int, pending: Pending, errors: Snapshot, waits: bool) -> Past | None:
+        history = self._histories.get(name)
+        if history is None:
+            return None
+        if waits:
+            history.forget()
+            return None
+        return history.record(time, pending.of(history.view), errors)
 
     def pending(self) -> Pending:
         """The changes of a time that begins now: those of views that are subscribed to from later on begin with the next."""
         hub = self._rooms.subscriptions
         shown = self.shape.shown
         wanted = hub.wanted if hub is not None else ()
-        return Pending(followed={name: (shown[name].view if name in shown else None) or name for name in wanted})
+        return Pending(
+            followed={name: (shown[name].view if name in shown else None) or name for name in wanted},
+            recorded=[history.view for history in self._histories.values()],
+        )
 
     def tell_subscribers(self, pending: Pending) -> None:
         """Hand on what the time that was published last changed in the views that somebody follows."""

@@ -186,7 +186,7 @@ class TickLoop:
         """Let reads see the last time that was bound while the sources catch up; views of other sources still wait."""
         if self._bound and not self._stop.is_set():
             self._settle(self._bound.keys() & (self._rooms.sources.keys() - self._unusable.keys()))
-            self._publish(self._last_time)
+            self._publish(self._last_time, Pending())
 
     def _replay(self, after: int | None) -> None:
         """Compute what was bound after this time (None: everything) again."""
@@ -388,14 +388,14 @@ class TickLoop:
             ) from error
         except RemapError as error:
             raise StateError(f"{error}; nothing of this tick was published") from error
-        self._publish(time_)
+        self._publish(time_, pending)
         self._hand_over(time_, pending)
         self._showing.tell_subscribers(pending)
         self.ticks += 1
         self.last_tick_wall = time.time()
 
-    def _publish(self, time_: int) -> None:
-        self._showing.publish(time_, self._ends, self._blocked())
+    def _publish(self, time_: int, pending: Pending) -> None:
+        self._showing.publish(time_, pending, self._ends, self._blocked())
 
     def _blocked(self) -> dict[str, str]:
         """Sources whose past is not in the views, with the reason: unusable ones, and topics that do not exist yet."""

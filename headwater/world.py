@@ -234,14 +234,16 @@ class World:
     def shape(self, filling: Collection[str] = ()) -> Shape:
         """What the loop computes and readers see. filling: objects that have no rows yet."""
         shown = {name: Shown(name, frozenset([name]), kind="source") for name in self.declared.upserts}
-        shown |= {name: Shown(name, self.sources(name)) for name in self.declared.views}
+        kept = self.declared.histories
+        shown |= {name: Shown(name, self.sources(name), history=kept.get(name, 0)) for name in self.declared.views}
         keyed = {name for name in self.declared.views if self.declared.keys.get(name)} | set(self.declared.upserts)
         for item in self.layer_items():
             relation = item.on or item.name
             view = None if item.name in filling else item.name
             source = relation in self.declared.schemas or relation in self.streams
             kind: Literal["view", "source"] = "source" if source else "view"
-            one = Shown(view, self.sources(relation), self.ground.schema(relation), kind)
+            history = self.items[relation].history if relation in self.items else kept.get(relation, 0)
+            one = Shown(view, self.sources(relation), self.ground.schema(relation), kind, history)
             if not item.on:
                 shown[relation] = one
                 keyed |= {relation} if self.key(item) else set()

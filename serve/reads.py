@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -24,6 +24,7 @@ from dataflow.rows import concat_deltas, consolidate
 from dataflow.snapshot import Snapshot
 from dataflow.types import Schema
 from serve.definitions import Definitions
+from serve.past import NotKeptError, Past
 
 SMALL_WINDOW = 256
 LARGE_WINDOW = 65_536
@@ -49,6 +50,40 @@ class PublishedView:
     state: Literal["ready", "hydrating"] = "ready"
     reason: str = ""
     sources: frozenset[str] = frozenset()
+    past: Past | None = None
+
+    def as_of(self, time: int, now: int) -> PublishedView:
+        """The view at another time than `now`, which this is of. NotKeptError when that is not kept."""
+        since = now if self.past is None or self.state != "ready" else self.past.since(now)
+        if not since <= time <= now:
+            raise NotKeptError(self.name, time, since, now)
+        if self.past is None or time == now:
+            return self
+        return replace(
+            self, rows=self.past.rows(time, self.rows), errors=self.past.errors(time, self.errors), past=None
+        )
+
+
+class Rewound(Mapping[str, PublishedView]):
+    """Views as of another time, each made when it is asked for; NotKeptError then, when that time is not kept."""
+
+    def __init__(self, views: Mapping[str, PublishedView], time: int, now: int) -> None:
+        self._views, self._time, self._now = views, time, now
+        self._made: dict[str, PublishedView] = {}
+
+    def __getitem__(self, name: str) -> PublishedView:
+        if name not in self._made:
+            self._made[name] = self._views[name].as_of(self._time, self._now)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._views)
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._views
 
 
 NOTHING = Definitions()
@@ -77,6 +112,13 @@ class Published:
     def relation(self, name: str) -> PublishedView | None:
         """A view or source whose rows are here; None for any other name."""
         return self.views.get(name) or self.sources.get(name)
+
+    def as_of(self, time: int) -> Published:
+        """Everything at another time, as far as it is kept: reading a relation of which it is not raises NotKeptError."""
+        if time == self.time:
+            return self
+        views, sources, indexes = (Rewound(kind, time, self.time) for kind in (self.views, self.sources, self.indexes))
+        return Published(time, views, {}, self.definitions, sources, indexes)
 
 
 class Publication:

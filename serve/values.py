@@ -15,7 +15,7 @@ from decimal import Context, Decimal, InvalidOperation
 import pyarrow as pa
 
 from dataflow import scalars
-from dataflow.types import NUMERIC_PRECISION, ColumnType, Kind
+from dataflow.types import NUMERIC_PRECISION, TIMESTAMPTZ, ColumnType, Kind
 
 
 class BadValue(ValueError):  # noqa: N818  (the value is bad; nothing went wrong here)
@@ -46,6 +46,16 @@ def parse_value(text: str, type_: ColumnType) -> pa.Array | None:
     if "\0" in text:
         raise BadValue("a value holds no zero byte", "22021")
     return _READERS.get(type_.kind, _parsed)(text, type_)
+
+
+def parse_time(text: str) -> int:
+    """Milliseconds since 1970: that number, or a timestamp. BadValue when the text is neither."""
+    if text.isascii() and text.isdigit() and len(text) < 19:
+        return int(text)
+    found = parse_value(text, TIMESTAMPTZ)
+    if found is None:
+        raise BadValue(f'"{text}" is no time')
+    return int(found.view(pa.int64())[0].as_py()) // 1000
 
 
 def _parsed(text: str, type_: ColumnType) -> pa.Array:

@@ -21,10 +21,11 @@ from dataflow.delta import Delta
 from dataflow.json import encode_rows
 from serve.answers import DEFAULT_LIMIT, MAX_LIMIT, Scope, Send, answer, parameters, parse_limit
 from serve.errors import INVALID_PARAMETER, NOT_READY, UNDEFINED_COLUMN, UNDEFINED_VIEW, Refused, did_you_mean
+from serve.past import NotKeptError
 from serve.reads import Filter, Publication, Published, PublishedView, copies, equal_rows, lookup, scan
 from serve.recency import Recency
 from serve.status import StatusSource
-from serve.values import BadValue, parse_value
+from serve.values import BadValue, parse_time, parse_value
 
 SCAN_THREADS = 2
 """Scans at a time; more wait their turn, so that lookups keep a core."""
@@ -56,10 +57,19 @@ class Views:
         if view is None:
             hint = did_you_mean(segments[0], published.views)
             raise Refused(404, f'view "{segments[0]}" does not exist', UNDEFINED_VIEW, hint=hint)
+        as_of, raw_query = _as_of(raw_query)
+        if as_of is not None and view.state == "ready":
+            try:
+                published = published.as_of(as_of)
+                view = published.views[view.name]
+            except NotKeptError as error:
+                raise Refused(400, error.message, error.code, hint=error.hint) from None
         if segments[1:] == [ERRORS]:
             limit, _ = _query(view, raw_query, filters=False)
             return 200, await self._in_thread(self._errors, published, view, limit)
         recent, raw_query = _recent(raw_query)
+        if recent and as_of is not None:
+            raise Refused(400, f"{AS_OF} and {RECENT} exclude each other", INVALID_PARAMETER)
         if view.state == "ready" and recent:
             published = await self._recency.wait(view.name)
             view = published.views[view.name]
@@ -152,6 +162,28 @@ RECENT = "real_time_recency"
 """The parameter of a read that shall show everything that its topics held when it arrived."""
 
 
+AS_OF = "as_of"
+"""The parameter of a read of an earlier time."""
+
+
+def _as_of(raw: bytes) -> tuple[int | None, bytes]:
+    """The time that a read is of, if it names one, and the query without that."""
+    if AS_OF.encode() not in raw:
+        return None, raw
+    pairs = parameters(raw)
+    given = [value for name, value in pairs if name == AS_OF]
+    if not given:
+        return None, raw
+    if len(given) > 1:
+        raise Refused(400, f"{AS_OF} is given twice", INVALID_PARAMETER)
+    try:
+        time = parse_time(given[0])
+    except BadValue as error:
+        hint = "write milliseconds since 1970, or a timestamp as 2026-01-31T12:00:00.250Z"
+        raise Refused(400, str(error), error.code, hint=hint) from None
+    return time, urlencode([pair for pair in pairs if pair[0] != AS_OF]).encode()
+
+
 def _recent(raw: bytes) -> tuple[bool, bytes]:
     """Whether a read waits for what its topics hold now, and the query without that."""
     if RECENT.encode() not in raw:
@@ -174,7 +206,7 @@ def _query(view: PublishedView, raw: bytes, filters: bool = True) -> tuple[int, 
             message = (
                 f'column "{name}" of view {view.name} does not exist' if filters else f'unknown parameter "{name}"'
             )
-            raise Refused(400, message, UNDEFINED_COLUMN, hint=did_you_mean(name, [*positions, "limit", RECENT]))
+            raise Refused(400, message, UNDEFINED_COLUMN, hint=did_you_mean(name, [*positions, "limit", AS_OF, RECENT]))
         elif index in texts:
             raise Refused(400, f'column "{name}" is given twice', INVALID_PARAMETER)
         else:

@@ -20,7 +20,7 @@ from dataflow.step import Dataflow
 from dataflow.types import BIGINT, TEXT, Column
 from headwater.checkpoint import Checkpoints
 from headwater.errors import StateError
-from headwater.rooms import Rooms
+from headwater.rooms import Rooms, Shape, Shown
 from headwater.ticks import RUNNING, TickLoop
 from ingest.remap import FILE, Binding, Log, RemapLog, read
 from ingest.source import PartitionStatus, Range, SourceStatus, Taken
@@ -192,6 +192,8 @@ class House:
         self.checkpoints: Checkpoints | None = None
         self.memory: MemoryLimit | None = None
         self.hub: Hub | None = None
+        self.history = 0
+        """Milliseconds for which every view's past is kept."""
         self.dataflow: Dataflow
         self.loop: TickLoop
         self.thread: threading.Thread
@@ -220,7 +222,11 @@ class House:
             meaning=repr(self.views),
             subscriptions=self.hub,
         )
-        return TickLoop(rooms, self.wake, self.stop, self.clock)
+        loop = TickLoop(rooms, self.wake, self.stop, self.clock)
+        if self.history:
+            shown = {name: Shown(name, of, history=self.history) for name, of in rooms.dependencies.items()}
+            loop.reshape(Shape(shown, "c"))
+        return loop
 
     def status(self) -> ServiceStatus:
         """What /readyz and /metrics would show."""

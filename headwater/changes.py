@@ -261,7 +261,8 @@ class Changes:
             raise StateError(f"the state folder cannot be written: {error}; make room or mend the disk") from error
         live = self._live
         items = {str(item.id): item for item in self._world.items.values()}
-        going = {number: item for number, item in items.items() if item not in world.items.values()}
+        staying = {item.id for item in world.items.values()}  # what has other options now has the same rows
+        going = {number: item for number, item in items.items() if item.id not in staying}
         self._stack.take_off([layer.name for layer in self._stack.layers if layer.name in going])
         gone: list[Source | KafkaSink] = []
         for item in going.values():

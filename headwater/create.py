@@ -30,7 +30,8 @@ def create_statement(item: Item) -> str:
         case "sink":
             return _sink(item)
         case _:
-            return f"CREATE {item.kind.upper()} {quoted(item.name)}{columns} AS {item.sql}"
+            options = f" WITH (RETAIN HISTORY FOR '{item.history} ms')" if item.history else ""
+            return f"CREATE {item.kind.upper()} {quoted(item.name)}{columns}{options} AS {item.sql}"
 
 
 def _columns(item: Item) -> str:

@@ -28,6 +28,7 @@ from serve.sql.changes import (
     CreateView,
     Drop,
     Rename,
+    RetainHistory,
     Validate,
 )
 from serve.sql.errors import QueryError, from_plan
@@ -72,6 +73,8 @@ class Statements:
                 return self._drop(change)
             case Rename():
                 return self._rename(change)
+            case RetainHistory():
+                return self._retain(change)
             case Comment():
                 return self._comment(change)
 
@@ -85,7 +88,7 @@ class Statements:
             if there.declared or there.kind != kind:
                 what = f"declared by the service's file as a {there.kind}" if there.declared else f"a {there.kind}"
                 raise QueryError("42809", f'"{change.name}" is {what}', hint="choose another name")
-        item = Item(catalog.next_id, kind, change.name, change.query, change.columns)
+        item = Item(catalog.next_id, kind, change.name, change.query, change.columns, history=change.history)
         again = self._again(change.name, catalog.next_id + 1) if there is not None else []
         made = {item.name, *(one.name for one in again)}
         items = (*(one for one in catalog.items if one.name not in made), item, *again)
@@ -289,6 +292,26 @@ class Statements:
         items = tuple(renamed if one is item else one for one in catalog.items)
         world = self._next(msgspec.structs.replace(catalog, comments=comments), items, catalog.next_id + 1)
         return Step(world)
+
+    def _retain(self, change: RetainHistory) -> Step:
+        kind = "materialized view"
+        there = self._definitions.find(kind, change.name)
+        if there is None:
+            if change.if_exists:
+                return Step(notices=(("00000", f"{_absent(kind, change.name)}, skipping"),))
+            raise QueryError(_unknown(kind), _absent(kind, change.name))
+        if there.declared:
+            raise QueryError(
+                "42501", f'"{change.name}" is declared by the service\'s file', hint="write retain_history there"
+            )
+        if there.kind != kind:
+            raise QueryError("42809", f'"{change.name}" is not a {kind}')
+        catalog = self._world.catalog
+        items = tuple(
+            msgspec.structs.replace(item, history=change.history) if item.name == change.name else item
+            for item in catalog.items
+        )
+        return Step(self._next(catalog, items))
 
     def _comment(self, change: Comment) -> Step:
         there = self._definitions.find(change.kind, change.name)

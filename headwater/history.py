@@ -18,9 +18,11 @@ PIECE_ROWS = 65_536
 class History:
     """For the tick thread."""
 
-    def __init__(self, view: str) -> None:
-        """view: the dataflow's."""
-        self.view = view
+    def __init__(self, number: int) -> None:
+        """number: what the view's name means (`headwater.rooms.Shown`)."""
+        self.number = number
+        self.view = ""
+        """The dataflow's, which tells the changes."""
         self.length = 0
         """Milliseconds that stay readable."""
         self._start: int | None = None

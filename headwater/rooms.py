@@ -82,7 +82,7 @@ class Shown:
     """What readers see as one relation, or as a further index of one.
 
     view: the dataflow's view of it; None while it is being filled. sources: those that it reads, directly or through others.
-    history: milliseconds for which its earlier times stay readable.
+    history: milliseconds for which its earlier times stay readable. number: another one where the name means other rows.
     """
 
     view: str | None
@@ -90,6 +90,7 @@ class Shown:
     schema: Schema = ()
     kind: Literal["view", "source", "index"] = "view"
     history: int = 0
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

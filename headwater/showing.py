@@ -40,9 +40,9 @@ class Showing:
         for name, one in shape.shown.items():
             if one.view is not None and one.history:
                 history = before.get(name)
-                if history is None or history.view != one.view:
-                    history = History(one.view)
-                history.length = one.history
+                if history is None or history.number != one.number:
+                    history = History(one.number)
+                history.view, history.length = one.view, one.history
                 self._histories[name] = history
 
     def publish(

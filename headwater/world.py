@@ -242,8 +242,9 @@ class World:
             view = None if item.name in filling else item.name
             source = relation in self.declared.schemas or relation in self.streams
             kind: Literal["view", "source"] = "source" if source else "view"
-            history = self.items[relation].history if relation in self.items else kept.get(relation, 0)
-            one = Shown(view, self.sources(relation), self.ground.schema(relation), kind, history)
+            of = self.items.get(relation)
+            history, number = (kept.get(relation, 0), 0) if of is None else (of.history, of.id)
+            one = Shown(view, self.sources(relation), self.ground.schema(relation), kind, history, number)
             if not item.on:
                 shown[relation] = one
                 keyed |= {relation} if self.key(item) else set()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataflow.types import ColumnType
 from planner.catalog import PUBLIC
 from serve.pg.commands import Nothing
+from serve.pg.history import alter_history, read_options
 from serve.pg.outside import (
     alter_connection,
     create_connection,
@@ -66,15 +67,15 @@ def _create_view(words: Words, materialized: bool, replace: bool) -> Change:
     if_not_exists = words.take("IF", "NOT", "EXISTS")
     name = object_name(words)
     columns = tuple(_names(words)) if words.take("(") else ()
+    history = 0
     if materialized:
         _pass_cluster(words)
-        if words.take("WITH"):
-            raise _unsupported("WITH options of a materialized view")
+        history = read_options(words) if words.take("WITH") else 0
     words.need("AS")
     if words.at >= len(words.found):
         raise words.wrong()
     begin = words.found[words.at].start(1)
-    return CreateView(name, columns, words.rest(), begin, materialized, replace, if_not_exists)
+    return CreateView(name, columns, words.rest(), begin, materialized, replace, if_not_exists, history)
 
 
 def _create_index(words: Words, default: bool) -> Change:
@@ -212,6 +213,8 @@ def read_alter(words: Words) -> Change:
         return create_secret(words, name, False, again=True)
     if kind == "connection":
         return alter_connection(words, name)
+    if kind == "materialized view" and words.word in ("SET", "RESET"):
+        return alter_history(words, name, if_exists)
     if not words.take("RENAME", "TO"):
         raise _unsupported(f"ALTER {kind.upper()} but for RENAME TO")
     to = object_name(words)

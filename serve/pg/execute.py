@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from planner.lexer import without_comments
 from planner.query import Values
 from serve.pg import messages
+from serve.pg.as_of import split_as_of
 from serve.pg.commands import Command, Copy, Declare, End, ExecutePrepared, Explain, Fetch, Prepare, Show, Subscribe
 from serve.pg.explain import explained_object, shown
 from serve.pg.follow import Client, Follower, Following
@@ -72,17 +73,19 @@ class Executor:
         if isinstance(command, Dml):
             return await self._writing(command, given)
         if command is None:
+            sql, as_of = split_as_of(sql)
             prepared = self.state.queries.known(sql, given)
             if prepared is None:
                 self._performer.check_allowed(Statement(prepared))
                 prepared = await self._compute(lambda: self.state.queries.prepare(sql, given))
-            return Statement(prepared, types=prepared.query.parameters)
+            return Statement(prepared, types=prepared.query.parameters, as_of=as_of)
         if isinstance(command, Subscribe):
             return Statement(command=command, following=await self._following(command))
         if isinstance(command, Copy) and isinstance(inner := parse_command(command.query), Subscribe):
             return Statement(command=command, following=await self._following(inner))
         if isinstance(command, Copy):
-            return Statement(await self._compute(lambda: self.state.queries.prepare(command.query)), command)
+            query, as_of = split_as_of(command.query)
+            return Statement(await self._compute(lambda: self.state.queries.prepare(query)), command, as_of=as_of)
         return Statement(command=command)
 
     def start(self, portal: Portal, most: int) -> Work | None:
@@ -237,9 +240,9 @@ class Executor:
 
     def open(self, portal: Portal, prepared: Prepared) -> None:
         """Begin to read a portal. Its `run` stays None when its rows are there already."""
-        moment = self.state.moment()
+        moment = self.state.moment(portal.statement.as_of)
         prepared = self.state.queries.fresh(prepared, moment)
-        given: Values = {**portal.values, **self.state.values(prepared.query.needs)}
+        given: Values = {**portal.values, **self.state.values(prepared.query.needs, moment)}
         found = self.state.queries.look_up(prepared, given, moment)
         for warning in self.state.queries.warnings(prepared, moment):
             self._send(notice_message("01000", warning))

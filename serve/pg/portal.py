@@ -15,6 +15,7 @@ import pyarrow as pa
 from dataflow.types import TEXT, ColumnType
 from planner.query import Values
 from serve.pg import rows
+from serve.pg.as_of import AsOf
 from serve.pg.commands import Command, Copy
 from serve.pg.follow import Following, Tail
 from serve.pg.messages import FieldDescription, row_description
@@ -31,6 +32,7 @@ class Statement:
     """A prepared statement: a query, a command, or nothing (an empty text).
 
     types: of its parameters. following: what it subscribes to, if it does. returning: the query over the rows that it writes.
+    as_of: the time that it reads, where it names one.
     """
 
     prepared: Prepared | None = None
@@ -38,6 +40,7 @@ class Statement:
     types: tuple[ColumnType, ...] = ()
     following: Following | None = None
     returning: Prepared | None = None
+    as_of: AsOf | None = None
 
     @property
     def empty(self) -> bool:

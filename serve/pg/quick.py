@@ -77,6 +77,7 @@ def learn(data: bytes, state: State) -> Template | None:
         statement is None
         or statement.prepared is None
         or statement.command is not None
+        or statement.as_of is not None
         or (kinds == b"BDES" and found[1].body != b"P\0")
     ):
         return None

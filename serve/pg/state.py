@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from dataflow.types import TEXT, ColumnType, Kind
 from planner.parameters import SESSION, SETTING
 from planner.scalar import Literal
+from serve.pg.as_of import AsOf
 from serve.pg.commands import Command, Copy, ExecutePrepared, Explain, Fetch, Show
 from serve.pg.portal import Column, Portal, Statement
 from serve.pg.settings import SERVER_VERSION, Settings
@@ -48,12 +49,14 @@ class State:
     _reading: bool = False
     _began: datetime | None = None
 
-    def moment(self) -> Published | None:
-        """The time that is read now."""
+    def moment(self, as_of: AsOf | None = None) -> Published | None:
+        """The time that is read now, or the one that a query names: reading from it raises QueryError where it is not kept."""
         if not self._reading:
             self._read = self.queries.current()
             self._reading = self._read is not None
-        return self._read
+        if as_of is None or as_of.time is None or self._read is None or (as_of.least and as_of.time <= self._read.time):
+            return self._read
+        return self._read.as_of(as_of.time)
 
     @property
     def has_read(self) -> bool:
@@ -135,11 +138,12 @@ class State:
             case _:
                 return None
 
-    def values(self, names: Iterable[str]) -> dict[str, Literal]:
-        """The session's values of these names: `now`, `current_user`, `setting:search_path`."""
-        return {name: self._value(name) for name in names if not name.isdigit()}
+    def values(self, names: Iterable[str], moment: Published | None = None) -> dict[str, Literal]:
+        """The session's values of these names: `now`, `current_user`, `setting:search_path`. moment: what is read, if not what
+        `moment` returns."""
+        return {name: self._value(name, moment) for name in names if not name.isdigit()}
 
-    def _value(self, name: str) -> Literal:
+    def _value(self, name: str, moment: Published | None) -> Literal:
         if name.startswith(SETTING):
             return Literal(self.settings.get(name.removeprefix(SETTING)), TEXT)
         type_: ColumnType = SESSION[name]
@@ -151,7 +155,7 @@ class State:
                 began.date().isoformat() if type_.kind is Kind.DATE else f"{began:%Y-%m-%d %H:%M:%S.%f}+00", type_
             )
         if name == "mz_now":
-            moment = self.moment()
+            moment = moment or self.moment()
             return Literal(None if moment is None else moment.time, type_)
         if name == "pg_backend_pid":
             return Literal(self.process, type_)

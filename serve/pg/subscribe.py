@@ -10,10 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pyarrow as pa
-
-from dataflow import scalars
-from dataflow.types import TIMESTAMPTZ
+from serve.pg.as_of import read_time
 from serve.pg.commands import Command, Subscribe
 from serve.pg.words import Words
 from serve.sql.errors import QueryError
@@ -37,9 +34,9 @@ def read_subscribe(words: Words) -> Command:
             options = _with(words, options)
         elif words.take("AS", "OF"):
             least = words.take("AT", "LEAST")
-            options = replace(options, as_of=_time(words, now=True), at_least=least)
+            options = replace(options, as_of=read_time(words, now=True), at_least=least)
         elif words.take("UP", "TO"):
-            options = replace(options, up_to=_time(words))
+            options = replace(options, up_to=read_time(words))
         else:
             raise words.wrong()
     return Subscribe(query, options)
@@ -98,20 +95,3 @@ def _with(words: Words, options: Options) -> Options:
         if not words.take(","):
             words.need(")")
             return options
-
-
-def _time(words: Words, now: bool = False) -> int | None:
-    """Milliseconds since 1970: a number, or a timestamp's text. None for now()."""
-    if now and (words.take("NOW", "(", ")") or words.take("MZ_NOW", "(", ")")):
-        return None
-    text = words.name()
-    while words.take(":", ":"):
-        words.name()
-    if text.isascii() and text.isdigit() and len(text) < 19:
-        return int(text)
-    values, errors = scalars.parse(pa.array([text], pa.large_string()), 1, TIMESTAMPTZ)
-    if errors is not None and errors[0].is_valid:
-        raise QueryError(
-            "22007", f'"{text}" is no time', hint="write milliseconds since 1970, or a timestamp in quotes"
-        )
-    return int(values.view(pa.int64())[0].as_py()) // 1000

@@ -16,7 +16,8 @@ from dataflow.delta import Delta
 
 @dataclass(frozen=True, slots=True)
 class CreateView:
-    """CREATE [MATERIALIZED] VIEW. columns: names for the first columns. begin: where the query begins in the statement."""
+    """CREATE [MATERIALIZED] VIEW. columns: names for the first columns. begin: where the query begins in the statement. history:
+    milliseconds for which its past is kept."""
 
     name: str
     columns: tuple[str, ...]
@@ -25,6 +26,7 @@ class CreateView:
     materialized: bool
     replace: bool
     if_not_exists: bool
+    history: int = 0
 
     @property
     def tag(self) -> str:
@@ -167,6 +169,16 @@ class Rename:
 
 
 @dataclass(frozen=True, slots=True)
+class RetainHistory:
+    """ALTER MATERIALIZED VIEW ... SET or RESET (RETAIN HISTORY). history: milliseconds; 0 for none."""
+
+    name: str
+    history: int
+    if_exists: bool
+    tag: str = "ALTER MATERIALIZED VIEW"
+
+
+@dataclass(frozen=True, slots=True)
 class Comment:
     """COMMENT ON an object of a kind, or on a column of one (kind `column`). text None: take it away."""
 
@@ -179,7 +191,7 @@ class Comment:
 
 Change = (
     CreateView | CreateIndex | CreateTable | CreateSecret | CreateConnection | Validate | CreateSource | CreateSink
-    | Drop | Rename | Comment
+    | Drop | Rename | RetainHistory | Comment
 )  # fmt: skip
 
 

@@ -1,20 +1,26 @@
 """Writes to tables: constraints are checked on the tick thread, and all that came since the last tick share the next one's fsync.
 
+Rows that many clients insert are looked at together: one probe for all their keys, one delta for the source.
+
 Always true: a transaction is written whole or not at all; it is checked against the rows of now, those of writes before it in the
 same tick included; who is told that it is done finds it in every read. Deliberately unknown: SQL, and files.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dataflow import rows
 from dataflow.delta import Delta
+from dataflow.rows import concat_deltas
 from dataflow.snapshot import Snapshot
 from dataflow.types import Schema
 from headwater.calls import Calls
@@ -36,6 +42,33 @@ class Table:
     rows: Callable[[], Snapshot]
 
 
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """A transaction that somebody waits for. counts: what it did."""
+
+    transaction: Transaction
+    told: Future[Written] = field(default_factory=Future)
+    counts: tuple[int, ...] = ()
+
+    @property
+    def plain(self) -> bool:
+        """Whether it inserts rows into one table, whatever else is there."""
+        writes = self.transaction.writes
+        return (
+            len(writes) == 1
+            and not (self.transaction.reads or writes[0].ignore)
+            and len(writes[0].delta) > 0
+            and bool((writes[0].delta.diffs == 1).all())
+        )
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing of it is written, or nobody knows."""
+        known = isinstance(error, QueryError)
+        self.told.set_exception(
+            error if known else QueryError("57P01", f"it is not known whether it is written: {error}")
+        )
+
+
 class Writes:
     """The writes of one loop. `write` is for any thread, everything else for the loop's."""
 
@@ -44,29 +77,116 @@ class Writes:
         self._calls, self._now, self._tables = calls, now, tables
         self._time = -1
         self._fresh: dict[int, Keys] = {}
+        self._lock = threading.Lock()
+        self._batch: list[_Asked] | None = None
 
     def write(self, transaction: Transaction) -> Future[Written]:
-        """See `serve.sql.changes.Changer`."""
-        told: Future[Written] = Future()
+        """See `serve.sql.changes.Changer`. What comes until the loop looks is one batch."""
+        asked = _Asked(transaction)
+        with self._lock:
+            batch, new = self._batch, self._batch is None
+            if batch is None:
+                batch = self._batch = []
+            batch.append(asked)
+        if new:
+            self._calls.call(partial(self._apply_all, batch)).add_done_callback(partial(self._tell, batch))
+        return asked.told
 
-        def tell(done: Future[tuple[tuple[int, ...], int]]) -> None:
-            if (error := done.exception()) is not None:
-                told.set_exception(
-                    error
-                    if isinstance(error, QueryError)
-                    else QueryError("57P01", f"it is not known whether it is written: {error}")
-                )
+    def _close(self, batch: list[_Asked]) -> None:
+        """Nothing comes into this batch any more."""
+        with self._lock:
+            if self._batch is batch:
+                self._batch = None
+
+    def _tell(self, batch: list[_Asked], done: Future[tuple[None, int]]) -> None:
+        """The batch is visible, or it is known that nobody will say so."""
+        self._close(batch)
+        error = done.exception()
+        time = done.result()[1] if error is None else 0
+        for asked in batch:
+            if asked.told.done():
+                continue
+            if error is None:
+                asked.told.set_result(Written(time, asked.counts))
             else:
-                counts, time = done.result()
-                told.set_result(Written(time, counts))
+                asked.fail(error)
 
-        self._calls.call(lambda: self._apply(transaction)).add_done_callback(tell)
-        return told
-
-    def _apply(self, transaction: Transaction) -> tuple[int, ...]:
+    def _apply_all(self, batch: list[_Asked]) -> None:
+        self._close(batch)
         now = self._now()
         if self._time != now:
             self._time, self._fresh = now, {}
+        plain: dict[str, list[_Asked]] = {}
+        for asked in batch:
+            if asked.plain:
+                plain.setdefault(asked.transaction.writes[0].table, []).append(asked)
+            else:  # those before it come first, and matter to it
+                self._insert(plain)
+                self._one(asked)
+        self._insert(plain)
+
+    def _one(self, asked: _Asked) -> None:
+        try:
+            asked.counts = self._apply(asked.transaction)
+        except Exception as error:  # noqa: BLE001  (it is its caller's, who is told)
+            asked.fail(error)
+
+    def _insert(self, plain: dict[str, list[_Asked]]) -> None:
+        """Insert what came for each table, looked at together; only those that share a key with another row are looked at alone."""
+        for name, several in plain.items():
+            table = self._tables(name) if len(several) > 1 else None
+            if table is not None:
+                mine, others = list[_Asked](), list[_Asked]()
+                for asked in several:
+                    (mine if asked.transaction.writes[0].oid == table.oid else others).append(asked)
+                several = self._together(table, mine) + others
+            for asked in several:
+                self._one(asked)
+        plain.clear()
+
+    def _together(self, table: Table, several: list[_Asked]) -> list[_Asked]:
+        """Insert all of these but those that are returned: they have a key that is there, was written since the last tick, or comes
+        twice.
+        """
+        if not several:
+            return []
+        deltas = [asked.transaction.writes[0].delta for asked in several]
+        delta = concat_deltas(deltas)
+        owners = np.repeat(np.arange(len(deltas)), [len(part) for part in deltas])
+        wrong = self._sharing(table, delta, owners) if table.key else np.zeros(len(deltas), np.bool_)
+        if wrong.any():
+            kept = ~wrong[owners]
+            delta = Delta(rows.filter_rows(delta.columns, kept), delta.diffs[kept])
+        if len(delta):
+            table.source.write(delta, self._time)
+        left = []
+        for asked, part, bad in zip(several, deltas, wrong.tolist(), strict=True):
+            if bad:
+                left.append(asked)
+            else:
+                asked.counts = (len(part),)
+        return left
+
+    def _sharing(self, table: Table, delta: Delta, owners: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which owners of rows have a key that is somewhere else too. The keys of the others count as written from now on."""
+        keys = tuple(delta.columns[column] for column in table.key)
+        ids, first = rows.group(keys, len(delta))
+        touched = rows.take(keys, first)
+        net = np.bincount(ids, minlength=len(first))
+        found = table.rows().probe(touched, True, rows=len(first))
+        np.add.at(net, found.probe_rows, found.diffs)
+        names = list(zip(*(column.to_pylist() for column in touched), strict=True))
+        fresh = self._fresh.setdefault(table.oid, {})
+        if fresh:
+            net += np.array([fresh.get(name, 0) for name in names], np.int64)
+        wrong = np.zeros(int(owners[-1]) + 1, np.bool_)
+        wrong[owners[(net > 1)[ids]]] = True
+        for group, owner in zip(ids.tolist(), owners.tolist(), strict=True):
+            if not wrong[owner]:
+                fresh[names[group]] = fresh.get(names[group], 0) + 1
+        return wrong
+
+    def _apply(self, transaction: Transaction) -> tuple[int, ...]:
         for name in transaction.reads:
             table = self._tables(name)
             if table is None or transaction.read <= table.source.changed_after:
@@ -82,7 +202,7 @@ class Writes:
                 fresh[key] = fresh.get(key, 0) + count
         for table, delta in checked:
             if len(delta):
-                table.source.write(delta, now)
+                table.source.write(delta, self._time)
         return tuple(int(delta.diffs[delta.diffs > 0].sum()) for _, delta in checked)
 
     def _table(self, write: Write) -> Table:

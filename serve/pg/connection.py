@@ -172,7 +172,8 @@ class Connection(asyncio.Protocol):
         except Exception as error:
             log.error("a connection failed", exc_info=error)
             self.end(QueryError("XX000", "internal error; the log says why"))
-        self._flush()
+        if self._task is None or self.session is None or not self.session.brief:
+            self._flush()
         if self._transport is not None:
             if self._task is not None and self._frontend.waiting > READ_AHEAD:
                 self._transport.pause_reading()

@@ -22,7 +22,7 @@ MAX_MESSAGE = 64 << 20
 
 MAX_PASSWORD = 65_536
 
-_INT16, _INT32 = struct.Struct("!h"), struct.Struct("!i")
+_INT16, _UINT16, _INT32 = struct.Struct("!h"), struct.Struct("!H"), struct.Struct("!i")
 _HEAD = struct.Struct("!ci")
 
 
@@ -52,17 +52,20 @@ class Frontend:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._at = 0  # where the next message begins: what is before goes when nothing whole is left
         self.most = MAX_PASSWORD
         """Bytes that a message may have; little until the client has proved who it is."""
 
     def feed(self, data: bytes) -> None:
         """More bytes."""
+        if self._at:
+            self._forget()
         self._buffer += data
 
     @property
     def waiting(self) -> int:
         """Bytes that are no whole message yet."""
-        return len(self._buffer)
+        return len(self._buffer) - self._at
 
     def startup(self) -> Startup | None:
         """The next message before start-up is over; None until it is whole."""
@@ -90,16 +93,21 @@ class Frontend:
 
     def next(self) -> Message | None:
         """The next message; None until it is whole."""
-        if len(self._buffer) < 5:
-            return None
-        kind, length = _HEAD.unpack_from(self._buffer)
-        if not 4 <= length <= self.most:
-            raise ProtocolError(f"invalid message length: {length}")
-        if len(self._buffer) <= length:
-            return None
-        body = bytes(self._buffer[5 : length + 1])
-        del self._buffer[: length + 1]
-        return Message(kind, body)
+        at, size = self._at, len(self._buffer)
+        if size - at >= 5:
+            kind, length = _HEAD.unpack_from(self._buffer, at)
+            if not 4 <= length <= self.most:
+                raise ProtocolError(f"invalid message length: {length}")
+            if size - at > length:
+                self._at = at + length + 1
+                return Message(kind, bytes(self._buffer[at + 5 : self._at]))
+        if at:
+            self._forget()
+        return None
+
+    def _forget(self) -> None:
+        del self._buffer[: self._at]
+        self._at = 0
 
 
 class Reader:
@@ -185,20 +193,45 @@ def read_parse(body: bytes) -> Parse:
 
 def read_bind(body: bytes) -> Bind:
     """The fields of Bind."""
-    reader = Reader(body)
-    portal, statement = reader.string(), reader.string()
-    formats = tuple([reader.int16() for _ in range(reader.count())])
-    values: list[bytes | None] = []
-    for _ in range(reader.count()):
-        length = reader.int32()
-        if length < -1:
-            raise ProtocolError(f"invalid length of a parameter: {length}")
-        values.append(None if length < 0 else reader.bytes(length))
-    results = tuple([reader.int16() for _ in range(reader.count())])
-    reader.end()
-    if any(code not in (0, 1) for code in (*formats, *results)):
-        raise ProtocolError("a format code is 0 or 1")
+    try:
+        end = body.index(b"\0")
+        at = body.index(b"\0", end + 1)
+        portal, statement = body[:end].decode(), body[end + 1 : at].decode()
+        formats, at = _codes(body, at + 1)
+        values: list[bytes | None] = []
+        (count,) = _UINT16.unpack_from(body, at)
+        at += 2
+        for _ in range(count):
+            (length,) = _INT32.unpack_from(body, at)
+            at += 4
+            if length < -1:
+                raise ProtocolError(f"invalid length of a parameter: {length}")
+            if length > len(body) - at:
+                raise ProtocolError("insufficient data left in message")
+            values.append(None if length < 0 else body[at : at + length])
+            at += max(length, 0)
+        results, at = _codes(body, at)
+    except struct.error:
+        raise ProtocolError("insufficient data left in message") from None
+    except UnicodeDecodeError:
+        raise ProtocolError('invalid byte sequence for encoding "UTF8"') from None
+    except ValueError:
+        raise ProtocolError("invalid string in message") from None
+    if at != len(body):
+        raise ProtocolError("invalid message format")
     return Bind(portal, statement, formats, tuple(values), results)
+
+
+def _codes(body: bytes, at: int) -> tuple[tuple[int, ...], int]:
+    """Format codes, which begin with their number, and where they end."""
+    (count,) = _UINT16.unpack_from(body, at)
+    at += 2
+    if not count:
+        return (), at
+    codes = struct.unpack_from(f"!{count}h", body, at)
+    if any(code not in (0, 1) for code in codes):
+        raise ProtocolError("a format code is 0 or 1")
+    return codes, at + 2 * count
 
 
 def read_named(body: bytes) -> tuple[str, str]:

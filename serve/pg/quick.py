@@ -58,6 +58,11 @@ def answer(template: Template, data: bytes, state: State) -> bytes | None:
 
 def learn(data: bytes, state: State) -> Template | None:
     """The template of a lookup that these bytes are; None when they are anything else."""
+    known = state.statements.get(
+        data[6 : data.find(b"\0", 6)].decode("latin-1")
+    )  # of other names than ASCII's nothing is learned
+    if known is None or known.prepared is None or known.prepared.lookup is None or known.command is not None:
+        return None
     frontend = Frontend()
     frontend.feed(data)
     try:

@@ -20,6 +20,7 @@ from serve.pg.portal import Portal, Statement, describe, spread
 from serve.pg.quick import Template, answer, learn
 from serve.pg.settings import REPORTED
 from serve.pg.state import FAILED, IDLE, INSIDE, State, columns_of
+from serve.sql.dml import Dml
 from serve.sql.errors import QueryError
 from serve.sql.types import oid
 from serve.subscribe.hub import Hub
@@ -48,6 +49,8 @@ class Session:
         self._skipping = False
         self._template: Template | None = None
         self._learned = 0
+        self.brief = False
+        """Whether the work under way answers once and soon: what is before it is sent with that."""
         self._handlers: dict[bytes, Callable[[bytes], Work | None]] = {
             b"Q": self._query,
             b"P": self._parse,
@@ -230,7 +233,9 @@ class Session:
 
     def _execute(self, body: bytes) -> Work | None:
         name, most = frontend.read_execute(body)
-        return self._executor.start(self.state.portal(name), max(0, most))
+        portal = self.state.portal(name)
+        self.brief = isinstance(portal.statement.command, Dml)
+        return self._executor.start(portal, max(0, most))
 
     def _close(self, body: bytes) -> None:
         kind, name = frontend.read_named(body)
@@ -245,4 +250,5 @@ class Session:
         self._finish()
 
     def _flush(self, _body: bytes) -> None:
-        """What was sent goes out after every message anyway."""
+        """What was sent goes out after every message anyway, and before brief work too when the client asks for it."""
+        self.brief = False

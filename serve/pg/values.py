@@ -87,7 +87,7 @@ def _from_text(text: str, type_: ColumnType, number: int) -> Literal:
         raise QueryError("22021", f'invalid byte sequence for encoding "UTF8": 0x00 in parameter ${number}')
     if type_.kind in STRINGS:
         return Literal(text.rstrip(" ") if type_.kind is Kind.CHAR else text, type_)
-    if type_.kind in (Kind.INTEGER, Kind.BIGINT) and text.isascii() and text.isdigit() and len(text) < 10:
+    if len(text) <= _DIGITS.get(type_.kind, 0) and text.isascii() and text.removeprefix("-").isdigit():
         return Literal(int(text), type_)
     values, errors = scalars.parse(pa.array([text], pa.large_string()), 1, type_)
     if errors is not None and errors[0].is_valid:
@@ -96,6 +96,10 @@ def _from_text(text: str, type_: ColumnType, number: int) -> Literal:
     if type_.kind in (Kind.NUMERIC, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.INTERVAL, Kind.TIME, Kind.UUID):
         return Literal(scalars.format(values, 1, type_)[0].as_py(), type_)
     return Literal(values[0].as_py(), type_)
+
+
+_DIGITS = {Kind.SMALLINT: 4, Kind.INTEGER: 9, Kind.BIGINT: 18}
+"""So many digits are a value of the type whatever they are."""
 
 
 def _written(value: object, type_: ColumnType) -> str:

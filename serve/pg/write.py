@@ -7,7 +7,6 @@ Deliberately unknown: how writes become durable.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
@@ -29,6 +28,7 @@ from serve.sql.dml import Dml
 from serve.sql.errors import QueryError
 from serve.sql.queries import Prepared
 from serve.sql.results import Batch
+from serve.told import told
 
 CONFLICT = "40001"
 Compute = Callable[..., Awaitable[Any]]
@@ -69,7 +69,7 @@ class Writer:
             reads = moment.definitions.tables(prepared.query.reads)
             transaction = Transaction((write,), reads, moment.time)
             try:
-                written = await asyncio.wrap_future(state.queries.write(transaction))
+                written = await told(state.queries.write(transaction))
             except QueryError as error:
                 if error.code != CONFLICT:
                     raise
@@ -84,7 +84,7 @@ class Writer:
     async def commit(self, end: End) -> None:
         """Write what the transaction has gathered, all at once."""
         try:
-            await asyncio.wrap_future(self._state.queries.write(Transaction(tuple(self._state.writes))))
+            await told(self._state.queries.write(Transaction(tuple(self._state.writes))))
         except QueryError:
             self._state.end_transaction()
             raise

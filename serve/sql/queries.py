@@ -24,7 +24,7 @@ from dataflow.delta import Delta
 from dataflow.kernels import _rows
 from dataflow.once import Once
 from dataflow.rows import concat_deltas, consolidate
-from dataflow.types import ColumnType
+from dataflow.types import STRINGS, ColumnType, Kind
 from planner.catalog import quoted
 from planner.compile import compile_scalar
 from planner.errors import SqlError
@@ -51,7 +51,7 @@ from serve.sql.changes import Change, Changed, Changer, Transaction, Written
 from serve.sql.errors import QueryError, from_plan, from_row
 from serve.sql.explained import as_run, explained
 from serve.sql.names import Names, names_of, readable
-from serve.sql.results import Batch, check_size, computed, cut, ordered, take
+from serve.sql.results import Batch, check_size, computed, cut, one, ordered, take
 from serve.sql.system import Relations
 from serve.status import StatusSource
 from serve.subscribe.options import Subscribed
@@ -340,9 +340,13 @@ def _array(scalar: Scalar, values: Values) -> pa.Array:
         scalar = values[scalar.name]
     elif not isinstance(scalar, Literal):
         scalar = rewrite(scalar, lambda node: values[node.name] if isinstance(node, Parameter) else None)
-    if isinstance(scalar, Literal) and isinstance(scalar.value, int) and not isinstance(scalar.value, bool):
-        return pa.array([scalar.value], scalar.type.arrow)
+    if isinstance(scalar, Literal) and (scalar.type.kind in _AS_IS or scalar.value is None):
+        return one(scalar.value, scalar.type)
     made, errors = compile_scalar(scalar).evaluate((), 1)
     if errors is not None and errors[0].is_valid:
         raise from_row(str(errors[0]))
     return made
+
+
+_AS_IS = frozenset({Kind.BOOLEAN, Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT, *STRINGS})
+"""Kinds whose literals hold the value itself, and not its text."""

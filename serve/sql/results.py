@@ -6,6 +6,7 @@ Deliberately unknown: queries, and where the rows come from.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from dataflow.layout import Layout, Order
 from dataflow.once import Once
 from dataflow.rows import consolidate
 from dataflow.spine import Spine
-from dataflow.types import ColumnType
+from dataflow.types import STRINGS, ColumnType, Kind
 from serve.sql.errors import QueryError, from_row
 
 PIECE_ROWS = 65_536
@@ -32,6 +33,24 @@ class Batch(NamedTuple):
 
     columns: tuple[pa.Array, ...]
     rows: int
+
+
+_PACKED = {Kind.SMALLINT: struct.Struct("=h"), Kind.INTEGER: struct.Struct("=i"), Kind.BIGINT: struct.Struct("=q")}
+_ENDS = struct.Struct("=qq")
+
+
+def one(value: object, type_: ColumnType) -> pa.Array:
+    """A value of Python's as an array of one. Numbers and text, of which writes and reads by key are made, without what `pa.array`
+    does for everything else: a tenth of the time.
+    """
+    if value is not None and (packed := _PACKED.get(type_.kind)) is not None:
+        return pa.Array.from_buffers(type_.arrow, 1, [None, pa.py_buffer(packed.pack(value))], 0)
+    if type(value) is str and type_.kind in STRINGS:
+        data = value.encode()
+        return pa.Array.from_buffers(
+            type_.arrow, 1, [None, pa.py_buffer(_ENDS.pack(0, len(data))), pa.py_buffer(data)], 0
+        )
+    return pa.array([value], type_.arrow)
 
 
 def computed(once: Once, inputs: Mapping[str, Delta]) -> Delta:

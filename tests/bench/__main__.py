@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tests.bench import broker, cores, decoders, end_to_end, idle, lookups, report, restart, store, subscribers
+from tests.bench import broker, cores, decoders, end_to_end, idle, lookups, report, restart, store, subscribers, writes
 from tests.bench.pinned import pinned
 from tests.bench.profile import profile
 from tests.bench.workloads import WORKLOADS
@@ -27,6 +27,7 @@ PARTS: dict[str, Callable[[], object]] = {
     "restart": restart.main,
     "lookups": lookups.main,
     "subscribers": subscribers.main,
+    "writes": writes.main,
 }
 """What is measured besides the workloads: `idle` and `cores` with all of them, the others only when they are named."""
 

@@ -1,0 +1,146 @@
+"""Writes that come together are as if they had come one after the other, in an order in which each client's own stay."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dataflow.delta import Delta
+from dataflow.layout import Layout
+from dataflow.spine import Spine
+from dataflow.types import BIGINT, TEXT, Column
+from headwater.calls import Calls
+from headwater.writes import Table, Writes
+from ingest.tables import PREFIX, TableLog, TableSource
+from serve.sql.changes import Transaction, Write, Written
+from serve.sql.errors import QueryError
+from tests.examples import examples
+
+SCHEMA = (Column("id", BIGINT, nullable=False), Column("word", TEXT))
+TYPES = tuple(column.type for column in SCHEMA)
+Row = tuple[int, str]
+
+
+def delta(rows: Sequence[Row], diffs: Sequence[int]) -> Delta:
+    columns = tuple(pa.array([row[i] for row in rows], type_.arrow) for i, type_ in enumerate(TYPES))
+    return Delta(columns, np.array(diffs, np.int64))
+
+
+class Loop:
+    """Two tables, one with a key, and ticks that a test makes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.calls, self.time = Calls(lambda: None), 0
+        self._log = TableLog(folder, {})
+        self.spines = {"keyed": Spine(Layout(TYPES, (0,))), "free": Spine(Layout(TYPES, ()))}
+        self._sources = {name: TableSource(PREFIX + name, name, SCHEMA, self._log) for name in self.spines}
+        self.writes = Writes(self.calls, lambda: self.time, self._table)
+
+    def _table(self, name: str) -> Table | None:
+        if name not in self.spines:
+            return None
+        key = (0,) if name == "keyed" else ()
+        return Table(1, SCHEMA, key, self._sources[name], self.spines[name].snapshot)
+
+    def tick(self) -> None:
+        self.calls.run()
+        for name, source in self._sources.items():
+            if (taken := source.take(1 << 20)) is not None:
+                self.spines[name].insert(taken.delta)
+        self._log.append(self._log.staged())
+        self.time += 1
+        self.calls.published(self.time)
+
+    def rows(self, name: str) -> Counter[Row]:
+        found = self.spines[name].snapshot().rows()
+        return Counter(
+            dict(zip(zip(*(c.to_pylist() for c in found.columns), strict=True), found.diffs.tolist(), strict=True))
+        )
+
+    def close(self) -> None:
+        self._log.close()
+
+
+Rows = st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["a", "b"])), min_size=1, max_size=3)
+WRITES = st.builds(
+    lambda table, rows, ignore: Write(table, 1, delta(rows, [1] * len(rows)), ignore),
+    st.sampled_from(["keyed", "keyed", "keyed", "free", "none"]),
+    Rows,
+    st.sampled_from([False, False, False, True]),
+)
+TICKS = st.lists(st.lists(st.lists(WRITES, min_size=1, max_size=2), max_size=8), min_size=1, max_size=4)
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(TICKS)
+def test_a_batch_is_as_good_as_one_after_the_other(ticks: list[list[list[Write]]]) -> None:
+    with TemporaryDirectory() as together, TemporaryDirectory() as alone:
+        batch, single = Loop(Path(together)), Loop(Path(alone))
+        for tick in ticks:
+            transactions = [Transaction(tuple(writes)) for writes in tick]
+            asked = [batch.writes.write(transaction) for transaction in transactions]
+            batch.tick()
+            told = [outcome(future) for future in asked]
+            # What was taken is taken one by one too, in the order in which it was asked, and nothing else would be.
+            for transaction, found in zip(transactions, told, strict=True):
+                if not isinstance(found, str):
+                    future = single.writes.write(transaction)
+                    single.tick()
+                    assert outcome(future) == found
+            for transaction, found in zip(transactions, told, strict=True):
+                if isinstance(found, str):
+                    future = single.writes.write(transaction)
+                    single.tick()
+                    assert isinstance(outcome(future), str)  # of two mistakes the other one may be told
+            for name in ("keyed", "free"):
+                assert batch.rows(name) == single.rows(name)
+            keys = Counter[int]()
+            for (key, _), count in batch.rows("keyed").items():
+                keys[key] += count
+            assert all(count == 1 for count in keys.values())
+        batch.close()
+        single.close()
+
+
+def outcome(future: Future[Written]) -> tuple[int, ...] | str:
+    """The counts of a transaction, or the code of what was wrong with it."""
+    error = future.exception(timeout=0)
+    if error is None:
+        return future.result().counts
+    assert isinstance(error, QueryError)
+    return error.code
+
+
+def test_one_of_many_shares_a_key(tmp_path: Path) -> None:
+    loop = Loop(tmp_path)
+    keys = [1, 2, 3, 2, 4, 5]
+    asked = [loop.writes.write(Transaction((Write("keyed", 1, delta([(key, "a")], [1]), False),))) for key in keys]
+    loop.tick()
+    assert [outcome(future) for future in asked] == [(1,), (1,), (1,), "23505", (1,), (1,)]
+    again = loop.writes.write(Transaction((Write("keyed", 1, delta([(5, "b")], [1]), False),)))
+    loop.tick()
+    assert outcome(again) == "23505"
+    assert sorted(loop.rows("keyed")) == [(key, "a") for key in (1, 2, 3, 4, 5)]
+    loop.close()
+
+
+def test_who_waits_while_the_loop_ends_is_told(tmp_path: Path) -> None:
+    loop = Loop(tmp_path)
+    one: Any = Transaction((Write("free", 1, delta([(1, "a")], [1]), False),))
+    waiting = [loop.writes.write(one) for _ in range(3)]
+    loop.calls.close()
+    late = loop.writes.write(one)
+    for future in (*waiting, late):
+        with pytest.raises(QueryError, match="stopping"):
+            future.result(timeout=0)
+    loop.close()

@@ -94,10 +94,19 @@ def _anonymous(binder: Binder, node: exp.Expr) -> Bound:
         return bind_table.in_list(binder, node, name)
     if (own := binder.text.functions.get(name)) is not None:
         return _user(binder, node, own)
+    if name == "normalize" and 1 <= len(node.expressions) <= 2:
+        return _normalize(binder, node)
     if (named := PARAMETERS.get(name)) is not None:
         places = _places(binder, node, name, [named])
         return binder.call(node, name, [_ZERO if arg is None else binder.bind(arg) for arg in places])
     return binder.call(node, name, [binder.bind(arg) for arg in node.expressions])
+
+
+def _normalize(binder: Binder, node: exp.Expr) -> Bound:
+    """`normalize(text, NFC)`, the form a word that may be left out."""
+    text, *form = node.expressions
+    word = form[0].name if form and isinstance(form[0], exp.Column) and not form[0].args.get("table") else "NFC"
+    return binder.call(node, "normalize", [binder.bind(text), Untyped(word)])
 
 
 PARAMETERS = {

@@ -10,11 +10,12 @@ import sys
 from collections.abc import Sequence
 
 from dataflow.types import Kind
-from planner.functions import SCALARS, described_rows, documents, reading, strings, tables, transcendental
+from planner.functions import SCALARS, described_rows, documents, reading, small, strings, tables, transcendental
 from planner.functions.aggregates import AGGREGATES
 from planner.functions.described import DESCRIBED
 from planner.functions.described_rows import AGGREGATES_TABLE, TABLE, TABLES_TABLE, WINDOWS_TABLE, queries
 from planner.functions.registry import Function, Parameter, is_operator
+from planner.functions.types import NUMBERS
 from planner.ordered_aggregates import WITHIN
 from planner.views import build_dataflow, plan_views
 
@@ -94,7 +95,7 @@ def _signature(function: Function) -> str:
     return f"{name}({', '.join([*parts, '...'] if function.variadic else parts)})"
 
 
-_PER_ROW = strings.PER_ROW | documents.PER_ROW | reading.PER_ROW
+_PER_ROW = small.PER_ROW | strings.PER_ROW | documents.PER_ROW | reading.PER_ROW
 _DIGITS = transcendental.PER_ROW
 
 
@@ -102,7 +103,8 @@ def _mark(name: str, function: Function) -> str:
     exact = name in _DIGITS and Kind.NUMERIC in function.parameters
     read = name == "to_timestamp" and Kind.TEXT in function.parameters
     document = name == "-" and function.parameters[0] is Kind.JSONB
-    return "\\*" if name in _PER_ROW or exact or document or read else ""
+    number = name == "to_char" and function.parameters[0] in NUMBERS
+    return "\\*" if name in _PER_ROW or exact or document or read or number else ""
 
 
 def _cell(text: str) -> str:

@@ -25,6 +25,8 @@ coalesce | the first value that is not NULL; what stands behind it is not comput
 nullif | NULL when both are equal, else the first | nullif(5, 5)
 greatest | the largest value, NULLs passed over | greatest(1, NULL, 3)
 least | the smallest value, NULLs passed over | least(1, NULL, 3)
+num_nulls | how many are NULL | num_nulls(1, NULL, 'a')
+num_nonnulls | how many are not | num_nonnulls(1, NULL, 'a')
 ## Comparison
 = | equal; numbers by value, text by bytes, intervals by length | 1 = 1.0
 <> | not equal | 'a' <> 'b'
@@ -86,6 +88,10 @@ atanh | inverse hyperbolic tangent | atanh(0)
 << | bits moved left | 1 << 4
 >> | bits moved right, the sign kept | -16 >> 2
 to_hex | hexadecimal digits | to_hex(255)
+factorial | the product of all whole numbers up to it | factorial(20)
+scale | digits behind the point | scale(1.50)
+min_scale | digits behind the point that it needs | min_scale(1.50)
+trim_scale | without zeros at the end behind the point | trim_scale(1.50)
 ## Text
 || | texts, bytes or documents joined; NULL with NULL | 'head' || 'water'
 concat | texts of all values joined, NULLs passed over | concat('a', NULL, 1, true)
@@ -139,6 +145,22 @@ sha384 | digest | left(encode(sha384('abc'::bytea), 'hex'), 16)
 sha512 | digest | left(encode(sha512('abc'::bytea), 'hex'), 16)
 encode | bytes as hex, base64 or escape | encode('abc'::bytea, 'base64')
 decode | bytes from hex, base64 or escape | decode('616263', 'hex')
+convert_from | the text of bytes in utf8 or latin1 | convert_from('\xfc'::bytea, 'latin1')
+convert_to | a text's bytes in utf8 or latin1 | convert_to('ü', 'latin1')
+normalize | in a Unicode normalization form: NFC, NFD, NFKC, NFKD | length(normalize('ü', NFD))
+get_byte | the byte at a place, from 0 | get_byte('abc'::bytea, 1)
+set_byte | the bytes with another one at a place | set_byte('abc'::bytea, 1, 65)
+get_bit | the bit at a place, from the first byte's lowest | get_bit('abc'::bytea, 3)
+set_bit | the bytes with another bit | set_bit('abc'::bytea, 1, 1)
+bit_count | how many bits are set | bit_count('abc'::bytea)
+constant_time_eq | whether both are equal, in a time that does not say where they differ | constant_time_eq('secret', 'secret')
+digest | by md5, sha1, sha224, sha256, sha384 or sha512 | encode(digest('abc', 'sha1'), 'hex')
+hmac | a digest with a key | encode(hmac('abc', 'key', 'md5'), 'hex')
+crc32 | checksum of a text's or of bytes | crc32('abc')
+kafka_murmur2 | the hash by which Kafka's clients choose partitions, not negative | kafka_murmur2('foobar') % 12
+uuid_generate_v5 | a uuid of a namespace and a name | uuid_generate_v5('6ba7b810-9dad-11d1-80b4-00c04fd430c8', 'example.com')
+pg_size_pretty | a number of bytes for people | pg_size_pretty(123456789::bigint)
+pg_typeof | the name of a value's type | pg_typeof(1.5)
 ## Dates and times
 extract | a field of a date, time, timestamp or interval | extract(quarter FROM date '2024-05-01')
 date_part | the same as a double | date_part('hour', time '10:30')
@@ -155,7 +177,9 @@ make_interval | an interval of years, months, weeks, days, hours, minutes, secon
 timezone | AT TIME ZONE: the wall clock of a zone, or its instant | timestamptz '2024-07-01 12:00+00' AT TIME ZONE 'Europe/Paris'
 to_timestamp | seconds since 1970, or a text by a constant pattern | to_timestamp('29 Feb 2024 3:04 pm', 'DD Mon YYYY HH:MI am')
 to_date | a text by a pattern, which is a constant | to_date('2024/2/9', 'YYYY/MM/DD')
-to_char | by a pattern, which is a constant | to_char(timestamp '2024-02-29 15:04:05', 'FMDay DD Mon YYYY HH12:MI AM')
+isfinite | whether it is a time; here each is | isfinite(date '2024-02-29')
+try_parse_monotonic_iso8601_timestamp | the timestamp, or NULL | try_parse_monotonic_iso8601_timestamp('2024-02-29T15:04:05.123Z')
+to_char | a time, an interval or a number by a pattern | to_char(timestamp '2024-02-29 15:04:05', 'FMDay DD Mon YYYY HH12:MI AM')
 ## Documents (jsonb)
 -> | a member or element; NULL when there is none | '{"a": [1, 2]}'::jsonb -> 'a' -> 0
 ->> | the same as text | '{"a": "x"}'::jsonb ->> 'a'
@@ -172,6 +196,15 @@ jsonb_build_array | of values | jsonb_build_array(1, 'a', true)
 jsonb_strip_nulls | without members that are null | jsonb_strip_nulls('{"a": null, "b": [null]}'::jsonb)
 jsonb_pretty | with line breaks | jsonb_pretty('{"a": 1}'::jsonb)
 """
+
+
+OWN = frozenset(
+    (
+        *("constant_time_eq", "crc32", "digest", "hmac", "kafka_murmur2", "uuid_generate_v5"),
+        "try_parse_monotonic_iso8601_timestamp",
+    )
+)
+"""Functions that PostgreSQL has not, or only in extensions."""
 
 
 @dataclass(frozen=True, slots=True)

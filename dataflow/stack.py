@@ -152,14 +152,14 @@ class Stack:
     def put_on(self, layer: Layer) -> None:
         """Let a layer take part from the next step on. It has to be as if it had taken part in all of them.
 
-        ValueError when there is a layer, or a view, of a name already.
+        A view of it takes the place of the base's view of that name, for readers and for layers that come later. ValueError when
+        there is a layer, or a layer's view, of a name already.
         """
-        taken = {other.name for other in self.layers} & {layer.name} or self._views.keys() & layer.dataflow.views
+        made = {view for other in self.layers for view in other.dataflow.views}
+        taken = {other.name for other in self.layers} & {layer.name} or made & layer.dataflow.views
         if taken:
             raise ValueError(f"there is a {min(taken)} already")
-        self.layers = (*self.layers, layer)
-        self._views |= dict.fromkeys(layer.dataflow.views, layer.dataflow)
-        self._watch()
+        self._set((*self.layers, layer))
 
     def take_off(self, names: Iterable[str]) -> None:
         """Let layers go, with their state. ValueError when a layer that stays reads a view of one that goes."""
@@ -168,8 +168,13 @@ class Stack:
         for layer in self.layers:
             if layer.name not in going and layer.reads & gone:
                 raise ValueError(f"layer {layer.name} reads {min(layer.reads & gone)}, which goes")
-        self.layers = tuple(layer for layer in self.layers if layer.name not in going)
-        self._views = {name: flow for name, flow in self._views.items() if name not in gone}
+        self._set(tuple(layer for layer in self.layers if layer.name not in going))
+
+    def _set(self, layers: tuple[Layer, ...]) -> None:
+        self.layers = layers
+        self._views = dict.fromkeys(self._base.views, self._base)
+        for layer in layers:
+            self._views |= dict.fromkeys(layer.dataflow.views, layer.dataflow)
         self._watch()
 
     # What a dataflow does.

@@ -1,4 +1,4 @@
-"""The command `headwater`: run, check, explain, schema, demo.
+"""The command `headwater`: run, apply, check, explain, schema, demo.
 
 Heavy imports stand inside the commands, so that `--help` answers at once. In an installed wheel the rooms lie in
 `headwater/rooms`; that folder goes first on the path here, before any of them is imported.
@@ -61,6 +61,21 @@ def run(file: Path, log_level: str, log_format: str) -> None:
 
     checked = _checked(file)
     sys.exit(run_service(checked, log_level, log_format, lambda: bool(asked)))
+
+
+@main.command()
+@_FILE
+@click.option("--yes", is_flag=True, help="do it without asking")
+@click.option("--plan", "only_plan", is_flag=True, help="show what would be done, and do nothing")
+@click.option("--address", default=None, help="host:port of the service's HTTP, where the file does not say it")
+def apply(file: Path, yes: bool, only_plan: bool, address: str | None) -> None:
+    """Make the running service as FILE, which it was started with, is now: print the plan, ask, change it without a restart."""
+    from headwater.apply import apply as apply_file
+
+    def agree() -> bool:
+        return click.confirm("change the running service?", default=False)
+
+    sys.exit(apply_file(_checked(file), address, click.echo, None if yes else agree, only_plan))
 
 
 @main.command()

@@ -24,6 +24,7 @@ from dataflow.beside import THREADS
 from dataflow.stack import Stack
 from dataflow.types import Schema
 from headwater import __version__
+from headwater.again import FileAgain
 from headwater.changes import Changes, Live
 from headwater.check import Checked
 from headwater.cores import usable_cores
@@ -36,7 +37,7 @@ from headwater.ticks import OPENING, TickLoop
 from headwater.world import shown_as
 from ingest.decode import avro_columns
 from ingest.embedded import EMBEDDED, EmbeddedBroker
-from ingest.registry import Registry, RegistryError
+from ingest.registry import RegistryError
 from ingest.remap import RemapError
 from ingest.source import Source, WatermarksUnavailable
 from planner.errors import PlanErrors
@@ -54,7 +55,6 @@ from serve.sql.queries import Queries
 from serve.sql.system import Relations
 from serve.status import ServiceStatus
 from serve.subscribe.hub import Hub
-from sinks.kafka import KafkaSink
 
 log = structlog.get_logger(__name__)
 
@@ -257,29 +257,17 @@ class Service:
         return connections
 
     def _build(self, metrics: Metrics, home: Home) -> None:
-        outside = Outside(self.settings, self.connections, home.secrets, self._wake.set, home.owned)
-        outside.schemas = schemas = self._schemas(outside.registries)
-        self._relations.sources = schemas
-        declared = declare(self.settings, schemas, self._checked.functions, self.settings.views)
-        planned = plan_views(schemas, declared.views, declared.upserts, functions=declared.functions)
-        self._dataflow = Stack(build_base(planned, declared))
+        outside = Outside(self.settings.name, home.secrets, self._wake.set, home.owned)
+        schemas = self._schemas(outside)
         live = self.live
-        for name in self.settings.sources:
-            live.sources[name] = outside.source(name, None)
-        for name, sink in self.settings.sinks.items():
-            live.sinks[name] = KafkaSink(
-                sink,
-                name,
-                self.connections[sink.kafka],
-                planned.schemas[sink.view],
-                planned.definitions[sink.view],
-                self.settings.name,
-                self._wake.set,
-                home.owned,
-            )
-            live.sink_views[name] = sink.view
+        self._relations.sources = live.schemas
+        functions = self._checked.functions
+        declared = declare(self.settings, schemas, functions, self.settings.views, self.connections)
+        planned = plan_views(schemas, declared.views, declared.upserts, functions=functions)
+        self._dataflow = Stack(build_base(planned, declared))
         live.dependencies.update({name: planned.sources(name) for name in planned.order})
-        self._changes = Changes(declared, home, self._dataflow, outside, live)
+        again = FileAgain(self._checked, outside, self.connections)
+        self._changes = Changes(declared, home, self._dataflow, outside, live, again)
         if home.memory is not None:
             self._dataflow.limit_memory(home.memory)
         THREADS.use(self.settings.threads or usable_cores())
@@ -323,12 +311,12 @@ class Service:
         parts += [f"{name} by {view.key}" for name, view in sorted(self.settings.views.items())]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def _schemas(self, registries: Mapping[str, Registry | None]) -> dict[str, Schema]:
+    def _schemas(self, outside: Outside) -> dict[str, Schema]:
         """Columns of every source; those that only the registry knows are asked for until it answers."""
         schemas = dict(self._checked.schemas)
         for name, source in self.settings.sources.items():
             while name not in schemas:
-                registry = registries[source.kafka]
+                registry = outside.registry(self.connections[source.kafka])
                 if registry is None:
                     raise StartError(f"source {name}: connection {source.kafka} names no schema.registry.url; add it")
                 try:

@@ -14,13 +14,14 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from functools import partial
 from time import monotonic
 
 import msgspec
 import structlog
 
 from dataflow.stack import Stack
+from dataflow.types import Schema
+from headwater.applying import Again
 from headwater.calls import ClosedError
 from headwater.catalog import CatalogError, Item
 from headwater.ddl import Statements
@@ -31,7 +32,7 @@ from headwater.filling import Check, Filling
 from headwater.home import Home
 from headwater.outside import Outside
 from headwater.ticks import TickLoop
-from headwater.world import FIRST_OID, World, sink_of, source_of
+from headwater.world import FIRST_OID, World, shown_as, source_of
 from headwater.writes import Table, Writes
 from ingest.source import ReplayMismatch, Source
 from ingest.tables import PREFIX, TableSource
@@ -52,12 +53,16 @@ CLOSE_SECONDS = 1.0
 
 @dataclass
 class Live:
-    """What ticks take from and write to, by name; `dependencies`: what relations follow from. Changed between ticks only."""
+    """What ticks take from and write to, by name. Changed between ticks only.
+
+    dependencies: what relations follow from. schemas: the columns of the file's sources.
+    """
 
     sources: dict[str, Source | TableSource] = field(default_factory=dict)
     sinks: dict[str, KafkaSink] = field(default_factory=dict)
     sink_views: dict[str, str] = field(default_factory=dict)
     dependencies: dict[str, frozenset[str]] = field(default_factory=dict)
+    schemas: dict[str, Schema] = field(default_factory=dict)
 
 
 @dataclass
@@ -73,14 +78,19 @@ class Opened:
 class Changes:
     """Changes the catalog of one service. `change` is for any thread."""
 
-    def __init__(self, declared: Declared, home: Home, stack: Stack, outside: Outside, live: Live) -> None:
-        """Read the catalog, put its layers on the stack, still empty, and add its sources and sinks, not started yet.
+    def __init__(
+        self, declared: Declared, home: Home, stack: Stack, outside: Outside, live: Live, again: Again
+    ) -> None:
+        """Read the catalog, put its layers on the stack, still empty, and make all sources and sinks, not started yet.
 
-        CatalogError when it is damaged. live: what ticks take from and write to, with the file's; the catalog's come and go.
+        CatalogError when it is damaged. live: what ticks take from and write to, still empty. again: what `headwater.applying` says
+        that the file declares now.
         """
-        self._tables, self._live, self._outside = home.tables, live, outside
-        self._declared, self._file, self._stack, self._remap = declared, home.catalog, stack, home.remap
+        self._tables, self._live, self._outside, self._again = home.tables, live, outside, again
+        self._file, self._stack, self._remap = home.catalog, stack, home.remap
         self._world = World(declared, home.catalog.read())
+        # What the base holds stays what it is while the file changes.
+        self._world.base = {name: self._world.means(name) for name in declared.names}
         self._filling: set[str] = set()
         self._loop: TickLoop | None = None
         self._stopped = threading.Event()
@@ -92,19 +102,17 @@ class Changes:
         for item in self._world.layer_items():
             stack.put_on(self._world.layer(item))
             self._add_table(self._world, item)
-        for item in self._world.source_items():
-            live.sources[source_of(item)] = outside.source(source_of(item), self._world)
-        for item in self._world.sink_items():
-            live.sinks[sink_of(item)] = outside.sink(self._world, item)
-            live.sink_views[sink_of(item)] = item.on
+        for name in self._world.readers:
+            live.sources[name] = outside.source(self._world, name)
+        for name, settings in self._world.writers.items():
+            live.sinks[name] = outside.sink(self._world, name)
+            live.sink_views[name] = settings.view
+        live.schemas.update(declared.schemas)
 
     def attend(self, loop: TickLoop) -> None:
         """Change what this loop computes. Called before the loop runs."""
         self._loop = loop
-        reread = partial(self._outside.source, again=True)
-        self._fillings = Filling(
-            loop, self._stack, self._remap, lambda name: reread(name, self._world), self._tables, self._stopped
-        )
+        self._fillings = Filling(loop, self._stack, self._remap, self._reread, self._tables, self._stopped)
         self._writes = Writes(loop.calls, lambda: loop.now, self._table)
         loop.restored = self._restored
         self._reshape()
@@ -133,6 +141,9 @@ class Changes:
         assert isinstance(source, TableSource)
         rows = self._stack.view(name).snapshot
         return Table(FIRST_OID + item.id, self._world.tables[name], self._world.key(item), source, rows)
+
+    def _reread(self, name: str) -> Source:
+        return self._outside.source(self._world, name, again=True)
 
     def _add_table(self, world: World, item: Item) -> None:
         """Let ticks take what is written to a table."""
@@ -175,7 +186,7 @@ class Changes:
             world, notices = self._world, tuple[tuple[str, str], ...]()
             for change in changes:
                 definitions = world.shape(self._filling).definitions
-                step = Statements(world, definitions, self._tables is not None, self._outside).step(change)
+                step = Statements(world, definitions, self._tables is not None, self._outside, self._again).step(change)
                 world = step.world or world
                 notices = step.notices  # those of the ones before were told when they were tried
             if world is self._world or try_only:
@@ -195,16 +206,22 @@ class Changes:
 
     def _move(self, world: World, check: Check) -> int:
         """Make a world the one that is; the time from which on it is."""
-        known = {item.id for item in self._world.catalog.items}
+        before, loop = self._world, self._running
+        known = {item.id for item in before.layer_items()}
         opened = Opened([item for item in world.layer_items() if item.id not in known])
         try:
-            for item in [item for item in world.source_items() if item.id not in known]:
-                source = opened.sources[source_of(item)] = self._outside.source(source_of(item), world)
+            for name in world.readers.keys() - before.readers.keys():
+                if loop.ends(name):
+                    raise QueryError(
+                        "0A000", f"source {name} was read by this state before, and is not followed since",
+                        hint="give it another name, or restart the service",
+                    )  # fmt: skip
+                source = opened.sources[name] = self._outside.source(world, name)
                 source.start({})
-            for item in [item for item in world.sink_items() if item.id not in known]:
-                sink = opened.sinks[sink_of(item)] = self._outside.sink(world, item)
-                opened.sink_views[sink_of(item)] = item.on
-                self._open(item, sink, check)
+            for name in world.writers.keys() - before.writers.keys():
+                sink = opened.sinks[name] = self._outside.sink(world, name)
+                opened.sink_views[name] = world.writers[name].view
+                self._open(sink, check)
             gone = list[Source | KafkaSink]()
             time = self._fill(world, opened, check, lambda: gone.extend(self._adopt(world)))
         except BaseException as error:
@@ -219,8 +236,7 @@ class Changes:
             log.warning("secrets that are gone could not be removed yet", reason=str(error))
         return time
 
-    @staticmethod
-    def _open(item: Item, sink: KafkaSink, check: Check) -> None:
+    def _open(self, sink: KafkaSink, check: Check) -> None:
         """Have a new sink's topics made and its transactions begun. QueryError when that takes too long or cannot be."""
         with ThreadPoolExecutor(1, "open-sink") as pool:
             opening, until = pool.submit(sink.open), monotonic() + SINK_PATIENCE
@@ -229,10 +245,10 @@ class Changes:
                     check()
                     if monotonic() > until:
                         reason = sink.status().reason or "no answer"
-                        raise QueryError("08006", f"sink {item.name} does not get to its broker: {reason}")
+                        raise QueryError("08006", f"sink {shown_as(sink.name)} does not get to its broker: {reason}")
                 if opening.result() is not None:
                     raise QueryError(
-                        "58000", f"topic {sink.topic} has been written by a sink {item.name} of another state folder",
+                        "58000", f"topic {sink.topic} has been written by a sink {shown_as(sink.name)} before",
                         hint="choose another name and topic",
                     )  # fmt: skip
             except SinkHaltedError as halted:
@@ -259,23 +275,23 @@ class Changes:
             self._file.write(catalog)
         except OSError as error:
             raise StateError(f"the state folder cannot be written: {error}; make room or mend the disk") from error
-        live = self._live
-        items = {str(item.id): item for item in self._world.items.values()}
-        staying = {item.id for item in world.items.values()}  # what has other options now has the same rows
-        going = {number: item for number, item in items.items() if item.id not in staying}
-        self._stack.take_off([layer.name for layer in self._stack.layers if layer.name in going])
+        live, before = self._live, self._world
+        layers = {str(item.id) for item in world.layer_items()}
+        self._stack.take_off([layer.name for layer in self._stack.layers if layer.name not in layers])
         gone: list[Source | KafkaSink] = []
-        for item in going.values():
-            if item.kind == "sink":
-                self._running.remove_sink(sink_of(item))
-                del live.sink_views[sink_of(item)]
-                gone.append(live.sinks.pop(sink_of(item)))
-            elif item.kind in ("source", "table"):
-                self._running.go(source_of(item))
-                source = live.sources.pop(source_of(item), None)
-                gone += [source] if isinstance(source, Source) else []
+        for name in before.writers.keys() - world.writers.keys():
+            self._running.remove_sink(name)
+            del live.sink_views[name]
+            gone.append(live.sinks.pop(name))
+        tables = {source_of(item) for item in world.layer_items() if item.kind == "table"}
+        for name in [name for name in live.sources if name not in tables and name not in world.readers]:
+            self._running.go(name)
+            source = live.sources.pop(name)
+            gone += [source] if isinstance(source, Source) else []
+        live.schemas.clear()
+        live.schemas.update(world.declared.schemas)
         self._world = world
-        self._filling &= world.items.keys()
+        self._filling &= {item.name for item in world.layer_items()}
         return gone
 
     def _fill(self, world: World, opened: Opened, check: Check, adopt: Callable[[], None]) -> int:

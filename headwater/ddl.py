@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import msgspec
 
 from headwater import ddl_outside
+from headwater.applying import Again, plan
 from headwater.catalog import Catalog, Item, Kind, TableColumn
 from headwater.ddl_outside import Asks
 from headwater.world import World
 from serve.definitions import BESIDE, Definition, Definitions, key_of, name_of
 from serve.sql.changes import (
+    Apply,
     Change,
     Comment,
     CreateConnection,
@@ -45,9 +47,11 @@ class Step:
 class Statements:
     """What statements make of one version of the catalog."""
 
-    def __init__(self, world: World, definitions: Definitions, tables: bool, asks: Asks) -> None:
-        """definitions: of the same version. tables: whether there can be tables. asks: who asks the outside."""
-        self._world, self._definitions, self._tables, self._asks = world, definitions, tables, asks
+    def __init__(self, world: World, definitions: Definitions, tables: bool, asks: Asks, again: Again) -> None:
+        """definitions: of the same version. tables: whether there can be tables. asks: who asks the outside. again: what the
+        file declares now."""
+        self._world, self._definitions, self._tables = world, definitions, tables
+        self._asks, self._again = asks, again
 
     def step(self, change: Change) -> Step:
         """What a statement makes of it. QueryError when it cannot be."""
@@ -69,6 +73,9 @@ class Statements:
                 return Step()
             case CreateSource() | CreateSink():
                 return self._create_outside(change)
+            case Apply():
+                planned = plan(self._world, self._again(self._world), change.plan)
+                return Step(planned.world, tuple(("00000", line) for line in planned.lines))
             case Drop():
                 return self._drop(change)
             case Rename():
@@ -89,7 +96,7 @@ class Statements:
                 what = f"declared by the service's file as a {there.kind}" if there.declared else f"a {there.kind}"
                 raise QueryError("42809", f'"{change.name}" is {what}', hint="choose another name")
         item = Item(catalog.next_id, kind, change.name, change.query, change.columns, history=change.history)
-        again = self._again(change.name, catalog.next_id + 1) if there is not None else []
+        again = self._anew(change.name, catalog.next_id + 1) if there is not None else []
         made = {item.name, *(one.name for one in again)}
         items = (*(one for one in catalog.items if one.name not in made), item, *again)
         world = self._next(catalog, items, catalog.next_id + 1 + len(again))
@@ -100,7 +107,7 @@ class Statements:
         self._keep_columns(world, change.name, again)
         return Step(world)
 
-    def _again(self, name: str, first_id: int) -> list[Item]:
+    def _anew(self, name: str, first_id: int) -> list[Item]:
         """What depends on an object that is replaced, with other ids, for its rows are other ones."""
         gone = set(self._definitions.dependents([name]))
         if sinks := [name_of(key) for key in gone if self._definitions.every[key].kind == "sink"]:
@@ -349,6 +356,7 @@ class Statements:
             msgspec.structs.replace(
                 catalog, version=self._world.catalog.version + 1, items=items, next_id=next_id or catalog.next_id
             ),
+            self._world.base,
         )
         kept = (
             {item.name for item in self._world.items.values()} & world.broken.keys() & {i.name for i in catalog.items}

@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from config.settings import Settings, parse_duration
+from config.settings import Settings, Sink, Source, parse_duration
 from dataflow.step import Dataflow
 from dataflow.types import Schema
 from planner.functions.user import Functions
@@ -22,7 +22,7 @@ class Declared:
 
     schemas: of the sources. upserts: key positions of those with an upsert envelope; append_only: those without. views, keys: the
     views' SQL, and the columns that each is indexed by. functions: what SQL may call besides the registry's. connections: their
-    names. sinks: by name, the view and the connection. histories: milliseconds for which a view's past is kept.
+    properties as clients get them. sources, sinks: as the file says. histories: milliseconds for which a view's past is kept.
     """
 
     schemas: Mapping[str, Schema]
@@ -31,8 +31,9 @@ class Declared:
     views: Mapping[str, str]
     keys: Mapping[str, tuple[str, ...]]
     functions: Functions = field(default_factory=dict)
-    connections: Collection[str] = ()
-    sinks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    connections: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    sinks: Mapping[str, Sink] = field(default_factory=dict)
     histories: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -42,9 +43,16 @@ class Declared:
 
 
 def declare(
-    settings: Settings, schemas: Mapping[str, Schema], functions: Functions, views: Collection[str]
+    settings: Settings,
+    schemas: Mapping[str, Schema],
+    functions: Functions,
+    views: Collection[str],
+    connections: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Declared:
-    """What the settings declare of the sources whose columns are known, and of some of the views."""
+    """What the settings declare of the sources whose columns are known, and of some of the views.
+
+    connections: as clients get them, where they are not as the file has them.
+    """
     sources = {name: source for name, source in settings.sources.items() if name in schemas}
     upserts = {
         name: tuple([column.name for column in schemas[name]].index(key) for key in source.key)
@@ -61,8 +69,9 @@ def declare(
         {name: view.sql for name, view in chosen.items()},
         {name: tuple(view.key) for name, view in chosen.items()},
         functions,
-        list(settings.kafka),
-        {name: (sink.view, sink.kafka) for name, sink in settings.sinks.items()},
+        connections if connections is not None else settings.kafka,
+        settings.sources,
+        settings.sinks,
         {name: round(1000 * (parse_duration(view.retain_history) or 0)) for name, view in chosen.items()},
     )
 

@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from config.settings import Settings
 from config.settings import Source as SourceSettings
 from dataflow.types import Schema
-from headwater.catalog import CatalogError, Item
+from headwater.catalog import CatalogError
 from headwater.secrets import Secrets
-from headwater.world import World, shown_as, sink_of, source_of
+from headwater.world import World, shown_as
 from ingest.decode import avro_columns, make_decoder
 from ingest.registry import Registry, RegistryError, make_registry
 from ingest.source import Source
@@ -31,63 +30,56 @@ PROBE_SECONDS = 5.0
 
 
 class Outside:
-    """Makes the sources and sinks of one service. Made once its connections are there."""
+    """Makes the sources and sinks of one service."""
 
     def __init__(
         self,
-        settings: Settings,
-        connections: Mapping[str, Mapping[str, str]],
+        service: str,
         secrets: Secrets | None,
         wake: Callable[[], None],
         owned: Callable[[], bool] | None = None,
     ) -> None:
-        """connections: the file's, as they are used. secrets: None where none can be kept. owned: see `sinks.kafka.KafkaSink`.
-        ValueError when a registry's properties are wrong."""
-        self._settings, self._connections, self._secrets = settings, connections, secrets
-        self._wake, self._owned = wake, owned
-        self.registries = {name: make_registry(connection) for name, connection in connections.items()}
-        self.schemas: Mapping[str, Schema] = {}
-        """Of the file's sources; set once they are known."""
+        """secrets: None where none can be kept. owned: see `sinks.kafka.KafkaSink`."""
+        self._service, self._secrets, self._wake, self._owned = service, secrets, wake, owned
+        self._registries: dict[frozenset[tuple[str, str]], Registry | None] = {}
 
-    # The file's, and both.
-
-    def source(self, name: str, world: World | None, again: bool = False) -> Source:
+    def source(self, world: World, name: str, again: bool = False) -> Source:
         """A source by the name that ticks know, not started. again: it reads once more, beside the one that ticks take from.
 
-        world: None for the file's. ValueError, worded for people, when its settings contradict each other.
+        ValueError, worded for people, when its settings contradict each other; CatalogError when a secret's value is lost.
         """
-        group = f"headwater-{self._settings.name}{'-again' if again else ''}"
+        settings, schema, registry = world.readers[name]
+        connection = self.connection(world, settings.kafka, registry)
+        decoder = make_decoder(settings, schema, self.registry(connection))
+        group = f"headwater-{self._service}{'-again' if again else ''}"
         wake = (lambda: None) if again else self._wake
-        if name in self._settings.sources:
-            settings, schema = self._settings.sources[name], self.schemas[name]
-            connection = self._connections[settings.kafka]
-            decoder = make_decoder(settings, schema, self.registries[settings.kafka])
-            return Source(settings, name, connection, schema, decoder, group, wake)
-        assert world is not None
-        item = next(item for item in world.source_items() if source_of(item) == name)
-        settings, schema = world.source_settings(item), world.streams[item.name]
-        connection = self.connection(world, settings.kafka, item.registry)
-        decoder = make_decoder(settings, schema, make_registry(connection))
         return Source(settings, shown_as(name), connection, schema, decoder, group, wake)
 
-    def sink(self, world: World, item: Item) -> KafkaSink:
-        """A sink of the catalog, not open. ValueError when its settings contradict each other."""
-        settings = world.sink_settings(item)
+    def sink(self, world: World, name: str) -> KafkaSink:
+        """A sink by the name of its transactions, not open. See `source` for the errors."""
+        settings = world.writers[name]
         return KafkaSink(
             settings,
-            sink_of(item),
+            name,
             self.connection(world, settings.kafka),
-            world.ground.schema(item.on),
-            world.definition(item.on),
-            self._settings.name,
+            world.ground.schema(settings.view),
+            world.definition(settings.view),
+            self._service,
             self._wake,
             self._owned,
         )
 
+    def registry(self, connection: Mapping[str, str]) -> Registry | None:
+        """The registry that a connection names, one for all that name it alike. ValueError when its properties are wrong."""
+        named = frozenset((name, value) for name, value in connection.items() if name.startswith("schema.registry."))
+        if named not in self._registries:
+            self._registries[named] = make_registry(dict(named))
+        return self._registries[named]
+
     def connection(self, world: World, name: str, registry: str = "") -> dict[str, str]:
         """The properties of a connection, and of that to a registry beside it. CatalogError when a secret's value is lost."""
-        if name in self._connections:
-            found = dict(self._connections[name])
+        if name in world.declared.connections:
+            found = dict(world.declared.connections[name])
         else:
             item = next(item for item in world.catalog.items if (item.kind, item.name) == ("connection", name))
             found = {**item.properties, **{p: self._secret(world, secret) for p, secret in item.secrets.items()}}
@@ -111,19 +103,21 @@ class Outside:
 
     def columns(self, world: World, settings: SourceSettings, registry: str) -> Schema:
         """See `headwater.ddl_outside.Asks`."""
-        asked = self._registry(self.connection(world, settings.kafka, registry), settings.kafka)
+        return self.columns_of(self.connection(world, settings.kafka, registry), settings)
+
+    def columns_of(self, connection: Mapping[str, str], settings: SourceSettings) -> Schema:
+        """The columns that the registry of a connection has for a source. QueryError when it does not say."""
+        asked = self._registry(connection, settings.kafka)
         try:
             return avro_columns(asked, settings.topic)
         except (RegistryError, ValueError) as error:
             raise QueryError("08006" if isinstance(error, RegistryError) else "22023", str(error)) from None
-        finally:
-            asked.close()
 
     def try_connection(self, world: World, name: str) -> None:
         """See `headwater.ddl_outside.Asks`."""
         properties = self.connection(world, name)
         item = world.items.get(name)
-        if name in self._connections or (item is not None and item.type == KAFKA):
+        if name in world.declared.connections or (item is not None and item.type == KAFKA):
             try:
                 client = {p: value for p, value in properties.items() if not p.startswith("schema.registry.")}
                 AdminClient({**client, "log_level": 2}).list_topics(timeout=PROBE_SECONDS)
@@ -139,8 +133,6 @@ class Outside:
             asked.check()
         except RegistryError as error:
             raise QueryError("08006", f"connection {name}: {error}") from None
-        finally:
-            asked.close()
 
     def keep_secret(self, number: int, value: str) -> None:
         """See `headwater.ddl_outside.Asks`."""
@@ -161,10 +153,9 @@ class Outside:
         if self._secrets is not None:
             self._secrets.keep({item.id for item in world.catalog.items if item.kind == "secret"})
 
-    @staticmethod
-    def _registry(properties: Mapping[str, str], name: str) -> Registry:
+    def _registry(self, properties: Mapping[str, str], name: str) -> Registry:
         try:
-            found = make_registry(properties)
+            found = self.registry(properties)
         except ValueError as error:
             raise QueryError("22023", f"connection {name}: {error}") from None
         if found is None:

@@ -20,7 +20,7 @@ from config.settings import Sink as SinkSettings
 from config.settings import Source as SourceSettings
 from dataflow.stack import Layer
 from dataflow.types import Column, ColumnType, Schema
-from headwater.catalog import Catalog, Item
+from headwater.catalog import Catalog, Item, Kind
 from headwater.create import create_statement
 from headwater.declared import Declared
 from headwater.explainer import Explainer
@@ -39,8 +39,9 @@ FIRST_OID = 20_000
 class World:
     """One version of the catalog, understood."""
 
-    def __init__(self, declared: Declared, catalog: Catalog) -> None:
-        self.declared, self.catalog = declared, catalog
+    def __init__(self, declared: Declared, catalog: Catalog, base: Mapping[str, str] | None = None) -> None:
+        """base: what the base dataflow holds, relation to meaning (`means`), when the file has changed since it was built."""
+        self.declared, self.catalog, self.base = declared, catalog, base
         self.broken: dict[str, SqlError] = {}
         """Objects of the catalog that cannot be, with the reason."""
         self.tables = {
@@ -82,7 +83,7 @@ class World:
 
     def _check_outside(self) -> None:
         """Connections whose secrets are there, and sources whose connections are; the file may declare a name, or no longer do."""
-        declared = {"connection": set(self.declared.connections), "sink": set(self.declared.sinks)}
+        declared = {"connection": self.declared.connections.keys(), "sink": self.declared.sinks.keys()}
         for item in self.catalog.items:
             if item.name in declared.get(item.kind, ()):
                 self.broken[item.name] = SqlError(item.name, f'the file declares "{item.name}" too', hint="drop it")
@@ -103,14 +104,43 @@ class World:
             found.add(key_of("connection", item.registry))
         return frozenset(found)
 
-    def source_settings(self, item: Item) -> SourceSettings:
-        """Those of a source that SQL made."""
-        columns = {c.name: f"{c.type}{'' if c.nullable else ' not null'}" for c in item.defined}
-        return SourceSettings.model_validate({**msgspec.json.decode(item.settings), "columns": columns})
+    @cached_property
+    def readers(self) -> Mapping[str, tuple[SourceSettings, Schema, str]]:
+        """Every source, by the name that ticks know: settings, columns, and the connection to a registry that is another one's."""
+        found = {name: (one, self.declared.schemas[name], "") for name, one in self.declared.sources.items()}
+        for item in self.source_items():
+            columns = {c.name: f"{c.type}{'' if c.nullable else ' not null'}" for c in item.defined}
+            one = SourceSettings.model_validate({**msgspec.json.decode(item.settings), "columns": columns})
+            found[source_of(item)] = one, self.streams[item.name], item.registry
+        return found
 
-    def sink_settings(self, item: Item) -> SinkSettings:
-        """Those of a sink that SQL made."""
-        return SinkSettings.model_validate(msgspec.json.decode(item.settings))
+    @cached_property
+    def writers(self) -> Mapping[str, SinkSettings]:
+        """Every sink, by the name that its transactions have."""
+        made = {
+            sink_of(item): msgspec.json.decode(item.settings) for item in self.items.values() if item.kind == "sink"
+        }
+        return {**self.declared.sinks, **{name: SinkSettings.model_validate(one) for name, one in made.items()}}
+
+    def means(self, relation: str) -> str:
+        """What a relation of the file, and its index, mean."""
+        definition = self.planned.definitions.get(relation) or repr(self.declared.schemas[relation])
+        return repr((definition, self.declared.keys.get(relation), self.declared.upserts.get(relation)))
+
+    @cached_property
+    def overlay(self) -> list[Item]:
+        """The file's objects that the base dataflow does not hold as the file now has them."""
+        if self.base is None:
+            return []
+        found: list[Item] = []
+        for name in [*self.declared.upserts, *(name for name in self.planned.order if name in self.declared.views)]:
+            means = self.means(name)
+            if self.base.get(name) != means:
+                number = -int(hashlib.sha256(f"{name} {means}".encode()).hexdigest()[:12], 16)
+                key = tuple(self.declared.schemas[name][place].name for place in self.declared.upserts.get(name, ()))
+                kind: Kind = "source" if key else "materialized view"
+                found.append(Item(number, kind, name, columns=key or self.declared.keys.get(name, ())))
+        return found
 
     def definition(self, relation: str) -> str:
         """A hash of what a relation means: a sink goes on only while it is the same."""
@@ -175,21 +205,19 @@ class World:
     def layer_items(self) -> list[Item]:
         """The objects that need a layer, each after those that it reads."""
         kinds = ("materialized view", "index", "table")
-        return [i for i in self.items.values() if i.kind in kinds or (i.kind == "source" and i.columns)]
+        made = [i for i in self.items.values() if i.kind in kinds or (i.kind == "source" and i.columns)]
+        return [*self.overlay, *made]
 
     def source_items(self) -> list[Item]:
         """The sources that SQL made."""
         return [item for item in self.catalog.items if item.kind == "source" and item.name not in self.broken]
 
-    def sink_items(self) -> list[Item]:
-        """The sinks that SQL made."""
-        return [item for item in self.items.values() if item.kind == "sink"]
-
     def key(self, item: Item) -> tuple[int, ...]:
         """The positions of the columns that an object's rows are indexed by."""
         if item.kind == "index":
             return self._places(item.columns, self.ground.schema(item.on))
-        return self._places(item.columns, self.schemas[item.name]) if item.kind in ("table", "source") else ()
+        keyed = item.kind in ("table", "source") or item.id < 0
+        return self._places(item.columns, self.ground.schema(item.name)) if keyed else ()
 
     def layer(self, item: Item) -> Layer:
         """A new, empty layer for an object."""
@@ -197,16 +225,17 @@ class World:
         if item.kind == "table":
             given, schema = source_of(item), self.tables[item.name]
             table = build_table(given, schema, item.name, self.key(item), time.perf_counter)
-            return Layer(str(item.id), self._meaning(item), table)
+            return Layer(str(item.id), self.meaning(item), table)
         if item.kind == "source":
-            given, schema = source_of(item), self.streams[item.name]
+            given, schema = source_of(item), self.schemas[item.name]
             rows = build_upserts(given, schema, item.name, self.key(item), time.perf_counter)
-            return Layer(str(item.id), self._meaning(item), rows)
+            return Layer(str(item.id), self.meaning(item), rows)
         below = self.maintained - ({item.name} if not item.on else set())
         dataflow = build_layer(self.ground, relation, item.name, self.key(item), below, time.perf_counter)
-        return Layer(str(item.id), self._meaning(item), dataflow)
+        return Layer(str(item.id), self.meaning(item), dataflow)
 
-    def _meaning(self, item: Item) -> str:
+    def meaning(self, item: Item) -> str:
+        """A hash of everything that decides what an object's rows are."""
         relation = item.on or item.name
         means = self.planned.definitions.get(relation) or repr(self.schemas.get(relation))
         # A source or table that was made anew under its name is another one: what they are called by tells.
@@ -268,9 +297,9 @@ class World:
             one = Definition(name, "view", self.planned.schemas[name], query=sql, reads=reads, explained=explained)
             found[name] = self._described(one)
         beside = {key_of("connection", name): Definition(name, "connection", ()) for name in self.declared.connections}
-        for name, (view, connection) in self.declared.sinks.items():
-            reads = frozenset([view, key_of("connection", connection)])
-            beside[key_of("sink", name)] = Definition(name, "sink", (), on=view, reads=reads)
+        for name, sink in self.declared.sinks.items():
+            reads = frozenset([sink.view, key_of("connection", sink.kafka)])
+            beside[key_of("sink", name)] = Definition(name, "sink", (), on=sink.view, reads=reads)
         for item in self.catalog.items:
             one = self._definition(item, shown, explainer)
             all_ = beside if item.kind in BESIDE else found
@@ -315,6 +344,8 @@ class World:
 
 def source_of(item: Item) -> str:
     """The name under which ticks take a table's or source's rows. Not its own: one made after a drop is another one."""
+    if item.id < 0:  # the file's
+        return item.name
     return f"{PREFIX}{item.id}" if item.kind == "table" else f"{item.name}.{item.id}"
 
 

@@ -103,6 +103,11 @@ class KafkaSink:
         self._thread: threading.Thread | None = None
 
     @property
+    def name(self) -> str:
+        """The name that its transactions have."""
+        return self._target.sink
+
+    @property
     def topic(self) -> str:
         """The topic that it writes."""
         return self._target.topic

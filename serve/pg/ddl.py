@@ -22,7 +22,17 @@ from serve.pg.outside import (
     validate_connection,
 )
 from serve.pg.words import Words
-from serve.sql.changes import Change, ColumnDefinition, Comment, CreateIndex, CreateTable, CreateView, Drop, Rename
+from serve.sql.changes import (
+    Apply,
+    Change,
+    ColumnDefinition,
+    Comment,
+    CreateIndex,
+    CreateTable,
+    CreateView,
+    Drop,
+    Rename,
+)
 from serve.sql.errors import QueryError
 
 KINDS = {
@@ -239,6 +249,14 @@ def read_comment(words: Words) -> Change:
     return Comment(kind, name, column, text)
 
 
+def read_apply(words: Words) -> Change:
+    """What follows APPLY."""
+    words.need("FILE")
+    found = words.name() if words.word else ""
+    words.end()
+    return Apply(found)
+
+
 _OUTSIDE: dict[str, Callable[[Words, str, bool], Change]] = {
     "SOURCE": create_source,
     "SINK": create_sink,
@@ -252,6 +270,7 @@ READERS: dict[str, Callable[[Words], Change | Nothing]] = {
     "ALTER": read_alter,
     "COMMENT": read_comment,
     "VALIDATE": validate_connection,
+    "APPLY": read_apply,
 }
 """By a statement's first word, who reads what follows it."""
 

@@ -139,6 +139,14 @@ class CreateSink:
 
 
 @dataclass(frozen=True, slots=True)
+class Apply:
+    """APPLY FILE: what the service's file says now. plan: the digest of the plan that was looked at; empty: any."""
+
+    plan: str = ""
+    tag: str = "APPLY"
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     """DROP of objects of one kind, as `view`."""
 
@@ -191,7 +199,7 @@ class Comment:
 
 Change = (
     CreateView | CreateIndex | CreateTable | CreateSecret | CreateConnection | Validate | CreateSource | CreateSink
-    | Drop | Rename | RetainHistory | Comment
+    | Apply | Drop | Rename | RetainHistory | Comment
 )  # fmt: skip
 
 

@@ -263,7 +263,7 @@ class World:
     def shape(self, filling: Collection[str] = ()) -> Shape:
         """What the loop computes and readers see. filling: objects that have no rows yet."""
         shown = {name: Shown(name, frozenset([name]), kind="source") for name in self.declared.upserts}
-        kept = self.declared.histories
+        kept, numbers = self.declared.histories, {item.name: item.id for item in self.overlay}
         shown |= {name: Shown(name, self.sources(name), history=kept.get(name, 0)) for name in self.declared.views}
         keyed = {name for name in self.declared.views if self.declared.keys.get(name)} | set(self.declared.upserts)
         for item in self.layer_items():
@@ -272,7 +272,7 @@ class World:
             source = relation in self.declared.schemas or relation in self.streams
             kind: Literal["view", "source"] = "source" if source else "view"
             of = self.items.get(relation)
-            history, number = (kept.get(relation, 0), 0) if of is None else (of.history, of.id)
+            history, number = (kept.get(relation, 0), numbers.get(relation, 0)) if of is None else (of.history, of.id)
             one = Shown(view, self.sources(relation), self.ground.schema(relation), kind, history, number)
             if not item.on:
                 shown[relation] = one

@@ -28,7 +28,7 @@ from planner.lexer import statements
 from serve.answers import Scope, Send, respond
 from serve.errors import INVALID_PARAMETER, NOT_SUPPORTED, Refused
 from serve.pg.as_json import results, written
-from serve.pg.commands import CloseCursor, Copy, Declare, Fetch, Subscribe
+from serve.pg.commands import CloseCursor, Copy, CopyFrom, Declare, Fetch, Subscribe
 from serve.pg.dml import Find
 from serve.pg.frontend import Message
 from serve.pg.parse import parse_command
@@ -73,6 +73,14 @@ class _Collected:
             raise QueryError(
                 "53400", f"the results have more than {MAX_RESULT_BYTES >> 20} MiB", hint="read them over the wire"
             )
+
+    def next(self) -> Message | None:
+        """A request has no more messages than its statements."""
+        return None
+
+    async def more(self) -> None:
+        """See `next`: nothing will come."""
+        raise ConnectionError("a request is whole when it is answered")
 
     def close(self) -> None:
         """There is no connection to end."""
@@ -212,7 +220,7 @@ async def _results(session: Session, client: _Collected, asked: Asked) -> list[d
 def _check(sql: str, find: Find) -> None:
     """QueryError for statements that need a session that goes on. find: the object of a name."""
     for _, text in statements(sql):
-        if isinstance(parse_command(text, find), Copy | Declare | Fetch | CloseCursor | Subscribe):
+        if isinstance(parse_command(text, find), Copy | CopyFrom | Declare | Fetch | CloseCursor | Subscribe):
             word = text.split(maxsplit=1)[0].upper()
             raise QueryError(NOT_SUPPORTED, f"{word} is not possible over HTTP", hint="use the PostgreSQL wire")
 

@@ -12,6 +12,8 @@ from serve.sql.changes import Change
 from serve.sql.dml import Dml
 from serve.subscribe.options import Options
 
+CopyFormat = Literal["text", "csv", "binary"]
+
 
 @dataclass(frozen=True, slots=True)
 class Begin:
@@ -109,13 +111,29 @@ class CloseCursor:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """COPY (query) TO STDOUT."""
+    """COPY (query) TO STDOUT; format: `text`, `csv` or `binary`."""
 
     query: str
-    csv: bool
+    format: CopyFormat
     header: bool
     delimiter: str
     null: str
+
+
+@dataclass(frozen=True, slots=True)
+class CopyFrom:
+    """COPY table (columns) FROM STDIN. oid: the table's. match: the header's names have to be the columns'."""
+
+    table: str
+    oid: int
+    columns: tuple[str, ...]
+    format: CopyFormat
+    header: bool
+    match: bool
+    delimiter: str
+    null: str
+    quote: str
+    escape: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,5 +166,5 @@ class Nothing:
 
 Command = (
     Begin | End | Savepoint | Set | Show | Discard | Deallocate | Prepare | ExecutePrepared | Declare | Fetch
-    | CloseCursor | Copy | Subscribe | Explain | Nothing | Change | Dml
+    | CloseCursor | Copy | CopyFrom | Subscribe | Explain | Nothing | Change | Dml
 )  # fmt: skip

@@ -22,6 +22,7 @@ from serve.pg.frontend import (
     PROTOCOL,
     SSL_REQUEST,
     Frontend,
+    Message,
     ProtocolError,
     Reader,
     Startup,
@@ -84,6 +85,7 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._writable = asyncio.Event()
         self._writable.set()
+        self._arrived = asyncio.Event()
         self._timer = self._loop.call_later(STARTUP_SECONDS, self.close)
 
     # What asyncio calls.
@@ -99,6 +101,7 @@ class Connection(asyncio.Protocol):
             self._flush()
             return
         self._frontend.feed(data)
+        self._arrived.set()
         self._pump()
 
     def pause_writing(self) -> None:
@@ -114,6 +117,7 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._timer.cancel()
         self._writable.set()
+        self._arrived.set()
         if self.session is not None:
             self.session.close()
         if self._task is not None:
@@ -131,6 +135,23 @@ class Connection(asyncio.Protocol):
         """Send what waits; return when the client has taken enough of it. ConnectionError when it is gone."""
         self._flush()
         await self._writable.wait()
+        if self._transport is None or self._transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+
+    def next(self) -> Message | None:
+        """The client's next message, for work that is under way; None when it is not whole yet. ProtocolError when it is none."""
+        message = self._frontend.next()
+        if message is None:
+            self._arrived.clear()  # at once: what comes before `more` begins to wait must not be missed
+        return message
+
+    async def more(self) -> None:
+        """Send what waits; return when the client has sent something since `next`. ConnectionError when it is gone."""
+        self._flush()
+        if self._transport is not None and not self._transport.is_closing():
+            if not self._transport.is_reading():
+                self._transport.resume_reading()
+            await self._arrived.wait()
         if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("the client is gone")
 

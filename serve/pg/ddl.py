@@ -156,8 +156,6 @@ def _column(words: Words) -> tuple[ColumnDefinition, bool]:
         type_ = ColumnType.parse(written)
     except ValueError as error:
         raise QueryError("42704", f'type "{written}" does not exist', hint=str(error)) from None
-    if type_.length is not None:
-        raise _unsupported(f"{type_} in a table", "use text")
     nullable, primary, default = True, False, ""
     while words.word:
         if words.take("NOT", "NULL"):

@@ -5,7 +5,7 @@ Deliberately unknown: what expressions mean, and rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from serve.definitions import Definition
 from serve.pg.ddl import object_name
@@ -27,19 +27,20 @@ def read_write(words: Words, find: Find) -> Dml:
         return _update(words, find)
     if verb == "DELETE":
         words.need("FROM")
-        table = _table(words, find)
+        table = table_to_write(words, find)
         alias = _alias(words, table)
         if words.word == "USING":
             raise QueryError("0A000", "DELETE ... USING is not supported", hint="write WHERE ... IN (SELECT ...)")
         rest, returning = _rest(words)
         return Dml("delete", table.name, table.oid, delete_query(table, alias, rest), returning=returning)
     words.take("TABLE")
-    table = _table(words, find)
+    table = table_to_write(words, find)
     words.end()
     return Dml("truncate", table.name, table.oid, delete_query(table, table.name, ""))
 
 
-def _table(words: Words, find: Find) -> Definition:
+def table_to_write(words: Words, find: Find) -> Definition:
+    """The table that is named next. QueryError when it is none."""
     name = object_name(words)
     found = find(name)
     if found is None:
@@ -47,6 +48,17 @@ def _table(words: Words, find: Find) -> Definition:
     if found.kind != "table" or found.broken:
         raise QueryError("42809", f'cannot write to {found.kind} "{name}"', hint="rows are written to tables")
     return found
+
+
+def named_columns(table: Definition, parts: Sequence[str]) -> tuple[str, ...]:
+    """Columns of a table, in the words of a list. QueryError for one that there is not, or twice."""
+    names = tuple(_bare(part) for part in parts)
+    for name in names:
+        if name not in [column.name for column in table.schema]:
+            raise QueryError("42703", f'column "{name}" of relation "{table.name}" does not exist')
+        if names.count(name) > 1:
+            raise QueryError("42701", f'column "{name}" specified more than once')
+    return names
 
 
 def _alias(words: Words, table: Definition) -> str:
@@ -57,11 +69,11 @@ def _alias(words: Words, table: Definition) -> str:
 
 def _insert(words: Words, find: Find) -> Dml:
     words.need("INTO")
-    table = _table(words, find)
+    table = table_to_write(words, find)
     columns: tuple[str, ...] = ()
     if words.word == "(" and not _query_follows(words):
         words.take("(")
-        columns = tuple(_bare(part) for part in words.listed())
+        columns = named_columns(table, words.listed())
     rows: list[list[str]] | None = None
     query = ""
     if words.take("DEFAULT", "VALUES"):
@@ -100,7 +112,7 @@ def _conflict(words: Words, table: Definition) -> bool:
 
 
 def _update(words: Words, find: Find) -> Dml:
-    table = _table(words, find)
+    table = table_to_write(words, find)
     alias = _alias(words, table)
     words.need("SET")
     changes: dict[str, str] = {}

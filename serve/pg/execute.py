@@ -16,13 +16,26 @@ from planner.lexer import without_comments
 from planner.query import Values
 from serve.pg import messages
 from serve.pg.as_of import split_as_of
-from serve.pg.commands import Command, Copy, Declare, End, ExecutePrepared, Explain, Fetch, Prepare, Show, Subscribe
+from serve.pg.commands import (
+    Command,
+    Copy,
+    CopyFrom,
+    Declare,
+    End,
+    ExecutePrepared,
+    Explain,
+    Fetch,
+    Prepare,
+    Show,
+    Subscribe,
+)
 from serve.pg.explain import explained_object, shown
 from serve.pg.follow import Client, Follower, Following
+from serve.pg.load import Loader
 from serve.pg.parse import parse_command
 from serve.pg.perform import Performer, notice_message
 from serve.pg.portal import Portal, Run, Statement, timed_out
-from serve.pg.rows import text_batch
+from serve.pg.rows import BINARY_END, BINARY_HEADER, text_batch
 from serve.pg.state import IDLE, INSIDE, State, columns_of
 from serve.pg.write import Writer
 from serve.sql.changes import Change, Changed
@@ -56,6 +69,8 @@ class Executor:
         self._run: Run | None = None
         self._performer = Performer(state)
         self._writer = Writer(state, client.send, self._compute, self._performer)
+        self._loader = Loader(state, client, self._compute, self._more, self._writer)
+        self._client_more = client.more
         self.check_allowed = self._performer.check_allowed
 
     def cancel(self) -> None:
@@ -125,6 +140,8 @@ class Executor:
                 return self._prepare_named(command)
             case Explain():
                 return self._explain(command, portal)
+            case CopyFrom():
+                return self._loader.load(command)
             case Show():
                 lines = self._performer.shown(command)
                 self._send(portal.encode(text_batch(lines, len(lines[0]))) + messages.complete("SHOW"))
@@ -272,24 +289,40 @@ class Executor:
         columns = columns_of(prepared)
         reader = Portal(portal.statement, portal.values, columns)
         self.open(reader, prepared)
-        self._send(messages.copy_out(len(columns)))
+        binary = copy.format == "binary"
+        self._send(messages.copy_out(len(columns), int(binary)))
         if copy.header:
             self._send(reader.header(copy))
+        if binary:
+            self._send(messages.copy_data(BINARY_HEADER))
         step, count = partial(reader.step_copy, copy), 0
         while (data := await self._compute(step, reader.run)) is not None:
             self._send(data[0])
             count += data[1]
             await self._drain()
+        if binary:
+            self._send(messages.copy_data(BINARY_END))
         self._send(messages.COPY_DONE + messages.complete(f"COPY {count}"))
+
+    async def _more(self, run: Run) -> None:
+        """Wait for the client's next message. Ends early when cancelled, or out of time."""
+        waiting = asyncio.ensure_future(self._client_more())
+        try:
+            await self._until(waiting, run)
+        finally:
+            waiting.cancel()
 
     async def _compute(self, function: Callable[[], T], run: Run | None = None) -> T:
         """Call a function in another thread. Ends early, leaving it to end by itself, when cancelled or out of time."""
-        run = run or Run(self.state.settings.timeout)
+        future: Future[T] = self._threads.submit(function)
+        waiting = asyncio.wrap_future(future)
+        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # also when nobody waits any more
+        return await self._until(waiting, run or Run(self.state.settings.timeout))
+
+    async def _until(self, waiting: asyncio.Future[T], run: Run) -> T:
+        """What is waited for. QueryError when the client cancels before, or the time is over."""
         loop = asyncio.get_running_loop()
         self._run, self._interrupt = run, loop.create_future()
-        future: Future[T] = self._threads.submit(function)
-        waiting = asyncio.wrap_future(future, loop=loop)
-        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # also when nobody waits any more
         timeout = None if run.deadline is None else max(0.0, run.deadline - loop.time())
         try:
             both: list[asyncio.Future[Any]] = [waiting, self._interrupt]

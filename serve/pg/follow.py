@@ -18,7 +18,8 @@ from dataflow.delta import Delta
 from dataflow.types import TEXT, ColumnType
 from serve.pg import messages
 from serve.pg.commands import Copy, Fetch
-from serve.pg.rows import copy_rows, text_batch
+from serve.pg.frontend import Message
+from serve.pg.rows import BINARY_END, BINARY_HEADER, copy_rows, text_batch
 from serve.reads import pieces
 from serve.sql.errors import QueryError
 from serve.sql.results import Batch
@@ -43,6 +44,14 @@ class Client(Protocol):
 
     async def drain(self) -> None:
         """Return when the client has taken enough. ConnectionError when it is gone."""
+        ...
+
+    def next(self) -> Message | None:
+        """Its next message, taken from it by work that is under way; None when it is not there yet."""
+        ...
+
+    async def more(self) -> None:
+        """Send what waits; return when more came since `next` found nothing. ConnectionError when it is gone."""
         ...
 
     def close(self) -> None:
@@ -136,13 +145,17 @@ class Follower:
         """COPY (SUBSCRIBE ...) TO STDOUT."""
         columns = following.shape.columns
         types = [type_ for _, type_ in columns]
-        self._client.send(messages.copy_out(len(columns)))
+        self._client.send(messages.copy_out(len(columns), int(copy.format == "binary")))
+        binary = copy.format == "binary"
+        if binary:
+            self._client.send(messages.copy_data(BINARY_HEADER))
         if copy.header:
             names = text_batch([[name for name, _ in columns]], len(columns))
             self._client.send(_copied([TEXT] * len(columns), copy, names))
-        name = f"copy {copy.csv} {copy.delimiter!r} {copy.null!r} {following.shape!r}"
+        name = f"copy {copy.format} {copy.delimiter!r} {copy.null!r} {following.shape!r}"
         count = await self._stream(following, _Encoding(name, partial(_copied, types, copy)))
-        self._client.send(messages.COPY_DONE + messages.complete(f"COPY {count}"))
+        end = messages.copy_data(BINARY_END) if binary else b""
+        self._client.send(end + messages.COPY_DONE + messages.complete(f"COPY {count}"))
 
     async def rows(self, following: Following, formats: Sequence[int], encode: Encode) -> None:
         """SUBSCRIBE by itself: DataRows until somebody cancels, or UP TO is reached."""
@@ -249,7 +262,7 @@ class Follower:
 
 
 def _copied(types: Sequence[ColumnType], copy: Copy, batch: Batch) -> bytes:
-    return copy_rows(batch.columns, batch.rows, types, copy.csv, copy.delimiter, copy.null)
+    return copy_rows(batch.columns, batch.rows, types, copy)
 
 
 def _parts(batch: Batch) -> Iterator[Batch]:

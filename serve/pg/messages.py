@@ -94,6 +94,20 @@ def parameter_description(oids: Sequence[int]) -> bytes:
     return message(b"t", struct.pack(f"!H{len(oids)}i", len(oids), *oids))
 
 
-def copy_out(columns: int) -> bytes:
-    """CopyOutResponse, in text."""
-    return message(b"H", struct.pack(f"!bh{columns}h", 0, columns, *([0] * columns)))
+def copy_out(columns: int, format_: int = 0) -> bytes:
+    """CopyOutResponse, in text or binary."""
+    return message(b"H", _copy(columns, format_))
+
+
+def copy_in(columns: int, format_: int) -> bytes:
+    """CopyInResponse: the client is to send rows, in text or binary."""
+    return message(b"G", _copy(columns, format_))
+
+
+def _copy(columns: int, format_: int) -> bytes:
+    return struct.pack(f"!bh{columns}h", format_, columns, *([format_] * columns))
+
+
+def copy_data(data: bytes) -> bytes:
+    """CopyData."""
+    return message(b"d", data)

@@ -57,6 +57,9 @@ def parse_command(sql: str, find: Find = lambda _: None) -> Command | None:
         )
     if first in WRITES:
         return read_write(words, find)
+    if first == "COPY":
+        words.at = 1
+        return read_copy(words, find)
     reader = _READERS.get(first) or READERS.get(first)
     if reader is None:
         return None
@@ -266,7 +269,6 @@ _READERS: dict[str, Callable[[Words], Command]] = {
     "DECLARE": _declare,
     "FETCH": _fetch,
     "CLOSE": _close,
-    "COPY": read_copy,
     "SUBSCRIBE": read_subscribe,
     "EXPLAIN": read_explain,
     "UNLISTEN": _unlisten,

@@ -17,6 +17,7 @@ from serve.pg.commands import (
     Begin,
     CloseCursor,
     Command,
+    CopyFrom,
     Deallocate,
     Discard,
     End,
@@ -54,9 +55,11 @@ class Performer:
         )
         if self._state.transaction == FAILED and not ends:
             raise QueryError("25P02", "current transaction is aborted, commands ignored until end of transaction block")
-        if self._state.writes and not isinstance(statement.command, End | Dml | Set | Show):
+        if self._state.writes and not isinstance(statement.command, End | Dml | CopyFrom | Set | Show):
             raise QueryError(
-                "25001", "a transaction that has written does nothing but INSERT", hint="end it with COMMIT, then read"
+                "25001",
+                "a transaction that has written does nothing but INSERT and COPY FROM",
+                hint="end it with COMMIT, then read",
             )
         if self._state.changes and not isinstance(statement.command, End | Set | Show | Nothing | Change):
             raise QueryError(
@@ -176,7 +179,7 @@ def error_message(error: Exception, fatal: bool = False) -> bytes:
     position = None if error.position is None else str(error.position)
     fields: tuple[tuple[str, Any], ...] = (
         ("S", severity), ("V", severity), ("C", error.code), ("M", error.message), ("D", error.detail),
-        ("H", error.hint), ("P", position),
+        ("H", error.hint), ("P", position), ("W", error.context),
     )  # fmt: skip
     return messages.notice(fields, error=True)
 

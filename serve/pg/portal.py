@@ -145,7 +145,7 @@ class Portal:
 
     @staticmethod
     def _copied(columns: Sequence[pa.Array], count: int, types: Sequence[ColumnType], copy: Copy) -> bytes:
-        return rows.copy_rows(columns, count, types, copy.csv, copy.delimiter, copy.null)
+        return rows.copy_rows(columns, count, types, copy)
 
     def describe(self) -> bytes | None:
         """RowDescription; None for a statement without rows."""

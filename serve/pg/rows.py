@@ -14,11 +14,16 @@ import pyarrow.compute as pc
 from dataflow import scalars
 from dataflow.types import STRINGS, ColumnType, Kind
 from dataflow.types import TEXT as STRING
-from serve.kernels import _pg_rows
+from serve.kernels import _pg_copy, _pg_rows
+from serve.pg.commands import Copy
 from serve.sql.results import Batch
 
 TEXT, BINARY = 0, 1
 """Format codes."""
+
+SIGNATURE = b"PGCOPY\n\xff\r\n\0"
+BINARY_HEADER, BINARY_END = SIGNATURE + bytes(8), b"\xff\xff"
+"""What COPY's binary format begins and ends with."""
 
 # The order is the contract with Form in kernels/pg_rows.cpp.
 _FORMS: dict[Kind, int] = {
@@ -78,12 +83,12 @@ def data_rows(
     return _pg_rows.data_rows([_padded(column, type_) for column, type_ in zip(columns, types, strict=True)], how, rows)
 
 
-def copy_rows(
-    columns: Sequence[pa.Array], rows: int, types: Sequence[ColumnType], csv: bool, delimiter: str, null: str
-) -> bytes:
-    """A CopyData message for each row, in COPY's text or csv format."""
+def copy_rows(columns: Sequence[pa.Array], rows: int, types: Sequence[ColumnType], copy: Copy) -> bytes:
+    """A CopyData message for each row."""
+    if copy.format == "binary":
+        return _pg_copy.copy_data(data_rows(columns, rows, types, forms(types, (BINARY,) * len(types))))
     values = [_shown(column, rows, type_) for column, type_ in zip(columns, types, strict=True)]
-    return _pg_rows.copy_rows(values, rows, csv, delimiter, null)
+    return _pg_rows.copy_rows(values, rows, copy.format == "csv", copy.delimiter, copy.null)
 
 
 def text_batch(lines: Sequence[Sequence[str | None]], width: int) -> Batch:

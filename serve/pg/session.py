@@ -110,6 +110,8 @@ class Session:
     async def _guarded(self, work: Work, kind: bytes) -> None:
         try:
             await work
+        except ConnectionError:
+            raise  # the client is gone: nobody to tell
         except Exception as error:  # noqa: BLE001  (see handle)
             self._failed(error, kind)
 

@@ -16,21 +16,25 @@ import pyarrow as pa
 
 from dataflow.delta import Delta
 from dataflow.rows import concat_deltas
+from dataflow.types import ColumnType
 from serve.definitions import Definition
 from serve.pg import messages
 from serve.pg.commands import End
+from serve.pg.copy_rows import limited
 from serve.pg.perform import Performer
 from serve.pg.portal import Portal, Run
 from serve.pg.state import INSIDE, State
 from serve.reads import Published
 from serve.sql.changes import Transaction, Write
 from serve.sql.dml import Dml
-from serve.sql.errors import QueryError
+from serve.sql.errors import QueryError, from_row
 from serve.sql.queries import Prepared
 from serve.sql.results import Batch
 from serve.told import told
 
 CONFLICT = "40001"
+MAX_WRITE_BYTES = 1 << 30
+"""Bytes of the rows of one transaction, as columns: they become one frame of the tables' log for each table."""
 Compute = Callable[..., Awaitable[Any]]
 
 
@@ -45,8 +49,7 @@ class Writer:
         state = self._state
         if state.transaction == INSIDE and dml.kind != "insert":
             raise QueryError("25001", f"{dml.kind.upper()} cannot run inside a transaction block")
-        if state.transaction == INSIDE and state.has_read:
-            raise QueryError("25006", "cannot execute INSERT in a transaction that has read", hint="write COMMIT first")
+        self.check_possible("INSERT")
         run = Run(state.settings.timeout)
         while True:
             moment = state.queries.current()
@@ -61,25 +64,40 @@ class Writer:
                 delta = _delta(dml, [one], moment)
             else:
                 delta = await self._compute(partial(self._computed, dml, prepared, given, moment, run), run)
-            write = Write(dml.table, dml.oid, delta, dml.ignore)
-            if state.transaction == INSIDE:
-                state.writes.append(write)
-                count = len(delta)
-                break
             reads = moment.definitions.tables(prepared.query.reads)
-            transaction = Transaction((write,), reads, moment.time)
             try:
-                written = await told(state.queries.write(transaction))
+                count = await self.hand_over(Write(dml.table, dml.oid, delta, dml.ignore), reads, moment.time)
+                break
             except QueryError as error:
                 if error.code != CONFLICT:
                     raise
                 run.check()
-                continue
-            count = int((delta.diffs < 0).sum()) if dml.kind == "delete" else written.counts[0]
-            state.settle()
-            break
+        if dml.kind == "delete":
+            count = int((delta.diffs < 0).sum())
         await self._return(portal, dml, delta)
         self._send(messages.complete(dml.tag(count)))
+
+    def check_possible(self, what: str) -> None:
+        """QueryError in a transaction that has read."""
+        if self._state.transaction == INSIDE and self._state.has_read:
+            raise QueryError(
+                "25006", f"cannot execute {what} in a transaction that has read", hint="write COMMIT first"
+            )
+
+    async def hand_over(self, write: Write, reads: frozenset[str] = frozenset(), read: int = 0) -> int:
+        """Write rows, inside a transaction when that ends; how many enter. reads, read: see `Transaction`."""
+        state = self._state
+        kept = sum(_size(one) for one in state.writes) if state.writes else 0
+        if kept + _size(write) > MAX_WRITE_BYTES:
+            raise QueryError(
+                "54000", f"what a transaction writes may have {MAX_WRITE_BYTES >> 20} MiB", hint="write it in several"
+            )
+        if state.transaction == INSIDE:
+            state.writes.append(write)
+            return len(write.delta)
+        written = await told(state.queries.write(Transaction((write,), reads, read)))
+        state.settle()
+        return written.counts[0]
 
     async def commit(self, end: End) -> None:
         """Write what the transaction has gathered, all at once."""
@@ -111,6 +129,10 @@ class Writer:
             self._send(portal.encode(batch))
 
 
+def _size(write: Write) -> int:
+    return sum(int(column.nbytes) for column in write.delta.columns)
+
+
 def _delta(dml: Dml, batches: Sequence[Batch], moment: Published) -> Delta:
     """The rows of a statement's query as what they change."""
     table = moment.definitions.objects.get(dml.table)
@@ -123,10 +145,23 @@ def _delta(dml: Dml, batches: Sequence[Batch], moment: Published) -> Delta:
         if dml.kind != "insert":
             parts.append(Delta(tuple(batch.columns[:width]), -ones))
         if dml.kind in ("insert", "update"):
-            new = tuple(batch.columns[-width:])
+            new = tuple(
+                _bounded(values, column.type)
+                for column, values in zip(table.schema, batch.columns[-width:], strict=True)
+            )
             _check_nulls(table, new)
             parts.append(Delta(new, ones))
     return concat_deltas(parts) if parts else Delta.empty([column.type for column in table.schema])
+
+
+def _bounded(values: pa.Array, type_: ColumnType) -> pa.Array:
+    """Values as a column's that may bound their length. QueryError when one is too long."""
+    if type_.length is None:
+        return values
+    values, errors = limited(values, type_)
+    if errors is not None and (wrong := errors.drop_null()):
+        raise from_row(wrong[0].as_py())
+    return values
 
 
 def _check_nulls(table: Definition, columns: Sequence[pa.Array]) -> None:

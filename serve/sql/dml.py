@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from dataflow.types import VARCHAR
 from planner.catalog import quoted
 from serve.definitions import Definition
 from serve.sql.errors import QueryError
@@ -46,11 +47,6 @@ class Dml:
 def insert_query(table: Definition, columns: tuple[str, ...], rows: list[list[str]] | None, query: str) -> str:
     """The query of an INSERT of lists of expressions, or of the rows of a query when `rows` is None."""
     names = [column.name for column in table.schema]
-    for name in columns:
-        if name not in names:
-            raise QueryError("42703", f'column "{name}" of relation "{table.name}" does not exist')
-        if columns.count(name) > 1:
-            raise QueryError("42701", f'column "{name}" specified more than once')
     given = columns or tuple(names)
     if rows is None:
         own = [f"c{number}" for number in range(len(given))]
@@ -90,6 +86,8 @@ def delete_query(table: Definition, alias: str, rest: str) -> str:
 
 
 def cast(table: Definition, name: str, text: str | None) -> str:
-    """An expression, or the column's default, as a value of the column."""
+    """An expression, or the column's default, as a value of the column; a bound of its length is for the writer to see to."""
     type_ = next(column.type for column in table.schema if column.name == name)
+    if type_.length is not None:
+        type_ = VARCHAR  # CAST would cut off what is too long
     return f"CAST(({text if text is not None else table.defaults.get(name, 'NULL')}) AS {type_})"

@@ -12,7 +12,7 @@ from planner.errors import SqlError
 
 
 class QueryError(Exception):
-    """What a client is told. position: in characters of its SQL, from 1."""
+    """What a client is told. position: in characters of its SQL, from 1. context: where in what it sent, in words."""
 
     def __init__(
         self,
@@ -22,6 +22,7 @@ class QueryError(Exception):
         hint: str | None = None,
         position: int | None = None,
         fatal: bool = False,
+        context: str | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -30,6 +31,7 @@ class QueryError(Exception):
         self.hint = hint
         self.position = position
         self.fatal = fatal
+        self.context = context
 
 
 _CODES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -54,6 +56,7 @@ _CODES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"date/time field value", "22008"),
         (r"invalid input syntax for type (date|timestamp)", "22007"),
         (r"invalid input syntax|malformed", "22P02"),
+        (r"^value too long", "22001"),
         (r"out of range|overflow|too large", "22003"),
         (r"must not be negative", "2201W"),
         (r"more than one row returned", "21000"),

@@ -22,6 +22,7 @@ from planner.compile import compile_scalar
 from planner.scalar import Literal
 from serve.kernels import _pg_rows
 from serve.pg import rows, values
+from serve.pg.commands import Copy
 from serve.sql.errors import QueryError
 from serve.sql.types import oid
 from tests.serve.pg.door import KINDS, VALUES
@@ -123,7 +124,7 @@ def test_the_ends_of_numbers_and_times_do_not_break(numbers: list[int]) -> None:
 @given(st.lists(st.tuples(st.none() | st.text(max_size=6), st.text(max_size=6)), min_size=1, max_size=5))
 def test_csv_is_what_the_csv_module_reads(lines: list[tuple[str | None, str]]) -> None:
     arrays = [pa.array([line[i] for line in lines], TEXT.arrow) for i in (0, 1)]
-    data = rows.copy_rows(arrays, len(lines), [TEXT, TEXT], True, ",", "")
+    data = rows.copy_rows(arrays, len(lines), [TEXT, TEXT], Copy("", "csv", False, ",", ""))
     text, at = "", 0
     while at < len(data):
         (length,) = struct.unpack_from("!i", data, at + 1)
@@ -135,7 +136,8 @@ def test_csv_is_what_the_csv_module_reads(lines: list[tuple[str | None, str]]) -
 
 
 def test_text_format_escapes() -> None:
-    data = rows.copy_rows([pa.array(["a\tb\n\\", None], TEXT.arrow)], 2, [TEXT], False, "\t", "\\N")
+    copy = Copy("", "text", False, "\t", "\\N")
+    data = rows.copy_rows([pa.array(["a\tb\n\\", None], TEXT.arrow)], 2, [TEXT], copy)
     assert data == b"d\x00\x00\x00\x0da\\tb\\n\\\\\nd\x00\x00\x00\x07\\N\n"
 
 

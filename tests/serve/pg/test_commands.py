@@ -70,12 +70,12 @@ from serve.sql.errors import QueryError
         ("EXPLAIN PHYSICAL PLAN FOR INDEX i", Explain("i", "physical", kind="index")),
         ("EXPLAIN CREATE MATERIALIZED VIEW v (a) AS SELECT 1", Explain("SELECT 1")),
         ("unlisten *", Nothing("UNLISTEN")),
-        ("copy (select ')', 1 -- c\n) to stdout", Copy("select ')', 1", False, False, "\t", "\\N")),
+        ("copy (select ')', 1 -- c\n) to stdout", Copy("select ')', 1", "text", False, "\t", "\\N")),
         (
             "COPY v (a, b) TO STDOUT WITH (FORMAT csv, HEADER, NULL 'x')",
-            Copy("SELECT a, b FROM v", True, True, ",", "x"),
+            Copy("SELECT a, b FROM v", "csv", True, ",", "x"),
         ),
-        ("copy s.v to stdout csv header delimiter e'\\t'", Copy("SELECT * FROM s.v", True, True, "\t", "")),
+        ("copy s.v to stdout csv header delimiter e'\\t'", Copy("SELECT * FROM s.v", "csv", True, "\t", "")),
     ],
 )
 def test_commands(sql: str, expected: object) -> None:
@@ -87,8 +87,8 @@ def test_commands(sql: str, expected: object) -> None:
     [
         ("merge into t using u on true when matched then delete", "0A000"),
         ("CREATE TYPE t AS ENUM ()", "0A000"),
-        ("copy t from stdin", "0A000"),
-        ("copy t to stdout binary", "0A000"),
+        ("copy t from stdin", "42P01"),
+        ("copy t to stdout (format xml)", "22023"),
         ("copy t to stdout (quote 'x')", "0A000"),
         ("fetch prior from c", "0A000"),
         ("declare c scroll cursor for select 1", "0A000"),

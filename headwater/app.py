@@ -187,6 +187,8 @@ class Service:
             last_tick_wall=loop.last_tick_wall if loop is not None else 0.0,
             ticks=loop.ticks if loop is not None else 0,
             memory=home.memory.status if home is not None and home.memory is not None else None,
+            sessions=self._pg.status if self._pg is not None else tuple,
+            subscriptions=self._hub.status,
         )
 
     def _run(self) -> None:

@@ -23,7 +23,7 @@ from ingest.sealed import seal, unseal
 FILE = "catalog"
 HEADER = b"headwater catalog 1\n"
 
-Kind = Literal["view", "materialized view", "index", "table", "source", "sink", "connection", "secret"]
+Kind = Literal["view", "materialized view", "index", "table", "source", "sink", "connection", "secret", "role"]
 
 
 class TableColumn(msgspec.Struct, frozen=True):

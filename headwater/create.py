@@ -23,6 +23,8 @@ def create_statement(item: Item) -> str:
             return f"CREATE INDEX {quoted(item.name)} ON {quoted(item.on)}{columns}"
         case "secret":
             return f"CREATE SECRET {quoted(item.name)} AS '...'"
+        case "role":
+            return f"CREATE ROLE {quoted(item.name)}"
         case "connection":
             return _connection(item)
         case "source":

@@ -23,12 +23,14 @@ from serve.sql.changes import (
     Comment,
     CreateConnection,
     CreateIndex,
+    CreateRole,
     CreateSecret,
     CreateSink,
     CreateSource,
     CreateTable,
     CreateView,
     Drop,
+    Grant,
     Rename,
     RetainHistory,
     Validate,
@@ -73,6 +75,16 @@ class Statements:
                 return Step()
             case CreateSource() | CreateSink():
                 return self._create_outside(change)
+            case CreateRole():
+                if (
+                    taken := self._definitions.find("role", change.name) or self._definitions.taken(change.name)
+                ) is not None:
+                    return _exists(taken, False)
+                catalog = self._world.catalog
+                item = Item(catalog.next_id, "role", change.name)
+                return Step(self._next(catalog, (*catalog.items, item), catalog.next_id + 1))
+            case Grant():
+                return self._grant(change)
             case Apply():
                 planned = plan(self._world, self._again(self._world), change.plan)
                 return Step(planned.world, tuple(("00000", line) for line in planned.lines))
@@ -336,6 +348,22 @@ class Statements:
             comments[key] = change.text
         return Step(self._next(msgspec.structs.replace(catalog, comments=comments), catalog.items))
 
+    def _grant(self, change: Grant) -> Step:
+        """What is granted is what everybody has; who relies on others not having it is told."""
+        every = self._definitions.every
+        for name in change.names:
+            if self._definitions.find(change.kind or "table", name) is None:
+                kind = change.kind or "relation"
+                raise QueryError(_unknown(kind), _absent(kind, name))
+        for role in change.roles:
+            if role != "public" and key_of("role", role) not in every:
+                raise QueryError("42704", _absent("role", role), hint=f"write CREATE ROLE {role}")
+        return Step(
+            notices=(
+                ("00000", "every user may do everything already: nothing is recorded, and nothing is kept from others"),
+            )
+        )
+
     def _refuse_dependents(self, keys: list[str], what: str) -> None:
         """QueryError when objects other than indexes read some of these."""
         definitions = self._definitions
@@ -388,6 +416,7 @@ _NOT_RENAMED = {
     "sink": "make another sink, with a topic of its own",
     "connection": "make another connection",
     "secret": "make another secret",
+    "role": "make another role",
 }
 """Kinds that keep their names, and what to do instead."""
 

@@ -83,7 +83,8 @@ class World:
 
     def _check_outside(self) -> None:
         """Connections whose secrets are there, and sources whose connections are; the file may declare a name, or no longer do."""
-        declared = {"connection": self.declared.connections.keys(), "sink": self.declared.sinks.keys()}
+        file = self.declared
+        declared = {"connection": file.connections.keys(), "sink": file.sinks.keys(), "role": set(file.users)}
         for item in self.catalog.items:
             if item.name in declared.get(item.kind, ()):
                 self.broken[item.name] = SqlError(item.name, f'the file declares "{item.name}" too', hint="drop it")
@@ -300,6 +301,7 @@ class World:
         for name, sink in self.declared.sinks.items():
             reads = frozenset([sink.view, key_of("connection", sink.kafka)])
             beside[key_of("sink", name)] = Definition(name, "sink", (), on=sink.view, reads=reads)
+        beside |= {key_of("role", name): Definition(name, "role", ()) for name in self.declared.users}
         for item in self.catalog.items:
             one = self._definition(item, shown, explainer)
             all_ = beside if item.kind in BESIDE else found

@@ -14,7 +14,7 @@ from planner.explain import Explanation
 from planner.functions.user import Functions
 from planner.plan import Plan
 
-BESIDE = frozenset(("connection", "secret", "sink"))
+BESIDE = frozenset(("connection", "secret", "sink", "role"))
 """Kinds whose names are their own: the service's file may call a sink as it calls a view."""
 
 

@@ -110,10 +110,36 @@ class MemoryStatus(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """One client of the PostgreSQL wire. since: wall clock in seconds since 1970; state: active, idle, idle in transaction, or
+    idle in transaction (aborted)."""
+
+    process: int
+    user: str
+    application: str
+    address: str
+    since: float
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionStatus:
+    """One collection that is followed. reads: its views. time: up to which it was followed; None before the first.
+
+    readers: how many; waiting_bytes: of changes that they have not taken yet.
+    """
+
+    reads: Sequence[str]
+    time: int | None
+    readers: int
+    waiting_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceStatus:
     """The whole service. `ready`: every view answers; `reason`: why not, or what it is doing.
 
-    operators: gives those of now; a call looks at each of them. memory: None where there is no limit.
+    operators, sessions, subscriptions: give those of now; a call looks at each of them. memory: None where there is no limit.
     last_tick_wall: wall clock of the last complete tick, in seconds since 1970; 0 before the first. ticks: how many so far.
     """
 
@@ -125,6 +151,8 @@ class ServiceStatus:
     last_tick_wall: float
     ticks: int
     memory: MemoryStatus | None = None
+    sessions: Callable[[], Sequence[SessionStatus]] = tuple
+    subscriptions: Callable[[], Sequence[SubscriptionStatus]] = tuple
 
 
 StatusSource = Callable[[], ServiceStatus]

@@ -88,6 +88,17 @@ class Connection(asyncio.Protocol):
         self._arrived = asyncio.Event()
         self._timer = self._loop.call_later(STARTUP_SECONDS, self.close)
 
+    @property
+    def working(self) -> bool:
+        """Whether a message is being handled."""
+        return self._task is not None
+
+    @property
+    def address(self) -> str:
+        """Where the client is; empty when it is gone."""
+        peer = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return f"{peer[0]}:{peer[1]}" if peer else ""
+
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -21,6 +21,7 @@ from serve.pg.outside import (
     create_source,
     validate_connection,
 )
+from serve.pg.roles import create_role, read_grant, read_revoke
 from serve.pg.words import Words
 from serve.sql.changes import (
     Apply,
@@ -44,6 +45,7 @@ KINDS = {
     "SINK": "sink",
     "CONNECTION": "connection",
     "SECRET": "secret",
+    "ROLE": "role",
 }
 _CONTAINERS = ("SCHEMA", "DATABASE", "CLUSTER")
 _OTHERS = (*_CONTAINERS, "TYPE", "ROLE", "USER", "FUNCTION", "SEQUENCE", "TRIGGER", "EXTENSION")
@@ -68,6 +70,8 @@ def read_create(words: Words) -> Change | Nothing:
         if not default and words.take(kind):
             if_not_exists = words.take("IF", "NOT", "EXISTS")
             return reader(words, object_name(words), if_not_exists)
+    if not default and words.take("ROLE"):
+        return create_role(words)
     if words.word in _CONTAINERS:
         return _create_container(words)
     raise _other("CREATE", words)
@@ -269,6 +273,8 @@ READERS: dict[str, Callable[[Words], Change | Nothing]] = {
     "COMMENT": read_comment,
     "VALIDATE": validate_connection,
     "APPLY": read_apply,
+    "GRANT": read_grant,
+    "REVOKE": read_revoke,
 }
 """By a statement's first word, who reads what follows it."""
 
@@ -280,12 +286,19 @@ def _kind(verb: str, words: Words) -> str:
     raise _other(verb, words)
 
 
+_INSTEAD = {
+    "TYPE": "there are no lists, maps or records as types: use jsonb",
+    "USER": "who may log in is declared in the service's file, under serve: users; CREATE ROLE makes a name",
+}
+"""What to do in the place of what is not supported."""
+
+
 def _other(verb: str, words: Words) -> QueryError:
     """The error for an object that SQL does not make here."""
     kind = words.word
     if kind not in _OTHERS:
         return words.wrong()
-    return _unsupported(f"{verb} {kind}")
+    return _unsupported(f"{verb} {kind}", _INSTEAD.get(kind))
 
 
 def _unsupported(what: str, hint: str | None = None) -> QueryError:

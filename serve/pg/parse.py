@@ -36,7 +36,7 @@ from serve.sql.errors import QueryError
 
 _QUERIES = frozenset(("SELECT", "VALUES", "TABLE", "WITH", "("))
 _WRITES = frozenset(
-    ("MERGE", "GRANT", "REVOKE", "REFRESH", "REINDEX", "VACUUM", "ANALYZE", "CLUSTER",
+    ("MERGE", "REFRESH", "REINDEX", "VACUUM", "ANALYZE", "CLUSTER",
      "CALL", "DO", "LOCK", "NOTIFY", "LISTEN", "SECURITY", "REASSIGN", "IMPORT")
 )  # fmt: skip
 

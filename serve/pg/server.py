@@ -22,9 +22,10 @@ from serve.pg.frontend import Startup
 from serve.pg.scram import Verifier
 from serve.pg.session import Session
 from serve.pg.settings import Settings
-from serve.pg.state import State
+from serve.pg.state import FAILED, IDLE, INSIDE, State
 from serve.sql.errors import QueryError
 from serve.sql.queries import Queries
+from serve.status import SessionStatus
 from serve.subscribe.hub import Hub
 from serve.tcp import listen
 
@@ -139,6 +140,19 @@ class PgServer:
     def sessions(self) -> int:
         """How many clients are connected and authenticated."""
         return len(self._sessions)
+
+    def status(self) -> list[SessionStatus]:
+        """The clients of now. Any thread."""
+        found = []
+        for connection, process in list(self._connections.items()):
+            session = connection.session
+            if session is not None and process:
+                state, settings = session.state, session.state.settings
+                idle = {IDLE: "idle", INSIDE: "idle in transaction", FAILED: "idle in transaction (aborted)"}
+                shown = "active" if connection.working else idle[state.transaction]
+                application = settings.show("application_name")
+                found.append(SessionStatus(process, state.user, application, connection.address, state.since, shown))
+        return found
 
     async def _serve(self, bound: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()

@@ -6,6 +6,7 @@ Deliberately unknown: messages.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -38,6 +39,8 @@ class State:
     version: str
     process: int
     transaction: bytes = IDLE
+    since: float = field(default_factory=time.time)
+    """Wall clock of its beginning, in seconds since 1970."""
     statements: dict[str, Statement] = field(default_factory=dict)
     portals: dict[str, Portal] = field(default_factory=dict)
     savepoints: list[str] = field(default_factory=list)

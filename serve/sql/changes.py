@@ -139,6 +139,24 @@ class CreateSink:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateRole:
+    """CREATE ROLE: a name that comments and grants can use."""
+
+    name: str
+    tag: str = "CREATE ROLE"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """GRANT of privileges on objects of a kind (`all`: every relation; `service`: the database and what is in it) to roles."""
+
+    kind: str
+    names: tuple[str, ...]
+    roles: tuple[str, ...]
+    tag: str = "GRANT"
+
+
+@dataclass(frozen=True, slots=True)
 class Apply:
     """APPLY FILE: what the service's file says now. plan: the digest of the plan that was looked at; empty: any."""
 
@@ -199,7 +217,7 @@ class Comment:
 
 Change = (
     CreateView | CreateIndex | CreateTable | CreateSecret | CreateConnection | Validate | CreateSource | CreateSink
-    | Apply | Drop | Rename | RetainHistory | Comment
+    | CreateRole | Grant | Apply | Drop | Rename | RetainHistory | Comment
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The schema `headwater`: what the service is doing, as relations: views, sources and their offsets, sinks, operators.
+"""The schema `headwater`: what the service is doing, as relations: views, sources and their offsets, sinks, operators, clients.
 
 Always true: it shows the status of now beside the views of the time that is read; what the broker has not said yet is NULL.
 Deliberately unknown: SQL.
@@ -6,11 +6,18 @@ Deliberately unknown: SQL.
 
 from __future__ import annotations
 
+import time as clock
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 
 from serve.definitions import Definition, name_of
+from serve.reads import scan
 from serve.sql.system import Facts, Row, SystemRelation
 from serve.status import lag
+
+SHOWN_ERRORS = 1000
+"""Different texts that are shown of one object."""
 
 
 def _views(facts: Facts) -> Iterator[Row]:
@@ -29,7 +36,8 @@ def _views(facts: Facts) -> Iterator[Row]:
 
 def _sources(facts: Facts) -> Iterator[Row]:
     for name, source in facts.now().sources.items():
-        yield (name, source.state, source.reason or None, source.records, source.bytes, source.errors)
+        counts = (source.records, source.bytes, source.errors)
+        yield (name, source.state, source.reason or None, *counts, *source.hydration)
 
 
 def _offsets(facts: Facts) -> Iterator[Row]:
@@ -79,6 +87,56 @@ def _definitions(facts: Facts) -> Iterable[Definition]:
     return facts.published.definitions.every.values() if facts.published is not None else ()
 
 
+def _service(facts: Facts) -> Iterator[Row]:
+    now = facts.now()
+    time = facts.published.time if facts.published is not None else None
+    last = datetime.fromtimestamp(now.last_tick_wall, UTC) if now.last_tick_wall else None
+    memory = (now.memory.limit, now.memory.state_bytes, now.memory.trouble or None) if now.memory else (None,) * 3
+    yield (facts.service, now.ready, now.reason or None, time, now.ticks, last, *memory)
+
+
+def _freshness(facts: Facts) -> Iterator[Row]:
+    """Views that can be read are complete up to the time that is read; a sink's topic may be behind it."""
+    if facts.published is None:
+        return
+    wall = clock.time()
+    for kind in (facts.published.views, facts.published.sources):
+        for name, view in kind.items():
+            time = facts.published.time if view.state == "ready" else None
+            what = facts.published.definitions.objects.get(name)
+            yield (name, what.kind if what is not None else "view", time, None if time is None else _age(wall, time))
+    for name, sink in facts.now().sinks.items():
+        time = None if sink.frontier is None else sink.frontier - 1
+        yield (name, "sink", time, None if time is None else _age(wall, time))
+
+
+def _age(wall: float, time: int) -> float:
+    """Seconds since a time."""
+    return max(0.0, round(wall - time / 1000, 3))
+
+
+def _errors(facts: Facts) -> Iterator[Row]:
+    for view in facts.published.views.values() if facts.published is not None else ():
+        rows = scan(view.errors, (), SHOWN_ERRORS, distinct=True)
+        if rows.columns:
+            texts = rows.columns[0].to_pylist()[:SHOWN_ERRORS]
+            yield from ((view.name, text, int(diff)) for text, diff in zip(texts, rows.diffs, strict=False) if diff > 0)
+    for name, source in facts.now().sources.items():
+        for text, count in Counter(source.latest_errors).items():
+            yield (name, text, count)
+
+
+def _sessions(facts: Facts) -> Iterator[Row]:
+    for one in facts.now().sessions():
+        since = datetime.fromtimestamp(one.since, UTC)
+        yield (one.process, one.user, one.application or None, one.address or None, since, one.state)
+
+
+def _subscriptions(facts: Facts) -> Iterator[Row]:
+    for one in facts.now().subscriptions():
+        yield (", ".join(one.reads) or None, one.time, one.readers, one.waiting_bytes)
+
+
 INTROSPECTION_RELATIONS = (
     SystemRelation(
         "headwater.objects",
@@ -98,7 +156,10 @@ INTROSPECTION_RELATIONS = (
         _views,
     ),
     SystemRelation(
-        "headwater.sources", "name text, state text, reason text, records bigint, bytes bigint, errors bigint", _sources
+        "headwater.sources",
+        "name text, state text, reason text, records bigint, bytes bigint, errors bigint, hydrated_offsets bigint, "
+        "hydration_offsets bigint",
+        _sources,
     ),
     SystemRelation(
         "headwater.source_offsets",
@@ -116,5 +177,23 @@ INTROSPECTION_RELATIONS = (
         "node integer, operator text, view text, rows_in bigint, rows_out bigint, seconds double precision, "
         "state_rows bigint, state_bytes bigint, state_file_bytes bigint",
         _operators,
+    ),
+    SystemRelation(
+        "headwater.service",
+        "name text, ready boolean, reason text, time bigint, ticks bigint, last_tick timestamptz, memory_limit bigint, "
+        "memory_bytes bigint, memory_trouble text",
+        _service,
+    ),
+    SystemRelation(
+        "headwater.freshness", "name text, kind text, time bigint, lag_seconds double precision", _freshness
+    ),
+    SystemRelation("headwater.errors", "object text, error text, count bigint", _errors),
+    SystemRelation(
+        "headwater.sessions",
+        "id bigint, usename text, application_name text, client text, connected_at timestamptz, state text",
+        _sessions,
+    ),
+    SystemRelation(
+        "headwater.subscriptions", "reads text, time bigint, readers bigint, waiting_bytes bigint", _subscriptions
     ),
 )

@@ -28,6 +28,9 @@ NAMESPACES = {
 FIRST_OID = 16_384
 DATABASE_OID = 5
 _HEAP, _BTREE = 2, 403
+_ROLES = 15_000
+"""The oids of those who may log in."""
+
 _INDEXES = 1 << 20
 """What the oid of a relation's index is above its own."""
 
@@ -226,6 +229,15 @@ def _pg_indexes(facts: Facts) -> Iterator[Row]:
             yield ("public", r.name, name, None, f"CREATE INDEX {quoted(name)} ON {quoted(r.name)} ({columns})")
 
 
+def _pg_roles(facts: Facts) -> Iterator[Row]:
+    """Who owns everything, who may log in by the file, and the names that SQL made."""
+    yield (OWNER_OID, OWNER, False, True, False, False, True, False, -1, None, False)
+    beside = facts.published.definitions.beside.values() if facts.published is not None else ()
+    for oid, one in enumerate((one for one in beside if one.kind == "role"), _ROLES):
+        if one.name != OWNER:
+            yield (one.oid or oid, one.name, False, True, False, False, one.declared, False, -1, None, False)
+
+
 PG_CATALOG_RELATIONS = (
     SystemRelation(
         "pg_catalog.pg_class",
@@ -274,12 +286,12 @@ PG_CATALOG_RELATIONS = (
         "pg_catalog.pg_roles",
         "oid bigint, rolname text, rolsuper boolean, rolinherit boolean, rolcreaterole boolean, rolcreatedb boolean, "
         "rolcanlogin boolean, rolreplication boolean, rolconnlimit integer, rolvaliduntil timestamptz, rolbypassrls boolean",
-        lambda _: [(OWNER_OID, OWNER, False, True, False, False, True, False, -1, None, False)],
+        _pg_roles,
     ),
     SystemRelation(
         "pg_catalog.pg_user",
         "usename text, usesysid bigint, usecreatedb boolean, usesuper boolean",
-        lambda _: [(OWNER, OWNER_OID, False, False)],
+        lambda facts: [(row[1], row[0], False, False) for row in _pg_roles(facts) if row[6]],
     ),
     SystemRelation(
         "pg_catalog.pg_am",

@@ -18,11 +18,12 @@ _OBJECTS = {
     "sinks": "name, comment",
     "connections": "name, comment",
     "secrets": "name, comment",
+    "roles": "name, comment",
 }
 _KINDS = {what: what.removesuffix("s") for what in _OBJECTS if what != "objects"}
 _TAIL = r"(?:\s+FROM\s+(?:\w+\.)?\"?public\"?)?(?:\s+LIKE\s+(?P<like>'(?:[^']|'')*'))?\s*$"
 _LISTED = re.compile(
-    r"\s*SHOW\s+(?P<what>OBJECTS|VIEWS|MATERIALIZED\s+VIEWS|SOURCES|TABLES|SINKS|CONNECTIONS|SECRETS)" + _TAIL,
+    r"\s*SHOW\s+(?P<what>OBJECTS|VIEWS|MATERIALIZED\s+VIEWS|SOURCES|TABLES|SINKS|CONNECTIONS|SECRETS|ROLES)" + _TAIL,
     re.IGNORECASE,
 )
 _NAME = r"(?:\"?public\"?\.)?(?P<name>\"(?:[^\"]|\"\")+\"|[A-Za-z_][\w$]*)"

@@ -19,6 +19,7 @@ from dataflow.delta import Delta
 from serve.reads import Publication, Published
 from serve.sql.errors import QueryError
 from serve.sql.system import Relations
+from serve.status import SubscriptionStatus
 from serve.subscribe.collection import Collection, Tick, make_collection
 from serve.subscribe.options import Options, Subscribed
 from serve.subscribe.stream import Reader, Stream
@@ -140,6 +141,19 @@ class Hub:
         """How many subscribers there are."""
         with self._condition:
             return sum(len(followed.stream.readers) + len(followed.asked) for followed in self._followed.values())
+
+    def status(self) -> list[SubscriptionStatus]:
+        """What is followed now. Any thread."""
+        with self._condition:
+            return [
+                SubscriptionStatus(
+                    sorted(one.collection.reads),
+                    one.time,
+                    len(one.stream.readers) + len(one.asked),
+                    one.stream.waiting_bytes,
+                )
+                for one in self._followed.values()
+            ]
 
     @property
     def waiting_bytes(self) -> int:

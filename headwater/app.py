@@ -48,6 +48,7 @@ from serve.http import HttpServer, make_app
 from serve.metrics import Metrics
 from serve.pg.server import PgServer, tls_context
 from serve.reads import Publication
+from serve.recency import Asking, Recency
 from serve.sql.catalog import RELATIONS
 from serve.sql.changes import Change, Changed, Transaction, Written
 from serve.sql.errors import QueryError
@@ -207,9 +208,11 @@ class Service:
     def _listen(self, metrics: Metrics) -> None:
         self._hub.start()
         queries = Queries(self.publication, self.status, self._relations, self)
-        sql = SqlApi(queries, self._hub, self.settings.serve.users, self.settings.name, __version__)
+        probe = Asking(self._probe)
+        recency = Recency(self.publication, probe)
+        sql = SqlApi(queries, self._hub, self.settings.serve.users, self.settings.name, __version__, recency)
         events = Events(self.publication, self._hub)
-        app = make_app(self.publication, self.status, metrics, self._probe, events, sql)
+        app = make_app(self.publication, self.status, metrics, probe, events, sql)
         self._http = HttpServer(*parse_address(self.settings.serve.http), app)
         try:
             self.address = self._http.start()
@@ -217,7 +220,7 @@ class Service:
             raise _cannot_listen(self.settings.serve.http, "http", error) from error
         log.info("listening", http=f"http://{self.address[0]}:{self.address[1]}")
         if self.settings.serve.postgres is not None:
-            self._listen_postgres(self.settings.serve.postgres, queries)
+            self._listen_postgres(self.settings.serve.postgres, queries, Recency(self.publication, probe))
 
     def _probe(self, source: str, timeout: float) -> Mapping[int, int]:
         """Where a source's topic ends now; OSError when the broker does not say."""
@@ -229,7 +232,7 @@ class Service:
         except WatermarksUnavailable as error:
             raise OSError(str(error)) from error
 
-    def _listen_postgres(self, address: str, queries: Queries) -> None:
+    def _listen_postgres(self, address: str, queries: Queries, recency: Recency) -> None:
         serve = self.settings.serve
         tls = None if serve.tls is None else (Path(serve.tls.certificate), Path(serve.tls.key))
         try:
@@ -237,7 +240,7 @@ class Service:
         except OSError as error:
             raise StartError(f"cannot use the certificate {tls[0] if tls else ''} with its key: {error}") from error
         self._pg = PgServer(
-            *parse_address(address), queries, serve.users, context, self.settings.name, __version__, self._hub
+            *parse_address(address), queries, serve.users, context, self.settings.name, __version__, self._hub, recency
         )
         try:
             self.postgres = self._pg.start()

@@ -35,6 +35,7 @@ from serve.pg.parse import parse_command
 from serve.pg.session import Session
 from serve.pg.settings import Settings
 from serve.pg.state import State
+from serve.recency import Recency
 from serve.sql.errors import QueryError
 from serve.sql.queries import Queries
 from serve.subscribe.hub import Hub
@@ -95,8 +96,17 @@ class _Collected:
 class SqlApi:
     """Answers the requests to `/api/sql`."""
 
-    def __init__(self, queries: Queries, hub: Hub, users: Mapping[str, str], service: str, version: str) -> None:
-        self._queries, self._hub = queries, hub
+    def __init__(
+        self,
+        queries: Queries,
+        hub: Hub,
+        users: Mapping[str, str],
+        service: str,
+        version: str,
+        recency: Recency | None = None,
+    ) -> None:
+        """recency: who waits for reads that have to be recent, on the loop of these requests."""
+        self._queries, self._hub, self._recency = queries, hub, recency
         self._users = dict(users)
         self._service, self._version = service, version
         self._threads = ThreadPoolExecutor(THREADS, "sql")
@@ -117,7 +127,7 @@ class SqlApi:
             return
         client = _Collected()
         state = State(self._queries, Settings({}, user), user, self._service, self._version, process=0)
-        session = Session(state, client, self._threads, self._hub)
+        session = Session(state, client, self._threads, self._hub, self._recency)
         running = asyncio.create_task(_results(session, client, asked))
         gone = asyncio.create_task(_disconnected(receive))
         try:

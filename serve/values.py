@@ -58,6 +58,18 @@ def parse_time(text: str) -> int:
     return int(found.view(pa.int64())[0].as_py()) // 1000
 
 
+_DURATION = re.compile(r"\s*(\d{1,10})\s*(us|ms|s|min|m|h|d)\s*", re.IGNORECASE)
+_SECONDS = {"us": 1e-6, "ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def seconds(text: str) -> float:
+    """A duration with its unit, as 5s or 500ms, above 0. BadValue when the text is none."""
+    found = _DURATION.fullmatch(text)
+    if found is None or int(found[1]) == 0:
+        raise BadValue(f'"{text}" is no duration', "22023")
+    return int(found[1]) * _SECONDS[found[2].lower()]
+
+
 def _parsed(text: str, type_: ColumnType) -> pa.Array:
     """Any type's text in PostgreSQL's spelling, which the JSON spelling is too."""
     values, errors = scalars.parse(pa.array([text], pa.large_string()), 1, type_)

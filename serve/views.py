@@ -19,13 +19,15 @@ import pyarrow as pa
 
 from dataflow.delta import Delta
 from dataflow.json import encode_rows
+from serve import recency
 from serve.answers import DEFAULT_LIMIT, MAX_LIMIT, Scope, Send, answer, parameters, parse_limit
 from serve.errors import INVALID_PARAMETER, NOT_READY, UNDEFINED_COLUMN, UNDEFINED_VIEW, Refused, did_you_mean
 from serve.past import NotKeptError
 from serve.reads import Filter, Publication, Published, PublishedView, copies, equal_rows, lookup, scan
-from serve.recency import Recency
+from serve.recency import TIMED_OUT, Freshness, Recency
+from serve.sql.errors import QueryError
 from serve.status import StatusSource
-from serve.values import BadValue, parse_time, parse_value
+from serve.values import BadValue, parse_time, parse_value, seconds
 
 SCAN_THREADS = 2
 """Scans at a time; more wait their turn, so that lookups keep a core."""
@@ -67,11 +69,15 @@ class Views:
         if segments[1:] == [ERRORS]:
             limit, _ = _query(view, raw_query, filters=False)
             return 200, await self._in_thread(self._errors, published, view, limit)
-        recent, raw_query = _recent(raw_query)
-        if recent and as_of is not None:
-            raise Refused(400, f"{AS_OF} and {RECENT} exclude each other", INVALID_PARAMETER)
-        if view.state == "ready" and recent:
-            published = await self._recency.wait(view.name)
+        demand, raw_query = _demand(raw_query)
+        if demand is not None and as_of is not None:
+            raise Refused(400, f"{AS_OF} excludes {RECENT} and {STALENESS}", INVALID_PARAMETER)
+        if view.state == "ready" and demand is not None:
+            try:
+                published = await self._recency.hold(f"view {view.name}", view.sources, demand)
+            except QueryError as error:
+                status = 504 if error.code == TIMED_OUT else 503
+                raise Refused(status, error.message, error.code, error.detail, error.hint) from None
             view = published.views[view.name]
         if view.state != "ready":
             raise Refused(503, f"view {view.name} is {view.state}", NOT_READY, detail=view.reason or None)
@@ -162,6 +168,9 @@ RECENT = "real_time_recency"
 """The parameter of a read that shall show everything that its topics held when it arrived."""
 
 
+STALENESS = "bounded_staleness"
+"""The parameter of a read that may be so much older, as 5s."""
+
 AS_OF = "as_of"
 """The parameter of a read of an earlier time."""
 
@@ -184,15 +193,24 @@ def _as_of(raw: bytes) -> tuple[int | None, bytes]:
     return time, urlencode([pair for pair in pairs if pair[0] != AS_OF]).encode()
 
 
-def _recent(raw: bytes) -> tuple[bool, bytes]:
-    """Whether a read waits for what its topics hold now, and the query without that."""
-    if RECENT.encode() not in raw:
-        return False, raw
+def _demand(raw: bytes) -> tuple[Freshness | None, bytes]:
+    """How recent a read has to be, if it says so, and the query without that."""
+    if RECENT.encode() not in raw and STALENESS.encode() not in raw:
+        return None, raw
     pairs = parameters(raw)
-    given = [value for name, value in pairs if name == RECENT]
-    if given and (len(given) > 1 or given[0] not in ("true", "false")):
+    recent = [value for name, value in pairs if name == RECENT]
+    if recent and (len(recent) > 1 or recent[0] not in ("true", "false")):
         raise Refused(400, f"{RECENT} is either true or false", INVALID_PARAMETER)
-    return given == ["true"], urlencode([pair for pair in pairs if pair[0] != RECENT]).encode()
+    demand = Freshness(timeout=recency.RECENCY_SECONDS) if recent == ["true"] else None
+    bounds = [value for name, value in pairs if name == STALENESS]
+    if len(bounds) > 1 or (bounds and demand is not None):
+        raise Refused(400, f"{STALENESS} is given once, without {RECENT}", INVALID_PARAMETER)
+    if bounds:
+        try:
+            demand = Freshness(seconds(bounds[0]))
+        except BadValue as error:
+            raise Refused(400, str(error), error.code, hint="write it as 5s or 500ms") from None
+    return demand, urlencode([pair for pair in pairs if pair[0] not in (RECENT, STALENESS)]).encode()
 
 
 def _query(view: PublishedView, raw: bytes, filters: bool = True) -> tuple[int, dict[int, str]]:
@@ -206,7 +224,9 @@ def _query(view: PublishedView, raw: bytes, filters: bool = True) -> tuple[int, 
             message = (
                 f'column "{name}" of view {view.name} does not exist' if filters else f'unknown parameter "{name}"'
             )
-            raise Refused(400, message, UNDEFINED_COLUMN, hint=did_you_mean(name, [*positions, "limit", AS_OF, RECENT]))
+            raise Refused(
+                400, message, UNDEFINED_COLUMN, hint=did_you_mean(name, [*positions, "limit", AS_OF, RECENT, STALENESS])
+            )
         elif index in texts:
             raise Refused(400, f'column "{name}" is given twice', INVALID_PARAMETER)
         else:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from planner.lexer import without_comments
-from planner.query import Values
+from planner.query import Values, schemas
 from serve.pg import messages
 from serve.pg.as_of import split_as_of
 from serve.pg.commands import (
@@ -38,6 +38,7 @@ from serve.pg.portal import Portal, Run, Statement, timed_out
 from serve.pg.rows import BINARY_END, BINARY_HEADER, text_batch
 from serve.pg.state import IDLE, INSIDE, State, columns_of
 from serve.pg.write import Writer
+from serve.recency import Recency
 from serve.sql.changes import Change, Changed
 from serve.sql.dml import Dml
 from serve.sql.errors import QueryError
@@ -59,8 +60,11 @@ class Executor:
         client: Client,
         threads: ThreadPoolExecutor,
         hub: Hub,
+        recency: Recency | None,
     ) -> None:
+        """recency: who waits for reads that have to be recent; None where nobody does."""
         self.state = state
+        self._recency = recency
         self._send = client.send
         self._drain = client.drain
         self._threads = threads
@@ -208,6 +212,7 @@ class Executor:
         if statement.following is not None:
             portal.tail = self._follower.open(statement.following)
         elif statement.prepared is not None:
+            await self._freshen(statement)
             self.open(portal, statement.prepared)
         else:
             raise QueryError("42601", "a cursor reads a query")
@@ -240,7 +245,43 @@ class Executor:
         self._send(portal.encode(text_batch(lines, 1)) + messages.complete("EXPLAIN"))
 
     def rows_of(self, portal: Portal, most: int) -> Work | None:
-        """Send a query's rows: at once when its index has them."""
+        """Send a query's rows: at once when its index has them and it need not be more recent than what there is."""
+        if portal.batches is None and self.state.settings.fresh is not None:
+            return self._recent_rows(portal, most)
+        return self._rows_of(portal, most)
+
+    async def _recent_rows(self, portal: Portal, most: int) -> None:
+        await self._freshen(portal.statement)
+        if (work := self._rows_of(portal, most)) is not None:
+            await work
+
+    async def _freshen(self, statement: Statement) -> None:
+        """Wait until what is read next is as recent as the settings demand. QueryError when it does not become so."""
+        demand, published = self.state.settings.fresh, self.state.queries.current()
+        if demand is None or published is None or statement.prepared is None or statement.as_of is not None:
+            return
+        sources = self.state.queries.sources(statement.prepared, published)
+        if self.state.has_read:
+            if other := sources - self.state.fresh:
+                raise QueryError(
+                    "25001",
+                    f"this transaction reads a time that need not be recent for source {min(other)}",
+                    hint="read it in the transaction's first query too",
+                )
+            return
+        if self._recency is None:
+            raise QueryError("0A000", "reads that wait to be recent are not supported here")
+        names = sorted(schemas(statement.prepared.query.plan))
+        what = f"view {names[0]}" if len(names) == 1 else f"what {', '.join(names)} hold"
+        waiting = asyncio.ensure_future(self._recency.hold(what, sources, demand))
+        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # also when nobody waits any more
+        try:
+            await self._until(waiting, Run(self.state.settings.timeout))
+        finally:
+            waiting.cancel()
+        self.state.fresh = sources
+
+    def _rows_of(self, portal: Portal, most: int) -> Work | None:
         prepared = portal.statement.prepared
         assert prepared is not None
         if portal.batches is None:
@@ -288,6 +329,7 @@ class Executor:
         assert prepared is not None
         columns = columns_of(prepared)
         reader = Portal(portal.statement, portal.values, columns)
+        await self._freshen(portal.statement)
         self.open(reader, prepared)
         binary = copy.format == "binary"
         self._send(messages.copy_out(len(columns), int(binary)))

@@ -23,6 +23,7 @@ from serve.pg.scram import Verifier
 from serve.pg.session import Session
 from serve.pg.settings import Settings
 from serve.pg.state import FAILED, IDLE, INSIDE, State
+from serve.recency import Recency
 from serve.sql.errors import QueryError
 from serve.sql.queries import Queries
 from serve.status import SessionStatus
@@ -60,11 +61,13 @@ class PgServer:
         service: str,
         version: str,
         hub: Hub,
+        recency: Recency | None = None,
     ) -> None:
-        """users: name to password; without any, everybody may come in. service: the database's name; version: Headwater's own."""
+        """users: name to password; without any, everybody may come in. service: the database's name; version: Headwater's own.
+        recency: who waits for reads that have to be recent, used by this server only."""
         self._host, self._port = host, port
         self._queries = queries
-        self._hub = hub
+        self._hub, self._recency = hub, recency
         self.users = {name: Verifier.of(password) for name, password in users.items()}
         self.tls = tls
         self._service, self._version = service, version
@@ -121,7 +124,7 @@ class PgServer:
             version=self._version,
             process=process,
         )
-        session = Session(state, connection, self._threads, self._hub)
+        session = Session(state, connection, self._threads, self._hub, self._recency)
         self._sessions[process] = (secret, session)
         self._connections[connection] = process
         return session, secret

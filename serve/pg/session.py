@@ -20,6 +20,7 @@ from serve.pg.portal import Portal, Statement, describe, spread
 from serve.pg.quick import Template, answer, learn
 from serve.pg.settings import REPORTED
 from serve.pg.state import FAILED, IDLE, INSIDE, State, columns_of
+from serve.recency import Recency
 from serve.sql.dml import Dml
 from serve.sql.errors import QueryError
 from serve.sql.types import oid
@@ -42,10 +43,11 @@ class Session:
         client: Client,
         threads: ThreadPoolExecutor,
         hub: Hub,
+        recency: Recency | None = None,
     ) -> None:
         self.state = state
         self._send = client.send
-        self._executor = Executor(state, client, threads, hub)
+        self._executor = Executor(state, client, threads, hub, recency)
         self._skipping = False
         self._template: Template | None = None
         self._learned = 0

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from serve.recency import Freshness
 from serve.sql.errors import QueryError
+from serve.values import BadValue, seconds
 
 SERVER_VERSION = "14.0"
 """The PostgreSQL whose protocol and catalog this is: from 15 on psql's \\d of a table asks with subscripts of arrays, and there
@@ -60,6 +62,8 @@ DEFAULTS: dict[str, str] = {
     "backslash_quote": "safe_encoding",
     "quote_all_identifiers": "off",
     "xmloption": "content",
+    "real_time_recency": "off",
+    "real_time_recency_timeout": "10s",
 }
 _NAMES = {name.lower(): name for name in DEFAULTS}
 _FIXED = frozenset(
@@ -68,6 +72,9 @@ _FIXED = frozenset(
 )  # fmt: skip
 _ISOLATION = ("strict serializable", "serializable", "repeatable read", "read committed", "read uncommitted")
 """Levels that a session may ask for. Every read is of the last complete time, which is the first; the others ask for less."""
+_BOUNDED = "bounded staleness"
+_RECENCY = ("real_time_recency", "real_time_recency_timeout", "transaction_isolation")
+_ON, _OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
 
 _UTC = frozenset(("utc", "etc/utc", "gmt", "etc/gmt", "zulu", "0", "+0", "+00", "+00:00", "00:00", "default", "local"))
 _DURATION = re.compile(r"\s*(\d{1,10})\s*(us|ms|s|min|h|d)?\s*")
@@ -89,6 +96,8 @@ class Settings:
         self._transaction: dict[str, str] = {}
         self.changed: list[str] = []
         """Reported settings that changed since the client was last told."""
+        self.fresh: Freshness | None = self._fresh()
+        """How recent a read has to be, where it has to be more than the last complete time."""
 
     def get(self, name: str) -> str | None:
         """The value; None when there is no such setting."""
@@ -121,6 +130,8 @@ class Settings:
         else:
             self._values[name] = value
         self._note(name)
+        if name == "default_transaction_isolation":
+            self.set("transaction_isolation", value, local)
 
     def reset(self) -> None:
         """Every setting to what it was at the start."""
@@ -145,6 +156,16 @@ class Settings:
     def _note(self, name: str) -> None:
         if name in REPORTED and hasattr(self, "changed"):
             self.changed.append(name)
+        if name in _RECENCY and hasattr(self, "fresh"):
+            self.fresh = self._fresh()
+
+    def _fresh(self) -> Freshness | None:
+        level = self.show("transaction_isolation")
+        if level.startswith(_BOUNDED):
+            return Freshness(seconds(level.removeprefix(_BOUNDED)))
+        if self.show("real_time_recency") == "off":
+            return None
+        return Freshness(timeout=milliseconds(self.show("real_time_recency_timeout")) / 1000 or None)
 
 
 def _checked(name: str, value: str) -> str:
@@ -153,11 +174,13 @@ def _checked(name: str, value: str) -> str:
     if name in _FIXED:
         raise QueryError("55P02", f'parameter "{name}" cannot be changed')
     if name.endswith("transaction_isolation"):
+        if lower.startswith(_BOUNDED):
+            return f"{_BOUNDED} {_staleness(lower.removeprefix(_BOUNDED))}"
         if lower not in _ISOLATION:
             raise QueryError(
                 "22023",
                 f'invalid value for parameter "{name}": "{value}"',
-                hint=f"the levels are {', '.join(_ISOLATION)}",
+                hint=f"the levels are {', '.join(_ISOLATION)} and bounded staleness with a duration",
             )
         return lower
     if name == "client_encoding" and lower.replace("-", "").replace("_", "") not in ("utf8", "unicode", "default"):
@@ -180,7 +203,20 @@ def _checked(name: str, value: str) -> str:
         raise QueryError("22023", f'invalid value for parameter "{name}": "{value}"', hint="bytea is shown as hex")
     if name.endswith("_timeout"):
         milliseconds(value)
+    if name == "real_time_recency":
+        if lower not in (*_ON, *_OFF):
+            raise QueryError("22023", f'parameter "{name}" requires a Boolean value')
+        return "on" if lower in _ON else "off"
     return DEFAULTS[name] if name == "client_encoding" else value
+
+
+def _staleness(text: str) -> str:
+    """The bound as it is kept. QueryError when it is no duration."""
+    try:
+        seconds(text)
+    except BadValue as error:
+        raise QueryError("22023", str(error), hint="write it as 'bounded staleness 5s'") from None
+    return text.strip()
 
 
 def milliseconds(value: str) -> float:

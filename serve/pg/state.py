@@ -48,6 +48,8 @@ class State:
     """What the end of the transaction does to the catalog: a transaction that changes it does nothing else."""
     writes: list[Write] = field(default_factory=list)
     """What the end of the transaction writes: a transaction that writes does not read."""
+    fresh: frozenset[str] = frozenset()
+    """The sources of which the time that is read is known to be as recent as the settings demand."""
     _read: Published | None = None
     _reading: bool = False
     _began: datetime | None = None
@@ -87,7 +89,7 @@ class State:
         self._forget()
 
     def _forget(self) -> None:
-        self._read, self._reading, self._began = None, False, None
+        self._read, self._reading, self._began, self.fresh = None, False, None, frozenset()
         for name in [name for name, portal in self.portals.items() if not portal.hold]:
             self.close_portal(name)
 

@@ -276,6 +276,11 @@ class Queries:
         check()
         yield from cut(Delta(result.columns[:width], result.diffs), offset, limit)
 
+    def sources(self, prepared: Prepared, published: Published) -> frozenset[str]:
+        """The sources that a query reads, directly or through views."""
+        found = (published.relation(name) for name in schemas(prepared.query.plan))
+        return frozenset[str]().union(*(view.sources for view in found if view is not None))
+
     def warnings(self, prepared: Prepared, published: Published | None) -> list[str]:
         """What a reader of these views should know: rows that could not be computed and are missing."""
         found = []

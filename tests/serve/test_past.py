@@ -69,7 +69,7 @@ def test_a_time_may_be_written_as_a_timestamp(house: House) -> None:
         (f"/views/now?as_of={TIME - 1}", f"it is readable as of its newest time {TIME} only"),
         ("/views/now?as_of=yesterday-ish", "invalid input syntax"),
         (f"/views/now?as_of={TIME}&as_of={TIME}", "as_of is given twice"),
-        (f"/views/kept?as_of={TIME}&real_time_recency=true", "exclude each other"),
+        (f"/views/kept?as_of={TIME}&real_time_recency=true", "as_of excludes real_time_recency"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read(house: House, path: str, message: str) -> None:

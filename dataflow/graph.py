@@ -309,11 +309,14 @@ class GraphBuilder:
         order = (Order(len(key), descending=descending, nulls_first=False),)
         return self._add(ArrangeSpec(tuple(range(len(key))), order), (pairs,), pairs.types)
 
-    def distinct(self, node: Node, append_only: bool = False) -> Node:
-        """Each row that is there at all, once. append_only: the caller has proved that no row is ever taken away."""
+    def distinct(self, node: Node, append_only: bool = False, reports: bool = False) -> Node:
+        """Each row that is there at all, once.
+
+        append_only: the caller has proved that no row is ever taken away. reports: a row with a negative count is an error.
+        """
         if append_only:
             return self._add(AppendDistinctSpec(), (_bare(node),), node.types)
-        return self._add(DistinctSpec(), (self.arrange(node, range(len(node.types))),), node.types)
+        return self._add(DistinctSpec(reports), (self.arrange(node, range(len(node.types))),), node.types)
 
     def positive(self, node: Node) -> Node:
         """The rows whose counts are above zero, as often as they count."""

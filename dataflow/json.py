@@ -3,7 +3,8 @@
 Always true: each output is one valid JSON object with the columns' names in schema order, and reads back to the same values:
 integers are numbers, numerics strings with their scale, floats the shortest text that reads back (NaN and infinities as
 strings), timestamps and dates ISO 8601 strings (years outside 0000 to 9999 in the expanded form, `-000043` for 44 BC), intervals,
-times and UUIDs PostgreSQL's text, char(n) with its blanks, jsonb inlined as stored, bytea a base64 string, NULL null.
+times and UUIDs PostgreSQL's text, char(n) with its blanks, jsonb inlined as stored, bytea a base64 string, arrays arrays
+(nested as their dimensions are), NULL null.
 Equal values print alike, except 0.0 and -0.0, and intervals of one length.
 Deliberately unknown here: keys, envelopes, who reads it.
 """
@@ -18,8 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataflow.kernels import _rows
+from dataflow.scalars import arrays
 from dataflow.scalars.kernels import _json
-from dataflow.types import STRINGS, Kind, Schema
+from dataflow.types import STRINGS, Column, ColumnType, Kind, Schema
 
 # The order is the contract with Form in scalars/kernels/json_rows.cpp.
 _FORMS = (
@@ -41,6 +43,7 @@ _FORMS = (
     Kind.BYTEA,
 )
 _FORM = {kind: number for number, kind in enumerate(_FORMS)} | {kind: _FORMS.index(Kind.TEXT) for kind in STRINGS}
+_FORM[Kind.ARRAY] = _FORMS.index(Kind.JSONB)
 
 
 def encode_rows(columns: Sequence[pa.Array], schema: Schema) -> pa.LargeBinaryArray:
@@ -54,12 +57,7 @@ def encode_rows(columns: Sequence[pa.Array], schema: Schema) -> pa.LargeBinaryAr
     for array, type_, column in zip(columns, types, schema, strict=True):
         if array.type != type_:
             raise ValueError(f"column {column.name} holds {array.type}, but its type {column.type} is {type_}")
-    shown = [
-        pc.utf8_rpad(array, column.type.length)
-        if column.type.kind is Kind.CHAR and column.type.length is not None
-        else array
-        for array, column in zip(columns, schema, strict=True)
-    ]
+    shown = [_shown(array, column.type) for array, column in zip(columns, schema, strict=True)]
     offsets, data = _json.encode_rows(shown, specs)
     return pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), len(columns[0]), [None, pa.py_buffer(offsets), pa.py_buffer(data)], null_count=0
@@ -71,10 +69,30 @@ ObjectWriter = Callable[[_rows.Found], bytes]
 
 
 def object_writer(schema: Schema) -> ObjectWriter | None:
-    """What writes rows as they were found, all their columns; None where some have to be looked at first: char(n) gets blanks."""
-    if not schema or any(column.type.kind is Kind.CHAR and column.type.length is not None for column in schema):
+    """What writes rows as they were found, all their columns; None for char(n), which gets blanks, and arrays."""
+    if not schema or any(_looked_at(column.type) for column in schema):
         return None
     return partial(_json.encode_found, specs=_plan(schema)[0])
+
+
+def _looked_at(type_: ColumnType) -> bool:
+    return type_.kind is Kind.ARRAY or (type_.kind is Kind.CHAR and type_.length is not None)
+
+
+def _shown(values: pa.Array, type_: ColumnType) -> pa.Array:
+    """A column as the kernel takes it: char with its blanks, arrays as the JSON of their elements."""
+    if type_.kind is Kind.CHAR and type_.length is not None:
+        return pc.utf8_rpad(values, type_.length)
+    if type_.element is None:
+        return values
+    one = (Column("x", type_.element),)
+
+    def written(elements: pa.Array, _count: int) -> tuple[pa.Array, None]:
+        made = encode_rows([elements], one).cast(pa.large_string())
+        return pc.utf8_slice_codeunits(made, start=len('{"x":'), stop=-1), None
+
+    made, _ = arrays.each(values, len(values), type_, written)
+    return arrays.json(made, len(values))
 
 
 @lru_cache(256)

@@ -157,16 +157,17 @@ class Snapshot:
         """How many matches `probe` would give; no row is gathered."""
         return len(self._match(keys, nulls_match, rows))
 
-    def first(self, keys: Sequence[pa.Array], limit: int, rows: int | None = None) -> Probe:
+    def first(self, keys: Sequence[pa.Array], limit: int, rows: int | None = None, negatives: bool = False) -> Probe:
         """The first `limit` distinct live rows of each key, by the layout's order; NULL equals NULL.
 
         A row is live when its diffs add up to more than 0; the result's diffs are those sums. The result is sorted by the
-        probe's row, then by the order. ValueError when the layout has no order.
+        probe's row, then by the order. With `negatives` rows whose diffs add up to less than 0 are there too, as long as the limit
+        is not reached; they do not count. ValueError when the layout has no order.
         """
         if not self.layout.order:
             raise ValueError("the layout has no order; build the spine with one to ask for first rows")
         count = len(keys[0]) if keys else 1 if rows is None else rows
-        matches = _rows.first(self.layout.shape, self._runs, keys, count, limit)
+        matches = _rows.first(self.layout.shape, self._runs, keys, count, limit, negatives)
         return self._take(matches, 0, len(matches))
 
     def around(self, delta: _rows.Run, reach: Reach) -> Around:

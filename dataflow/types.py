@@ -41,6 +41,7 @@ class Kind(Enum):
     UUID = "uuid"
     CHAR = "character"
     VARCHAR = "character varying"
+    ARRAY = "array"
 
 
 _ARROW: dict[Kind, pa.DataType] = {
@@ -61,6 +62,7 @@ _ARROW: dict[Kind, pa.DataType] = {
     Kind.UUID: pa.binary(16),
     Kind.CHAR: pa.large_string(),
     Kind.VARCHAR: pa.large_string(),
+    Kind.ARRAY: pa.large_binary(),
 }
 
 _ALIASES = {
@@ -100,12 +102,25 @@ class ColumnType:
     years). Two that compare equal (`1 mon`, `30 days`) are one value to every operator: which of them is shown is not said.
     TIME is a duration since midnight, 24:00 included, which Arrow's time64 has not. CHAR values are kept without the blanks at
     their end, which count for nothing in comparisons: they are put back where a value is shown.
+    ARRAY values, of any number of dimensions, are bytes that compare as arrays do: `dataflow.scalars.arrays` alone reads them.
+    `element` is the type of what an array has, None unless kind is ARRAY; it is neither an array nor an interval.
     """
 
     kind: Kind
     precision: int | None = None
     scale: int | None = None
     length: int | None = None
+    element: ColumnType | None = None
+
+    @property
+    def array(self) -> ColumnType:
+        """The type of arrays of this type; an array's own, as its dimensions are no part of its type.
+
+        ValueError for intervals: equal ones may look different, so that no bytes are the value of an array of them.
+        """
+        if self.kind is Kind.INTERVAL:
+            raise ValueError("arrays of interval are not supported")
+        return self if self.kind is Kind.ARRAY else ColumnType(Kind.ARRAY, element=self)
 
     @property
     def arrow(self) -> pa.DataType:
@@ -125,6 +140,8 @@ class ColumnType:
         return self.kind is Kind.NUMERIC and self.scale is None
 
     def __str__(self) -> str:
+        if self.element is not None:
+            return f"{self.element}[]"
         if self.precision is not None:
             return f"numeric({self.precision},{self.scale})"
         if self.length is not None:
@@ -137,6 +154,8 @@ class ColumnType:
     def parse(cls, text: str) -> ColumnType:
         """Read PostgreSQL's name of a type; ValueError says which names there are."""
         name = " ".join(text.strip().lower().split())
+        if name.endswith("[]"):
+            return cls.parse(name[:-2]).array
         if found := _NUMERIC.fullmatch(name):
             precision, scale = int(found[1]), int(found[2] or 0)
             if not 1 <= precision <= NUMERIC_PRECISION or scale > precision:
@@ -152,13 +171,15 @@ class ColumnType:
         if name in ("char", "character"):
             return cls(Kind.CHAR, length=1)
         try:
-            return cls(Kind(_ALIASES.get(name, name)))
+            return cls(Kind(_ALIASES.get(name, name if name != Kind.ARRAY.value else "")))
         except ValueError:
-            names = ", ".join(kind.value for kind in Kind)
             raise ValueError(
-                f"unknown type {text!r}; the types are {names}, numeric(p,s), char(n) and varchar(n)"
+                f"unknown type {text!r}; the types are {KIND_NAMES}, numeric(p,s), char(n), varchar(n) and arrays, such as bigint[]"
             ) from None
 
+
+KIND_NAMES = ", ".join(kind.value for kind in Kind if kind is not Kind.ARRAY)
+"""The types that have a name of their own, for messages."""
 
 BOOLEAN = ColumnType(Kind.BOOLEAN)
 SMALLINT = ColumnType(Kind.SMALLINT)

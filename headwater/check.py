@@ -22,7 +22,7 @@ from config.marks import Mark, Marks, Path
 from config.mistakes import ConfigErrors, Mistake, did_you_mean, shown, where
 from config.references import entries, names
 from config.settings import Settings
-from dataflow.types import Column, ColumnType, Kind, Schema
+from dataflow.types import KIND_NAMES, Column, ColumnType, Schema
 from headwater.modules import ModuleError, load_functions
 from ingest.librdkafka import property_mistake
 from planner import PlanErrors, PlannedViews, SqlError, plan_views, unique_keys
@@ -203,7 +203,7 @@ class _Checker:
         if text is not None and text.substituted:
             return f"read {shown(self.marks, path, written)}, allowed: a type as bigint, text, numeric(12,2), `not null` behind it"
         words = written.lower().split("(")[0].split()
-        near = did_you_mean(words[0], [kind.value for kind in Kind]) if words else ""
+        near = did_you_mean(words[0], KIND_NAMES.split(", ")) if words else ""
         return f"{said}{near}"
 
     def _key_columns(self, path: Path, key: Any, view: str) -> bool:

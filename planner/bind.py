@@ -15,7 +15,7 @@ from typing import TypeVar
 from sqlglot import exp
 
 from dataflow.types import BOOLEAN, TEXT, ColumnType
-from planner import bind_call, bind_path, bind_row, bind_session, bind_subquery, functions
+from planner import bind_array, bind_call, bind_path, bind_row, bind_session, bind_subquery, functions
 from planner.aggregates import Aggregates
 from planner.bind_condition import between, connective, escape, in_list, is_test, like, negation
 from planner.bind_window import window
@@ -51,6 +51,7 @@ _BINARY: dict[type[exp.Expr], str] = {
     exp.JSONBContainsTopKey: "?",
     exp.ArrayContainsAll: "@>",
     exp.ArrayContainedBy: "<@",
+    exp.ArrayOverlaps: "&&",
     exp.RegexpLike: "~",
     exp.RegexpILike: "~*",
     exp.BitwiseAnd: "&",
@@ -215,6 +216,8 @@ def _cast(binder: Binder, node: exp.Expr) -> Bound:
     if (catalog := bind_session.catalog_type(binder, node.args["to"])) is not None:
         return binder.cast(bind_session.known_relation(node) or binder.bind(node.this), catalog, node)
     target = written_type(node.args["to"], binder.text)
+    if (nothing := bind_array.empty(node.this, target)) is not None:
+        return nothing
     bound = binder.bind(node.this)
     if not isinstance(bound, Untyped) and not functions.can_cast(bound.type, target):
         raise binder.text.error(node, f"cannot cast type {bound.type} to {target}")
@@ -253,6 +256,8 @@ _HANDLERS: dict[type[exp.Expr], Callable[[Binder, exp.Expr], Bound]] = {
     exp.Subquery: lambda binder, node: binder.placed(bind_subquery.scalar(binder, node), node),
     exp.Window: window,
     exp.Case: _case,
+    exp.Array: bind_array.constructor,
+    exp.Bracket: bind_array.bracket,
     exp.JSONBExtract: bind_path.path,
     exp.JSONBExtractScalar: bind_path.path,
     exp.Cast: _cast,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from dataflow.types import INTEGER
-from planner import bind_session, bind_table, functions, temporal
+from planner import bind_array, bind_session, bind_table, functions, temporal
 from planner.aggregates import aggregate_of, grouping_of
 from planner.bind_window import WINDOW_FUNCTIONS, without_over
 from planner.functions import system
@@ -78,6 +78,8 @@ def _anonymous(binder: Binder, node: exp.Expr) -> Bound:
     assert isinstance(node, exp.Anonymous)
     quoted = isinstance(node.this, exp.Identifier)
     name: str = node.this.name if quoted else node.this.lower()
+    if bind_array.is_query(node):
+        return bind_array.of_query(binder, node)
     if (found := bind_session.call(binder, node, name)) is not None:
         return found
     if name in CLOCKS:

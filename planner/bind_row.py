@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from dataflow.types import BOOLEAN, INTEGER
-from planner import bind_session, bind_subquery, temporal
+from dataflow.types import BOOLEAN
+from planner import bind_array, bind_subquery, temporal
 from planner.parse import Text
 from planner.quantified import OPPOSITES, compare_rows
-from planner.scalar import Call, Literal, Scalar
+from planner.scalar import Call, Scalar
 
 if TYPE_CHECKING:
     from planner.bind import Binder, Bound
@@ -97,25 +97,13 @@ def _quantified(binder: Binder, node: exp.Expr, operator: str, every: bool, oper
         isinstance(operand, exp.Subquery) and isinstance(operand.this, exp.Subquery | exp.Values | exp.Query)
     ):
         operand = operand.this
-    if operator not in OPPOSITES:
-        raise text.unsupported(node, "ANY or ALL with this operator", "use =, <>, <, <=, >, >=, LIKE or ~")
     if isinstance(operand, exp.Query | exp.Values):
+        if operator not in OPPOSITES:
+            raise text.unsupported(node, "ANY or ALL with this operator", "use =, <>, <, <=, >, >=, LIKE or ~")
         values = parts(node.this, text) or [node.this]
         test = bind_subquery.any_row(binder, node, OPPOSITES[operator] if every else operator, values, operand)
         return Call("not", (binder.placed(test, node),), BOOLEAN) if every else binder.placed(test, node)
-    if operator == "=" and not every and bind_session.is_letters(binder, operand):
-        place = binder.call(node, "strpos", [binder.bind(operand), binder.bind(node.this)])
-        return binder.call(node, ">", [place, Literal(0, INTEGER)])
-    if not isinstance(operand, exp.Array):
-        raise text.unsupported(operand, f"{'ALL' if every else 'ANY'} of an array", "write ARRAY[...] or a subquery")
-    text.only(operand, "expressions")
-    value = binder.bind(node.this)
-    if operator == "=" and not every and operand.expressions:
-        return binder.call(node, "in", [value, *map(binder.bind, operand.expressions)])
-    tests = tuple(binder.call(node, operator, [value, binder.bind(one)]) for one in operand.expressions)
-    if not tests:
-        raise text.error(operand, "cannot determine type of empty array", "write at least one value")
-    return tests[0] if len(tests) == 1 else Call("and" if every else "or", tests, BOOLEAN)
+    return bind_array.quantified(binder, node, operator, every, operand)
 
 
 def _values(binder: Binder, node: exp.Expr, found: list[exp.Expr] | None) -> list[Bound]:

@@ -55,8 +55,6 @@ def call(binder: Binder, node: exp.Anonymous, name: str) -> Bound | None:
     """Bind a call whose value is the session's or the catalog's; None when it is neither."""
     if binder.text.parameters is None:
         return None
-    if name == "array" and _reads_catalog(node):
-        return Untyped(None)
     if name in SESSION and not node.expressions:
         return Parameter(name, SESSION[name])
     if name == "current_setting" and node.expressions:
@@ -69,19 +67,6 @@ def call(binder: Binder, node: exp.Anonymous, name: str) -> Bound | None:
     if name in system.NAMES:
         return binder.call(node, system.PREFIX + name, [binder.bind(argument) for argument in node.expressions])
     return None
-
-
-def _reads_catalog(node: exp.Expr) -> bool:
-    """Whether `array(SELECT ...)` reads pg_catalog alone: psql asks for lists (of a policy's roles, say) that are empty here."""
-    tables = list(node.find_all(exp.Table))
-    return bool(tables) and all(
-        isinstance(db := table.args.get("db"), exp.Identifier) and db.name.lower() == "pg_catalog" for table in tables
-    )
-
-
-def is_letters(binder: Binder, node: exp.Expr) -> bool:
-    """Whether a column of the catalog holds a list of letters, which is text here: psql asks `'d' = any(stxkind)`."""
-    return binder.text.parameters is not None and isinstance(node, exp.Column) and node.name == "stxkind"
 
 
 def plain(node: exp.Column) -> exp.Column:

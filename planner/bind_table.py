@@ -35,7 +35,7 @@ def is_call(node: exp.Expr) -> bool:
     """Whether an item of FROM is a call, or several in ROWS FROM."""
     if isinstance(node, exp.Table):
         return bool(node.args.get("rows_from")) or isinstance(node.this, exp.Anonymous)
-    return isinstance(node, exp.Unnest) or (isinstance(node, exp.Lateral) and not isinstance(node.this, exp.Subquery))
+    return isinstance(node, exp.Lateral) and not isinstance(node.this, exp.Subquery)
 
 
 def in_from(node: exp.Expr, alias: str | None, env: Environment) -> tuple[Relation, str]:
@@ -43,10 +43,9 @@ def in_from(node: exp.Expr, alias: str | None, env: Environment) -> tuple[Relati
     from planner.bind import Binder
 
     text = env.text
-    if isinstance(node, exp.Unnest):
-        raise text.unsupported(node)
     text.only(node, "this", "rows_from", "ordinality", "alias", "joins")
     items = [node.this] if not node.args.get("rows_from") else [item.this for item in node.args["rows_from"]]
+    items = [one for item in items for one in _apart(item)]
     binder = Binder(text, Scope(), clause="functions in FROM", env=env)
     calls: list[TableCall] = []
     columns: Columns = ()
@@ -55,16 +54,23 @@ def in_from(node: exp.Expr, alias: str | None, env: Environment) -> tuple[Relati
         if not isinstance(item, exp.Anonymous):
             raise text.unsupported(item)
         name = spelling(item.this) if isinstance(item.this, exp.Identifier) else item.this.lower()
+        names.append(name)
         function, call = _bound(binder, item, name)
         own = function.names or ((alias if alias and len(items) == 1 else name),)
         calls.append(call)
         columns += tuple((column, type_, True) for column, type_ in zip(own, call.types, strict=True))
-        names.append(name)
     ordinality = bool(node.args.get("ordinality"))
     if ordinality:
         columns += (("ordinality", BIGINT, False),)
     plan = _mapped(Constant(((),), ()), tuple(calls), ordinality)
     return Relation(plan, columns), names[0]
+
+
+def _apart(item: exp.Expr) -> list[exp.Expr]:
+    """unnest of several arrays as one of each."""
+    if not isinstance(item, exp.Anonymous) or item.name.lower() != "unnest" or len(item.expressions) < 2:
+        return [item]
+    return [exp.Anonymous(this=item.this, expressions=[argument]) for argument in item.expressions]
 
 
 def _mapped(plan: Plan, calls: tuple[TableCall, ...], ordinality: bool) -> Plan:

@@ -47,7 +47,10 @@ Run = Callable[[Columns, int], tuple[Any, Any]]
 
 _FALSE = pa.scalar(False)
 _NO_MESSAGE = pa.scalar(None, pa.large_string())
-_PARSED = (Kind.NUMERIC, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.JSONB, Kind.INTERVAL, Kind.TIME, Kind.UUID)
+_PARSED = (
+    *(Kind.NUMERIC, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.JSONB, Kind.INTERVAL, Kind.TIME, Kind.UUID),
+    Kind.ARRAY,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,21 @@ import sys
 from collections.abc import Sequence
 
 from dataflow.types import Kind
-from planner.functions import SCALARS, described_rows, documents, reading, small, strings, tables, transcendental
+from planner.functions import (
+    SCALARS,
+    arrays,
+    described_rows,
+    documents,
+    reading,
+    small,
+    strings,
+    tables,
+    transcendental,
+)
 from planner.functions.aggregates import AGGREGATES
 from planner.functions.described import DESCRIBED
 from planner.functions.described_rows import AGGREGATES_TABLE, TABLE, TABLES_TABLE, WINDOWS_TABLE, queries
-from planner.functions.registry import Function, Parameter, is_operator
+from planner.functions.registry import Function, Parameter, Pattern, is_operator
 from planner.functions.types import NUMBERS
 from planner.ordered_aggregates import WITHIN
 from planner.views import build_dataflow, plan_views
@@ -83,7 +93,7 @@ def rows_of(query: str) -> list[tuple[str | None, ...]]:
 
 
 def _parameter(parameter: Parameter) -> str:
-    return parameter.value if isinstance(parameter, Kind) else "any"
+    return parameter.value if isinstance(parameter, Kind) else "any[]" if parameter is Pattern.ARRAY else "any"
 
 
 def _signature(function: Function) -> str:
@@ -95,7 +105,7 @@ def _signature(function: Function) -> str:
     return f"{name}({', '.join([*parts, '...'] if function.variadic else parts)})"
 
 
-_PER_ROW = small.PER_ROW | strings.PER_ROW | documents.PER_ROW | reading.PER_ROW
+_PER_ROW = small.PER_ROW | strings.PER_ROW | arrays.PER_ROW | documents.PER_ROW | reading.PER_ROW
 _DIGITS = transcendental.PER_ROW
 
 

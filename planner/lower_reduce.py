@@ -52,7 +52,7 @@ def _aggregated(lowering: Lowering, plan: Reduce, calls: Sequence[AggregateCall]
     place = {scalar: i for i, scalar in enumerate(scalars)}
     below = lowering.lower(Project(plan.input, tuple(scalars)))
     if any(call.distinct for call in calls):
-        below = lowering.builder.distinct(below, lowering.grows(plan.input))
+        below = lowering.builder.distinct(below, lowering.grows(plan.input), reports=True)
     keys, grows = [place[key] for key in plan.keys], lowering.grows(plan.input)
     if calls and calls[0].function in ORDERED:
         order = [Order(place[term], descending, nulls) for term, descending, nulls in calls[0].order]

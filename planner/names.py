@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from dataflow.types import ColumnType, Kind
+from dataflow.types import KIND_NAMES, ColumnType, Kind
 from planner.catalog import spelling
 from planner.parse import Text
 
@@ -65,12 +65,16 @@ def written_type(node: exp.Expr, text: Text) -> ColumnType:
     """The column type that a cast names. Raises SqlError for types that there are not."""
     if isinstance(node, exp.DataType) and isinstance(node.this, exp.Interval):
         raise text.unsupported(node, "interval with a field", _PRECISE)
+    if isinstance(node, exp.DataType) and node.this == exp.DType.ARRAY and len(node.expressions) == 1:
+        try:
+            return written_type(node.expressions[0], text).array
+        except ValueError as error:
+            raise text.error(node, str(error), "cast the values to text") from None
     kind = _TYPES.get(node.this) if isinstance(node, exp.DataType) else None
     parameters = [p.name if isinstance(p, exp.DataTypeParam) else str(p) for p in node.expressions]
     if kind is None:
         written = node.sql(dialect="postgres").lower()
-        names = ", ".join(k.value for k in Kind)
-        hint = _INSTEAD.get(node.this) or f"the types are {names} and numeric(p,s)"
+        hint = _INSTEAD.get(node.this) or f"the types are {KIND_NAMES}, numeric(p,s) and arrays, such as bigint[]"
         raise text.error(node, f'type "{written}" is not supported', hint)
     text.only(node, "this", "expressions", "nested", "kind")
     if not parameters:
@@ -99,9 +103,16 @@ def _figure(node: exp.Expr) -> tuple[str, bool]:
             return _figure(node.this)
         case exp.Column():
             return spelling(node.this), True
+        case exp.Bracket():
+            return _figure(node.this)
+        case exp.Array():
+            return "array", True
         case exp.Cast():
             name, strong = _figure(node.this)
-            kind = _TYPES.get(node.to.this)
+            to = node.to
+            while to.this == exp.DType.ARRAY and to.expressions:
+                to = to.expressions[0]
+            kind = _TYPES.get(to.this)
             return (name, True) if strong else (_INTERNAL.get(kind, kind.value) if kind else NO_NAME, False)
         case exp.Boolean():
             return "bool", False

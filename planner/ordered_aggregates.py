@@ -35,7 +35,7 @@ WITHIN = ("percentile_cont", "percentile_disc", "mode")
 
 _DOCUMENTS = ("jsonb_agg", "jsonb_object_agg")
 
-ORDERED_NAMES = frozenset(("string_agg", *_DOCUMENTS, *_BY, *WITHIN))
+ORDERED_NAMES = frozenset(("string_agg", "array_agg", *_DOCUMENTS, *_BY, *WITHIN))
 
 Terms = tuple[tuple[Scalar, bool, bool], ...]
 
@@ -94,7 +94,7 @@ def ordered_call(
     given = arguments_of(binder, node)
     if within is not None:
         return _within(binder, node, name, given, within, test)
-    if name in _DOCUMENTS:
+    if name in _DOCUMENTS or name == "array_agg":
         return _document(binder, node, name, given, test)
     if len(given.nodes) != 2:
         hint = "string_agg(value, delimiter)" if name == "string_agg" else f"{name}(value, by)"
@@ -114,10 +114,10 @@ def ordered_call(
 
 
 def _document(binder: Binder, node: exp.Anonymous, name: str, given: Arguments, test: Scalar | None) -> AggregateCall:
-    """jsonb_agg of values, NULL being null; jsonb_object_agg of keys and values, made of objects with one member."""
+    """jsonb_agg and array_agg of values, NULLs too; jsonb_object_agg of keys and values, made of objects with one member."""
     text, several = binder.text, name == "jsonb_object_agg"
     if len(given.nodes) != 1 + several:
-        hint = "jsonb_object_agg(key, value)" if several else "jsonb_agg(value)"
+        hint = "jsonb_object_agg(key, value)" if several else f"{name}(value)"
         raise text.error(
             node, f"function {name} takes {1 + several} argument(s), not {len(given.nodes)}", f"write {hint}"
         )
@@ -125,7 +125,10 @@ def _document(binder: Binder, node: exp.Anonymous, name: str, given: Arguments, 
     order = terms(binder, given.order)
     if given.distinct and any(term not in values for term, _, _ in order):
         raise text.error(node, "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list")
-    if several:
+    if name == "array_agg":
+        # Arrays of one, which are never NULL, and compare as their values do.
+        made = binder.call(node, "array", values)
+    elif several:
         made = binder.call(node, "jsonb_build_object", values)
     else:
         made = binder.call(node, "coalesce", [binder.call(node, "to_jsonb", values), Literal("null", JSONB)])

@@ -126,6 +126,10 @@ class _Parser(MaterializeParser):
     def _parse_binding_column(self) -> exp.ColumnDef:
         return self.expression(exp.ColumnDef(this=self._parse_id_var(), kind=self._parse_types()))
 
+    def _parse_unnest(self, *_args: Any, **_kwargs: Any) -> exp.Unnest | None:
+        """Nothing: unnest is a table function like others, whose columns sqlglot would take apart."""
+        return None
+
     def _parse_pipe_syntax_query(self, query: Any) -> Any:
         self.raise_error("Unexpected token", self._prev)
         return query
@@ -172,6 +176,8 @@ class _Dialect(Materialize):
     """Materialize's dialect with the parser above."""
 
     Parser = _Parser
+    # Subscripts stay as they are written: sqlglot would count constants from 0.
+    INDEX_OFFSET = 0
 
 
 class Text:

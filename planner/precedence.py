@@ -29,6 +29,7 @@ _RANK: dict[type[exp.Expr], int] = {
             exp.JSONBContainsTopKey,
             exp.ArrayContainsAll,
             exp.ArrayContainedBy,
+            exp.ArrayOverlaps,
             exp.BitwiseAnd,
             exp.BitwiseOr,
             exp.BitwiseXor,

@@ -139,8 +139,10 @@ def probe(shape: Shape, runs: Sequence[Run], keys: Sequence[Any], rows: int, nul
     and run, and a comparison for each candidate.
     """
 
-def first(shape: Shape, runs: Sequence[Run], keys: Sequence[Any], rows: int, limit: int) -> Matches:
-    """The first `limit` live rows of each key in the runs' order.
+def first(
+    shape: Shape, runs: Sequence[Run], keys: Sequence[Any], rows: int, limit: int, negatives: bool = False
+) -> Matches:
+    """The first `limit` live rows of each key in the runs' order; with `negatives` rows of negative counts before them too.
 
     O(rows log rows + k rows + k (limit rows + what was passed over)): dead rows, and others of the same hash, are walked over.
     """

@@ -181,18 +181,18 @@ class Walk {
       : shape_(shape), keys_(keys), runs_(runs), matches_(matches) {}
 
   // The ranges are used up.
-  void key(uint32_t probe, Range* ranges, size_t count, int64_t limit) {
+  void key(uint32_t probe, Range* ranges, size_t count, int64_t limit, bool negatives) {
     while (limit > 0 && count) {
       find_smallest(ranges, count);
       const Range& first = ranges[same_.front()];
       Ref ref{first.run, first.begin};
       uint64_t sum = 0;
       for (size_t i : same_) sum += static_cast<uint64_t>(run(ranges[i]).diffs[ranges[i].begin]);
-      if (static_cast<int64_t>(sum) > 0 && matches_key(probe, ref)) {
+      if (const bool live = static_cast<int64_t>(sum) > 0; (live || (negatives && sum)) && matches_key(probe, ref)) {
         matches_.probe_rows.push_back(probe);
         matches_.refs.push_back(ref);
         matches_.diffs.push_back(static_cast<int64_t>(sum));
-        --limit;
+        limit -= live;
       }
       for (size_t i = same_.size(); i-- > 0;) {
         Range& range = ranges[same_[i]];
@@ -237,7 +237,7 @@ class Walk {
 }  // namespace
 
 Matches first(const Shape& shape, std::vector<RunPtr> runs, const std::vector<Column>& keys, int64_t rows,
-              int64_t limit) {
+              int64_t limit, bool negatives) {
   check_keys(shape, keys, rows);
   Matches matches;
   matches.runs = std::move(runs);
@@ -263,7 +263,7 @@ Matches first(const Shape& shape, std::vector<RunPtr> runs, const std::vector<Co
   split(rows, [&](int64_t begin, int64_t end, int64_t piece) {
     Walk walk(shape, keys, matches.runs, parts[static_cast<size_t>(piece)]);
     for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
-      walk.key(static_cast<uint32_t>(i), ranges.data() + begins[i], begins[i + 1] - begins[i], limit);
+      walk.key(static_cast<uint32_t>(i), ranges.data() + begins[i], begins[i + 1] - begins[i], limit, negatives);
   });
   for (const Matches& part : parts) {
     matches.probe_rows.insert(matches.probe_rows.end(), part.probe_rows.begin(), part.probe_rows.end());

@@ -24,9 +24,9 @@ Matches probe(const Shape& shape, std::vector<RunPtr> runs, const std::vector<Co
               bool nulls_match);
 
 // For each row of `keys`, in order: its first `limit` rows, in the runs' order, whose diffs add up to more than 0.
-// The diffs are those sums. NULL equals NULL.
+// The diffs are those sums. NULL equals NULL. With `negatives` those before the last one that add up to less are there too.
 Matches first(const Shape& shape, std::vector<RunPtr> runs, const std::vector<Column>& keys, int64_t rows,
-              int64_t limit);
+              int64_t limit, bool negatives);
 
 // First row of [from, run.rows()) whose hash is not below `hash`.
 int64_t lower_bound(const Run& run, int64_t from, uint64_t hash);

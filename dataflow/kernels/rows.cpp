@@ -356,13 +356,13 @@ Matches probe_runs(std::shared_ptr<Shape> shape, const std::vector<std::shared_p
 }
 
 Matches first_of_runs(std::shared_ptr<Shape> shape, const std::vector<std::shared_ptr<Run>>& runs, nb::handle keys_,
-                      int64_t rows, int64_t limit) {
+                      int64_t rows, int64_t limit, bool negatives) {
   std::vector<Column> keys = read_columns(keys_);
   check_rows(keys, rows);
   refuse_none(shape);
   std::vector<RunPtr> held = constant(runs);
   nb::gil_scoped_release unlocked;
-  return first(*shape, std::move(held), keys, rows, limit);
+  return first(*shape, std::move(held), keys, rows, limit, negatives);
 }
 
 nb::tuple take_matches(const Matches& matches, std::shared_ptr<Shape> shape, const std::vector<int64_t>& columns,
@@ -512,7 +512,7 @@ void bind_state(nb::module_& m) {
       .def("__len__", &Matches::size)
       .def("take", &take_matches, "shape"_a, "columns"_a, "begin"_a, "end"_a);
   m.def("probe", &probe_runs, "shape"_a, "runs"_a, "keys"_a, "rows"_a, "nulls_match"_a);
-  m.def("first", &first_of_runs, "shape"_a, "runs"_a, "keys"_a, "rows"_a, "limit"_a);
+  m.def("first", &first_of_runs, "shape"_a, "runs"_a, "keys"_a, "rows"_a, "limit"_a, "negatives"_a = false);
   m.def("stretches", &stretches_of_runs, "shape"_a, "runs"_a, "delta"_a, "own"_a, "terms"_a, "groups"_a, "whole_groups"_a,
         "base"_a, "before"_a, "after"_a);
 }

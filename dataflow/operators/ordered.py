@@ -1,11 +1,12 @@
-"""Aggregates that need their values in order: string_agg, jsonb_agg, percentiles, mode, max_by and min_by.
+"""Aggregates that need their values in order: string_agg, array_agg, jsonb_agg, percentiles, mode, max_by and min_by.
 
     SELECT k, string_agg(name, ', ' ORDER BY name) FROM t GROUP BY k
 
 Always true: a result is a function of the group's rows in the arrangement's order, ties broken by all columns; a row that is there
-n times counts n times, and rows with counts below one do not. The results of each touched group before and after the step are both
-read from the ordered arrangement: all rows of the group, or the first one where that is all that is asked for. A group is there if
-any row is; `default_row` (no GROUP BY) has its one row also when there are none, from the first step on. NULL keys are equal.
+n times counts n times. One that is there fewer than zero times makes the group an error; first_by sees only those before its
+result. The results of each touched group before and after the step are both read from the ordered arrangement: all rows of the
+group, or the first one where that is all that is asked for. A group is there if any row is; `default_row` (no GROUP BY) has its
+one row also when there are none, from the first step on. NULL keys are equal.
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ import pyarrow.compute as pc
 from dataflow import rows, scalars
 from dataflow.delta import Delta
 from dataflow.layout import Order
+from dataflow.operators.aggregates import NEGATIVE_COUNT
 from dataflow.operators.base import Operator, Types, arrangement_of, names
 from dataflow.operators.exact import Mask
 from dataflow.operators.extremes import spread
 from dataflow.rows import Columns, Int64s
+from dataflow.scalars import arrays
 from dataflow.snapshot import Snapshot
 from dataflow.types import DOUBLE, JSONB, TEXT, ColumnType
 
 OrderedFunction = Literal[
-    "string_agg", "jsonb_agg", "jsonb_object_agg", "percentile_cont", "percentile_disc", "mode", "first_by"
+    "string_agg", "array_agg", "jsonb_agg", "jsonb_object_agg", "percentile_cont", "percentile_disc", "mode", "first_by"
 ]
 
 ORDERED = frozenset(get_args(OrderedFunction))
@@ -43,6 +46,7 @@ class OrderedAggregate:
     """One aggregate over a group's rows in order; `column` is its value, a position in the input.
 
     other: of string_agg the delimiter, which stands before every value but the first; of first_by the column that is ordered by.
+    array_agg takes arrays, which it puts one after another: of values, arrays of one.
     jsonb_object_agg takes objects, whose members it puts into one; of several with one key the last counts.
     Rows do not count where the value is NULL, or for first_by where that column is. fraction: of percentiles, 0 to 1.
     """
@@ -105,28 +109,42 @@ class Ordered(Operator):
             return delta
         else:
             touched, groups = (), 1
-        old = self._answer(self._trace.before, touched, groups, self._started)
-        new = self._answer(self._trace.after, touched, groups, True)
+        old, failed = self._answer(self._trace.before, touched, groups, self._started)
+        new, fails = self._answer(self._trace.after, touched, groups, True)
         self._started = True
+        if len(failed) or len(fails):
+            both = Delta((pa.concat_arrays([failed, fails]),), np.repeat([-1, 1], [len(failed), len(fails)]))
+            change = rows.consolidate(both)
+            self.report(change.columns[0], change.diffs)
         return rows.consolidate(rows.concat_deltas([Delta(old.columns, -old.diffs), new]))
 
-    def _answer(self, trace: Snapshot, touched: Columns, groups: int, started: bool) -> Delta:
-        """The row of each touched group that there is."""
-        probe = trace.first(touched, self._limit, rows=groups)
+    def _answer(self, trace: Snapshot, touched: Columns, groups: int, started: bool) -> tuple[Delta, pa.Array]:
+        """The row of each touched group that there is, and the messages of those that fail."""
+        probe = trace.first(touched, self._limit, rows=groups, negatives=True)
         shown = np.full(groups, self._spec.default_row and started)
         shown[probe.probe_rows] = True
-        kept = np.flatnonzero(shown)
-        results = []
+        wrong = np.unique(probe.probe_rows[probe.diffs < 0])
+        results, failed = [], [pa.repeat(pa.scalar(NEGATIVE_COUNT, TEXT.arrow), len(wrong))]
+        shown[wrong] = False
         for aggregate in self._spec.aggregates:
             column = probe.columns[aggregate.column]
             counted = column if aggregate.function != "first_by" else probe.columns[aggregate.other or 0]
             # Copies of a row are one after the other, as in the order.
             where = np.flatnonzero(counted.is_valid().to_numpy(zero_copy_only=False))
-            where = np.repeat(where, probe.diffs[where])
+            where = np.repeat(where, np.maximum(probe.diffs[where], 0))
             members = Members(probe.probe_rows[where], where, groups)
-            results.append(_RESULTS[aggregate.function](aggregate, probe.columns, members))
+            if aggregate.function == "array_agg":
+                values, errors = _array_agg(aggregate, probe.columns, members)
+                if errors is not None:
+                    bad = errors.is_valid().to_numpy(zero_copy_only=False) & shown
+                    failed.append(errors.filter(pa.array(bad)))
+                    shown &= ~bad
+                results.append(values)
+            else:
+                results.append(_RESULTS[aggregate.function](aggregate, probe.columns, members))
+        kept = np.flatnonzero(shown)
         columns = rows.take(touched, kept) + rows.take(tuple(results), kept)
-        return Delta(columns, np.ones(len(kept), np.int64))
+        return Delta(columns, np.ones(len(kept), np.int64)), pa.concat_arrays(failed)
 
 
 class Members(NamedTuple):
@@ -171,6 +189,13 @@ def _joined(values: pa.Array, members: Members, between: str) -> pa.Array:
     """The texts of each group, one after the other."""
     lists = pa.LargeListArray.from_arrays(pa.array(np.append(members.begins, len(values))), values)
     return pc.binary_join(lists, pa.scalar(between, TEXT.arrow))
+
+
+def _array_agg(aggregate: OrderedAggregate, columns: Columns, members: Members) -> tuple[pa.Array, pa.Array | None]:
+    sizes = members.sizes
+    (values,) = rows.take((columns[aggregate.column],), members.where)
+    made, errors = arrays.merge(values, sizes)
+    return pc.if_else(pa.array(sizes > 0), made, pa.scalar(None, made.type)), errors
 
 
 def _jsonb_agg(aggregate: OrderedAggregate, columns: Columns, members: Members) -> pa.Array:
@@ -230,7 +255,7 @@ def _first_by(aggregate: OrderedAggregate, columns: Columns, members: Members) -
     return spread(found, members.ids[first], members.groups)
 
 
-_RESULTS: Mapping[OrderedFunction, Callable[[OrderedAggregate, Columns, Members], pa.Array]] = {
+_RESULTS: Mapping[str, Callable[[OrderedAggregate, Columns, Members], pa.Array]] = {
     "string_agg": _string_agg,
     "jsonb_agg": _jsonb_agg,
     "jsonb_object_agg": _jsonb_object_agg,

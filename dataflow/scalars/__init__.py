@@ -9,6 +9,7 @@ Deliberately unknown here: the names of SQL functions and which types they take 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -93,14 +94,26 @@ def cast_time(values: pa.Array, rows: int, target: Kind) -> Result:
     return _result(_scalars.cast_time(values, rows, KIND_CODE[target]))
 
 
+def _arrays() -> ModuleType:
+    """Arrays, whose elements are read and written by this module."""
+    from dataflow.scalars import arrays
+
+    return arrays
+
+
 def parse(values: pa.Array, rows: int, target: ColumnType) -> Result:
     """Text as any other type but texts, with PostgreSQL's messages."""
+    if target.kind is Kind.ARRAY:
+        result: Result = _arrays().parse(values, rows, target)
+        return result
     precision, scale = (precision_of(target), target.decimal_scale) if target.kind is Kind.NUMERIC else (0, 0)
     return _result(_scalars.parse(values, rows, KIND_CODE[target.kind], precision, scale))
 
 
 def format(values: pa.Array, rows: int, source: ColumnType, short_boolean: bool = False) -> pa.Array:
     """Any type but texts and jsonb as text; `short_boolean` writes t and f, as concat does."""
+    if source.kind is Kind.ARRAY:
+        return _arrays().format(values, rows, source)
     return _column(_scalars.format(values, rows, KIND_CODE[source.kind], source.trims, short_boolean))
 
 

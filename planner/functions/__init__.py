@@ -19,6 +19,7 @@ from operator import attrgetter
 from dataflow.types import ColumnType
 from planner.functions import (
     arithmetic,
+    arrays,
     bits,
     calendar,
     comparison,
@@ -81,6 +82,7 @@ SCALARS = _by_name(
         *reading.FUNCTIONS,
         *reals.FUNCTIONS,
         *strings.FUNCTIONS,
+        *arrays.FUNCTIONS,
     )
 )
 """Every overload of every scalar function and operator, by name."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataflow.operators.aggregates import PAIRWISE, SPREADS
 from dataflow.types import BIGINT, BOOLEAN, DOUBLE, INTERVAL, JSONB, NUMERIC, TEXT, ColumnType, Kind
 from planner.functions.registry import Function, Pattern
-from planner.functions.types import FLOATS, NUMBERS, TIMES, derived_numeric
+from planner.functions.types import FLOATS, NUMBERS, TIMES, array_of, derived_numeric
 
 
 def _sum(arguments: tuple[ColumnType, ...], _literals: tuple[object, ...]) -> ColumnType:
@@ -27,6 +27,10 @@ def _same(arguments: tuple[ColumnType, ...], _literals: tuple[object, ...]) -> C
     return arguments[0]
 
 
+def _array(arguments: tuple[ColumnType, ...], _literals: tuple[object, ...]) -> ColumnType:
+    return array_of(arguments[0])
+
+
 AGGREGATES: tuple[Function, ...] = (
     Function("count", (), BIGINT),
     Function("count", (Pattern.ANYTHING,), BIGINT),
@@ -42,6 +46,7 @@ AGGREGATES: tuple[Function, ...] = (
     Function("regr_count", (Kind.DOUBLE, Kind.DOUBLE), BIGINT),
     *(Function(name, (Kind.BOOLEAN,), BOOLEAN) for name in ("bool_and", "bool_or", "every")),
     Function("string_agg", (Kind.TEXT, Kind.TEXT), TEXT),
+    Function("array_agg", (Pattern.ANYTHING,), _array),
     Function("jsonb_agg", (Pattern.ANYTHING,), JSONB),
     Function("jsonb_object_agg", (Pattern.ANYTHING, Pattern.ANYTHING), JSONB),
     *(
@@ -53,7 +58,7 @@ AGGREGATES: tuple[Function, ...] = (
     *(
         Function(name, (kind,), _same)
         for name in ("min", "max")
-        for kind in (*NUMBERS, *TIMES, Kind.TEXT, Kind.INTERVAL, Kind.TIME)
+        for kind in (*NUMBERS, *TIMES, Kind.TEXT, Kind.INTERVAL, Kind.TIME, Kind.ARRAY)
     ),
 )
 """The overloads; the names are unique against the scalar functions."""

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataflow import scalars
-from dataflow.scalars import precision_of
+from dataflow.scalars import arrays, precision_of
 from dataflow.scalars.codes import TextFunction
-from dataflow.types import STRINGS, ColumnType, Kind
+from dataflow.types import STRINGS, TEXT, ColumnType, Kind
 from planner.functions.types import NUMBERS, TIMES, FunctionError, can_cast, type_name
 
 CastKernel = Callable[[Any, int], tuple[Any, Any]]
@@ -30,6 +30,8 @@ def _same_memory(source: ColumnType, target: ColumnType) -> bool:
         if target.length is not None and (source.length is None or source.length > target.length):
             return False
         return target.kind is not Kind.CHAR or source.kind is Kind.CHAR
+    if source.element is not None and target.element is not None:
+        return _same_memory(source.element, target.element)
     if source.kind is not target.kind:
         return False
     return source.kind is not Kind.NUMERIC or (
@@ -55,6 +57,24 @@ def _to_string(source: ColumnType, target: ColumnType) -> CastKernel:
     return kernel
 
 
+def _to_array(source: ColumnType, element: ColumnType) -> CastKernel:
+    """An array's elements, or those that its text names, each cast."""
+    if source.element is not None:
+        change = cast_kernel(source.element, element)
+        assert change is not None
+        return lambda values, rows: arrays.each(values, rows, source, change)
+    inner = cast_kernel(TEXT, element)
+
+    def kernel(values: Any, rows: int) -> tuple[Any, Any]:
+        found, errors = arrays.read(values, rows)
+        if inner is None:
+            return found, errors
+        made, failed = arrays.each(found, rows, arrays.TEXTS, inner)
+        return made, failed if errors is None else errors if failed is None else pc.coalesce(errors, failed)
+
+    return kernel
+
+
 def cast_kernel(source: ColumnType, target: ColumnType) -> CastKernel | None:
     """How to cast; None when the values stay as they are. FunctionError when there is no such cast."""
     if not can_cast(source, target):
@@ -63,6 +83,8 @@ def cast_kernel(source: ColumnType, target: ColumnType) -> CastKernel | None:
         return None
     if target.kind in STRINGS:
         return _to_string(source, target)
+    if target.element is not None:
+        return _to_array(source, target.element)
     if source.kind in STRINGS:
         return lambda values, rows: scalars.parse(values, rows, target)
     if source.kind is Kind.JSONB:

@@ -180,6 +180,33 @@ to_date | a text by a pattern, which is a constant | to_date('2024/2/9', 'YYYY/M
 isfinite | whether it is a time; here each is | isfinite(date '2024-02-29')
 try_parse_monotonic_iso8601_timestamp | the timestamp, or NULL | try_parse_monotonic_iso8601_timestamp('2024-02-29T15:04:05.123Z')
 to_char | a time, an interval or a number by a pattern | to_char(timestamp '2024-02-29 15:04:05', 'FMDay DD Mon YYYY HH12:MI AM')
+## Arrays
+array | an array of its arguments, of arrays one with a dimension more | ARRAY[[1, 2], [3, NULL]]
+array_subscript | the element at a place, from 1; NULL where there is none | ('{a,b,c}'::text[])[2]
+array_slice | the part from one place to another | ('{1,2,3,4}'::int[])[2:3]
+any | whether the operator is true for one of the elements | 'abc' LIKE ANY ('{a%,x%}')
+all | whether it is for every one | 3 > ALL (ARRAY[1, 2])
+&& | whether two arrays have an element in common | ARRAY[1, 2] && ARRAY[2, 3]
+array_append | an element at the end; `\|\|` does the same | array_append(ARRAY[1, 2], 3)
+array_prepend | an element in front | array_prepend(0, ARRAY[1, 2])
+array_cat | one array behind the other | array_cat(ARRAY[1, 2], ARRAY[3])
+array_remove | without the elements that are equal | array_remove(ARRAY[1, 2, 1], 1)
+array_replace | one element for another | array_replace(ARRAY[1, 2, 1], 1, 5)
+array_position | the first place of an element, from the third argument on | array_position(ARRAY['a', 'b', 'a'], 'a', 2)
+array_positions | all its places | array_positions(ARRAY['a', 'b', 'a'], 'a')
+array_length | how many elements a dimension has | array_length(ARRAY[1, 2, 3], 1)
+array_lower | the first place of a dimension | array_lower('[0:2]={1,2,3}'::int[], 1)
+array_upper | the last one | array_upper('[0:2]={1,2,3}'::int[], 1)
+array_ndims | how many dimensions | array_ndims(ARRAY[[1, 2], [3, 4]])
+array_dims | the places of each dimension | array_dims(ARRAY[[1, 2, 3], [4, 5, 6]])
+cardinality | how many elements in all | cardinality(ARRAY[[1, 2], [3, 4]])
+array_fill | an array of one value, with so many in each dimension | array_fill(7, ARRAY[2, 3])
+trim_array | without the last elements | trim_array(ARRAY[1, 2, 3, 4], 2)
+array_to_string | elements joined with a delimiter, NULLs left out or shown as a text | array_to_string(ARRAY[1, NULL, 3], ',', '*')
+string_to_array | a text cut at a delimiter | string_to_array('a,b,,c', ',', '')
+array_to_json | the array as jsonb | array_to_json(ARRAY[[1, 2], [3, NULL]])::jsonb
+regexp_match | what the parentheses of a pattern hold in its first match | regexp_match('order 42 of 7', '(\d+) of (\d+)')
+regexp_split_to_array | a text cut at the matches of a pattern | regexp_split_to_array('a1b22c', '\d+')
 ## Documents (jsonb)
 -> | a member or element; NULL when there is none | '{"a": [1, 2]}'::jsonb -> 'a' -> 0
 ->> | the same as text | '{"a": "x"}'::jsonb ->> 'a'

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from dataflow import scalars
 from dataflow.json import encode_rows
+from dataflow.scalars import arrays
 from dataflow.types import JSONB, STRINGS, TEXT, Column, ColumnType, Kind
 from planner.functions.by_row import RowError, by_row
 from planner.functions.conversion import cast_kernel
@@ -48,6 +49,14 @@ def _json_of(type_: ColumnType) -> Callable[[Any], Any]:
         return lambda values: values
     if type_.kind in STRINGS:
         return _escaped
+    if type_.element is not None:
+        inner = _json_of(type_.element)
+
+        def nested(values: Any) -> Any:
+            made, _ = arrays.each(values, len(values), type_, lambda elements, _count: (inner(elements), None))
+            return arrays.json(made, len(values))
+
+        return nested
     cast = cast_kernel(type_, TEXT)
     assert cast is not None
 
@@ -77,7 +86,7 @@ def _build(site: Site) -> Kernel:
         raise FunctionError(
             "argument list must have even number of elements", "the arguments are keys and values in turns"
         )
-    if makes_object and any(operand.type.kind is Kind.JSONB for operand in site.operands[::2]):
+    if makes_object and any(operand.type.kind in (Kind.JSONB, Kind.ARRAY) for operand in site.operands[::2]):
         raise FunctionError("key value must be scalar, not array, composite, or json", "cast the key to text")
     shown = [_json_of(operand.type) for operand in site.operands]
     keys = [_key_of(operand.type) for operand in site.operands]
@@ -216,6 +225,7 @@ _BUILD = Implementation(_build)
 
 FUNCTIONS: tuple[Function, ...] = (
     Function("to_jsonb", (Pattern.ANYTHING,), JSONB, Implementation(_to_jsonb)),
+    Function("array_to_json", (Pattern.ARRAY,), JSONB, Implementation(_to_jsonb)),
     *(
         Function(name, (Pattern.ANYTHING,), JSONB, _BUILD, True, 1)
         for name in ("jsonb_build_object", "jsonb_build_array")

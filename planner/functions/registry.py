@@ -22,6 +22,7 @@ from planner.functions.types import (
     NUMBERS,
     PREFERRED,
     FunctionError,
+    array_of,
     common_type,
     implicit_kind,
     numeric_of,
@@ -37,7 +38,9 @@ class Pattern(Enum):
     COMPARED = "any types that can be compared with each other; numerics keep their own scale"
     UNIFIED = "any types with a common type, to which all are cast; the result rule is given that type"
     ANYTHING = "any type, left as it is"
-    AS_TEXT = "any type, cast to text"
+    AS_TEXT = "any type but arrays, cast to text"
+    ARRAY = "an array; its elements have the common type of all elements of such arguments"
+    ELEMENT = "an element of such arrays, of any type but arrays"
 
 
 Parameter = Kind | Pattern
@@ -145,7 +148,13 @@ class _Candidate:
 
 
 def _accepts(parameter: Parameter, arg: ColumnType | None) -> bool:
-    return arg is None or isinstance(parameter, Pattern) or implicit_kind(arg.kind, parameter)
+    if arg is None:
+        return True
+    if parameter is Pattern.ARRAY:
+        return arg.kind is Kind.ARRAY
+    if parameter in (Pattern.ELEMENT, Pattern.AS_TEXT):
+        return arg.kind is not Kind.ARRAY
+    return isinstance(parameter, Pattern) or implicit_kind(arg.kind, parameter)
 
 
 def _by_unknowns(candidates: list[_Candidate], args: Sequence[ColumnType | None]) -> list[_Candidate]:
@@ -170,6 +179,11 @@ def _best(candidates: list[_Candidate], args: Sequence[ColumnType | None]) -> li
             return candidates
         top = max(score(c, args) for c in candidates)
         candidates = [c for c in candidates if score(c, args) == top]
+    if len(candidates) > 1 and None in args and any(arg is not None and arg.kind is Kind.ARRAY for arg in args):
+        # A literal beside an array is an array.
+        literals = [place for place, arg in enumerate(args) if arg is None]
+        alike = [c for c in candidates if all(c.parameters[place] is Pattern.ARRAY for place in literals)]
+        candidates = alike or candidates
     if len(candidates) > 1 and None in args:
         # A literal beside arguments of one type is first tried as that type: `date + '1'` is no date plus date.
         known = {a.kind for a in args if a is not None}
@@ -222,6 +236,22 @@ def _arguments(candidate: _Candidate, args: Sequence[ColumnType | None]) -> tupl
             return None
         for place, type_ in zip(places, met, strict=True):
             types[place] = type_
+    return _with_elements(candidate, args, types)
+
+
+def _with_elements(
+    candidate: _Candidate, args: Sequence[ColumnType | None], types: list[ColumnType]
+) -> tuple[ColumnType, ...] | None:
+    """The types, those of arrays and of their elements being of one type of elements; None when they have none in common."""
+    places = [i for i, p in enumerate(candidate.parameters) if p in (Pattern.ARRAY, Pattern.ELEMENT)]
+    if places:
+        given = [args[i] for i in places]
+        try:
+            element = common_type([arg if arg is None or arg.element is None else arg.element for arg in given])
+        except FunctionError:
+            return None
+        for place in places:
+            types[place] = element if candidate.parameters[place] is Pattern.ELEMENT else array_of(element)
     return tuple(types)
 
 
@@ -270,7 +300,7 @@ def _operator_hint(name: str, args: Sequence[ColumnType | None]) -> str:
 
 
 def _describe(parameter: Parameter) -> str:
-    return parameter.value if isinstance(parameter, Kind) else "any"
+    return parameter.value if isinstance(parameter, Kind) else "any[]" if parameter is Pattern.ARRAY else "any"
 
 
 def _widened(name: str, args: Sequence[ColumnType | None]) -> Sequence[ColumnType | None]:

@@ -152,14 +152,14 @@ _EMPTY = pa.array([""], pa.large_string())
 _FLAGS = {"g", "i", "c", "s", ""}
 
 
-def _flags(text: str) -> tuple[bool, bool]:
+def flags_of(text: str) -> tuple[bool, bool]:
     """(all matches, any case) of a flag text."""
     if unknown := set(text) - _FLAGS:
         raise FunctionError(f'invalid regular expression option: "{sorted(unknown)[0]}"', "the options are g and i")
     return "g" in text, "i" in text and not text.rstrip("g").endswith("c")
 
 
-def _constant(site: Site, place: int, what: str) -> str | None:
+def constant_of(site: Site, place: int, what: str) -> str | None:
     """The value of an argument that must be a constant: patterns are compiled once."""
     constant = site.operands[place].constant
     if constant is None:
@@ -168,9 +168,9 @@ def _constant(site: Site, place: int, what: str) -> str | None:
     return value
 
 
-def _compiled(pattern: str, flags: str) -> str:
+def compiled(pattern: str, flags: str) -> str:
     """RE2's text of a pattern; FunctionError when it reads none."""
-    text = ("(?si)" if _flags(flags)[1] else "(?s)") + pattern
+    text = ("(?si)" if flags_of(flags)[1] else "(?s)") + pattern
     try:
         pc.match_substring_regex(_EMPTY, pattern=text)
     except pa.ArrowInvalid as error:
@@ -186,11 +186,11 @@ def _null(site: Site) -> Kernel:
 
 
 def _regexp_replace(site: Site) -> Kernel:
-    pattern, new = _constant(site, 1, "pattern"), _constant(site, 2, "replacement")
-    flags = _constant(site, 3, "flags") if len(site.operands) == 4 else ""
+    pattern, new = constant_of(site, 1, "pattern"), constant_of(site, 2, "replacement")
+    flags = constant_of(site, 3, "flags") if len(site.operands) == 4 else ""
     if pattern is None or new is None or flags is None:
         return _null(site)
-    text, most = _compiled(pattern, flags), -1 if _flags(flags)[0] else 1
+    text, most = compiled(pattern, flags), -1 if flags_of(flags)[0] else 1
     # PostgreSQL's \& is the whole match, which RE2 calls \0.
     written = re.sub(
         r"\\(.?)",
@@ -206,7 +206,7 @@ def _regexp_replace(site: Site) -> Kernel:
 
 
 def _regexp_count(_site: Site, pattern: str) -> Callable[[Any, int], tuple[Any, Any]]:
-    text = _compiled(pattern, "")
+    text = compiled(pattern, "")
     if pc.match_substring_regex(_EMPTY, pattern=text)[0].as_py():
         raise FunctionError(
             "regexp_count of a pattern that matches the empty text", "let it match one character at least"
@@ -215,12 +215,12 @@ def _regexp_count(_site: Site, pattern: str) -> Callable[[Any, int], tuple[Any, 
 
 
 def _regexp_like(_site: Site, pattern: str) -> Callable[[Any, int], tuple[Any, Any]]:
-    text = _compiled(pattern, "")
+    text = compiled(pattern, "")
     return lambda values, _rows: (pc.match_substring_regex(values, pattern=text), None)
 
 
 def _regexp_substr(_site: Site, pattern: str) -> Callable[[Any, int], tuple[Any, Any]]:
-    text = _compiled(pattern, "")
+    text = compiled(pattern, "")
     named = f"(?P<whole>{text})"
     return lambda values, _rows: (
         pc.struct_field(pc.extract_regex(values, pattern=named), "whole").cast(TEXT.arrow),

@@ -48,7 +48,28 @@ OIDS: dict[Kind, int] = {
     Kind.NUMERIC: 1700,
     Kind.JSONB: 3802,
 }
-"""PostgreSQL's oids of the types that columns have."""
+"""PostgreSQL's oids of the types that columns have, but for arrays."""
+
+ARRAY_OIDS: dict[Kind, int] = {
+    Kind.BOOLEAN: 1000,
+    Kind.BYTEA: 1001,
+    Kind.BIGINT: 1016,
+    Kind.SMALLINT: 1005,
+    Kind.INTEGER: 1007,
+    Kind.TEXT: 1009,
+    Kind.REAL: 1021,
+    Kind.DOUBLE: 1022,
+    Kind.DATE: 1182,
+    Kind.TIMESTAMP: 1115,
+    Kind.TIMESTAMPTZ: 1185,
+    Kind.TIME: 1183,
+    Kind.UUID: 2951,
+    Kind.CHAR: 1014,
+    Kind.VARCHAR: 1015,
+    Kind.NUMERIC: 1231,
+    Kind.JSONB: 3807,
+}
+"""Those of arrays, by the kind of their elements."""
 
 _LONG = {
     Kind.TIME: "time without time zone",
@@ -60,17 +81,25 @@ _NAMES = {oid: _LONG.get(kind, kind.value) for kind, oid in OIDS.items()} | {
     19: "name",
     26: "oid",
     705: "unknown",
-    1009: "text[]",
     2205: "regclass",
     2206: "regtype",
 }
-_OIDS = pa.array(list(_NAMES), pa.int64())
-_NAME_VALUES = pa.array(list(_NAMES.values()), pa.large_string())
+_ELEMENTS = {oid: OIDS[kind] for kind, oid in ARRAY_OIDS.items()} | {1003: 19, 1028: 26, 1002: 18}
+_ARRAY_OIDS = pa.array(list(_ELEMENTS), pa.int64())
+_ELEMENT_OIDS = pa.array(list(_ELEMENTS.values()), pa.int64())
+_OIDS = pa.array([*_NAMES, *_ELEMENTS], pa.int64())
+_NAME_VALUES = pa.array([*_NAMES.values(), *(f"{_NAMES[oid]}[]" for oid in _ELEMENTS.values())], pa.large_string())
 
 
 def _format_type(operands: Operands, rows: int) -> tuple[Any, Any]:
     """format_type(oid, typmod): the name of a type; of a numeric with its precision and scale."""
     oids, modifiers = (_whole(operand, rows) for operand in operands)
+    of_arrays = pc.is_in(oids, _ARRAY_OIDS)
+    if pc.any(of_arrays).as_py():
+        elements = pc.coalesce(_ELEMENT_OIDS.take(pc.index_in(oids, _ARRAY_OIDS)), oids)
+        names, _ = _format_type((elements, modifiers), rows)
+        brackets = pc.if_else(pc.fill_null(of_arrays, False), "[]", "").cast(pa.large_string())
+        return pc.binary_join_element_wise(names, brackets, pa.scalar("", pa.large_string())), None
     names = _NAME_VALUES.take(pc.index_in(oids, _OIDS))
     unknown = pc.and_kleene(pc.is_valid(oids), pc.is_null(names))
     names = pc.if_else(unknown, pa.scalar("???", pa.large_string()), names)
@@ -148,7 +177,6 @@ ENTRIES = (
     Function(PREFIX + "to_regtype", (Kind.TEXT,), BIGINT, fixed(_to_regtype)),
     Function(PREFIX + "json_build_object", (Pattern.ANYTHING,), JSONB, fixed(_json_build_object), variadic=True),
     *_constant("pg_get_expr", None, TEXT, 2, 3),
-    *_constant("array_to_string", None, TEXT, 2, 3),
     *_constant("pg_get_function_result", None, TEXT, 1),
     *_constant("pg_get_function_arguments", None, TEXT, 1),
     *_constant("pg_get_function_identity_arguments", None, TEXT, 1),

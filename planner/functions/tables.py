@@ -6,8 +6,11 @@ by column. Deliberately unknown here: where a call stands (planner.bind_table), 
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +21,11 @@ from dataflow import scalars
 from dataflow.expression import Produced
 from dataflow.operators.linear import first_error, messages
 from dataflow.rows import interval_parts
+from dataflow.scalars import arrays
+from dataflow.scalars.arrays import Measure
 from dataflow.types import BIGINT, INTEGER, JSONB, TEXT, ColumnType, Kind
-from planner.functions.registry import Function, choose
+from planner.functions.arrays import groups_of, read_pattern, split_of, texts_to_arrays
+from planner.functions.registry import Function, Pattern, choose
 from planner.functions.types import FunctionError
 
 Int64s = npt.NDArray[np.int64]
@@ -64,12 +70,14 @@ class TableFunction:
     """One overload: its typing as of any function, the names and types of its columns, and how it is computed.
 
     names: of its columns, where PostgreSQL gives them names of their own; None where the call's alias is the name.
+    made: what it is for arguments of these types, where its columns' types depend on them.
     """
 
     typing: Function
     columns: tuple[ColumnType, ...]
     expand: Callable[[Arrays, int], Produced]
     names: tuple[str, ...] | None = None
+    made: Callable[[tuple[ColumnType, ...]], TableFunction] | None = None
 
 
 _STEP_ZERO = "step size cannot equal zero"
@@ -163,6 +171,81 @@ def _members(name: str, shown: str, is_object: bool, as_text: bool) -> TableFunc
     return TableFunction(Function(name, (Kind.JSONB,), columns[0]), columns, expand, names)
 
 
+def _unnest(types: tuple[ColumnType, ...]) -> TableFunction:
+    """The elements of arrays of a type, row by row of their dimensions."""
+
+    def expand(args: Arrays, rows: int) -> Produced:
+        counts, values = arrays.elements(args[0], rows, types[0])
+        return Listed(counts, (values,))
+
+    return replace(_UNNEST, columns=(arrays.element_of(types[0]),), expand=expand)
+
+
+def _subscripts(args: Arrays, rows: int) -> Produced:
+    """The subscripts of a dimension; from the last one on with a third argument that is true."""
+    known = _known(args)
+    low, high = (arrays.measure(what, args[0], rows, args[1]) for what in (Measure.LOWER, Measure.UPPER))
+    known &= low.is_valid().to_numpy(zero_copy_only=False)
+    first, last = _int64(low), _int64(high)
+    back = pc.fill_null(args[2], False).to_numpy(zero_copy_only=False) if len(args) > 2 else np.zeros(rows, np.bool_)
+    counts = np.where(known, last - first + 1, 0)
+    return Series(counts, np.where(back, last, first), np.where(back, -1, 1), pa.int32())
+
+
+def _matches(args: Arrays, rows: int) -> Produced:
+    """Of each match of a pattern what its parentheses hold, or all of it: the first match, or with the flag g all."""
+
+    def find(pattern: re.Pattern[str], every: bool, text: str) -> list[list[str | None]]:
+        return [groups_of(match) for match in itertools.islice(pattern.finditer(text), None if every else 1)]
+
+    lists, errors = _by_pattern(args, rows, find)
+    made = texts_to_arrays(match for found in lists for match in found)
+    return Listed(np.array([len(found) for found in lists], np.int64), (made,), errors)
+
+
+def _split_by_pattern(args: Arrays, rows: int) -> Produced:
+    lists, errors = _by_pattern(args, rows, lambda pattern, _every, text: split_of(pattern, text))
+    values = pa.array([part for found in lists for part in found], TEXT.arrow)
+    return Listed(np.array([len(found) for found in lists], np.int64), (values,), errors)
+
+
+def _by_pattern(
+    args: Arrays, rows: int, find: Callable[[re.Pattern[str], bool, str], list[Any]]
+) -> tuple[list[list[Any]], pa.Array | None]:
+    """What is found in each row's text by its pattern and flags, and the patterns that are none; Python for each row."""
+    found: list[list[Any]] = []
+    failed: list[str | None] = []
+    flags = args[2].to_pylist() if len(args) > 2 else [""] * rows
+    for text, pattern, flag in zip(args[0].to_pylist(), args[1].to_pylist(), flags, strict=True):
+        message = None
+        rest: list[Any] = []
+        if text is not None and pattern is not None and flag is not None:
+            try:
+                rest = find(*read_pattern(pattern, flag), text)
+            except FunctionError as error:
+                message = error.message
+        found.append(rest)
+        failed.append(message)
+    return found, pa.array(failed, TEXT.arrow) if any(failed) else None
+
+
+def _pieces(args: Arrays, rows: int) -> Produced:
+    split = arrays.split(args[0], args[1], args[2] if len(args) > 2 else None, rows)
+    counts, values = arrays.elements(split, rows, arrays.TEXTS)
+    return Listed(counts, (values,))
+
+
+def _untyped(_args: Arrays, _rows: int) -> Produced:
+    raise ValueError("unnest is made for the type of its argument")
+
+
+_UNNEST = TableFunction(Function("unnest", (Pattern.ARRAY,), TEXT), (TEXT,), _untyped, None, _unnest)
+
+
+def _of_texts(name: str, column: ColumnType, expand: Callable[[Arrays, int], Produced]) -> TableFunction:
+    return TableFunction(Function(name, (Kind.TEXT,) * 3, column, optional=1), (column,), expand)
+
+
 def _series_of_times(kind: Kind) -> TableFunction:
     type_ = ColumnType(kind)
     return TableFunction(Function("generate_series", (kind, kind, Kind.INTERVAL), type_), (type_,), _times)
@@ -182,6 +265,15 @@ FUNCTIONS: tuple[TableFunction, ...] = (
     _series_of(Kind.BIGINT, BIGINT),
     *map(_series_of_times, (Kind.TIMESTAMP, Kind.TIMESTAMPTZ)),
     *map(_hopping, (Kind.TIMESTAMP, Kind.TIMESTAMPTZ)),
+    _UNNEST,
+    TableFunction(
+        Function("generate_subscripts", (Pattern.ARRAY, Kind.INTEGER, Kind.BOOLEAN), INTEGER, optional=1),
+        (INTEGER,),
+        _subscripts,
+    ),
+    _of_texts("regexp_matches", arrays.TEXTS, _matches),
+    _of_texts("regexp_split_to_table", TEXT, _split_by_pattern),
+    _of_texts("string_to_table", TEXT, _pieces),
     _members("jsonb_array_elements", "values", is_object=False, as_text=False),
     _members("jsonb_array_elements_text", "values", is_object=False, as_text=True),
     _members("jsonb_each", "both", is_object=True, as_text=False),
@@ -205,4 +297,5 @@ def resolve_table(
         names = ", ".join(sorted(_TYPING))
         raise FunctionError(f"{name} is not a table function", f"the table functions are {names}")
     resolved = choose(_TYPING, name, args, literals)
-    return next(f for f in FUNCTIONS if f.typing is resolved.function), resolved.arguments
+    function = next(f for f in FUNCTIONS if f.typing is resolved.function)
+    return function if function.made is None else function.made(resolved.arguments), resolved.arguments

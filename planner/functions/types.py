@@ -39,6 +39,7 @@ CATEGORIES: dict[Kind, str] = {
     Kind.INTERVAL: "timespan",
     Kind.TIME: "clock",
     Kind.UUID: "uuid",
+    Kind.ARRAY: "array",
 }
 """PostgreSQL's type categories: alternatives of different categories never have a common type."""
 
@@ -70,7 +71,15 @@ def type_name(type_: ColumnType | None) -> str:
         Kind.TIMESTAMPTZ: "timestamp with time zone",
         Kind.TIME: "time without time zone",
     }
-    return long.get(type_.kind, type_.kind.value)
+    return f"{type_name(type_.element)}[]" if type_.element is not None else long.get(type_.kind, type_.kind.value)
+
+
+def array_of(type_: ColumnType) -> ColumnType:
+    """The type of arrays of a type. FunctionError for what arrays cannot hold."""
+    try:
+        return type_.array
+    except ValueError as error:
+        raise FunctionError(str(error), "cast the values to text") from None
 
 
 def implicit_kind(source: Kind, target: Kind) -> bool:
@@ -83,11 +92,15 @@ def implicit_kind(source: Kind, target: Kind) -> bool:
 
 def implicit_cast(source: ColumnType, target: ColumnType) -> bool:
     """Whether `source` may stand where `target` is asked for; the cast itself must still be written into the plan."""
+    if source.element is not None and target.element is not None:
+        return source.element.kind is target.element.kind
     return implicit_kind(source.kind, target.kind)
 
 
 def can_cast(source: ColumnType, target: ColumnType) -> bool:
     """Whether `value::target` is allowed. Everything has a text form; boolean goes to and from integer only."""
+    if source.element is not None and target.element is not None:
+        return can_cast(source.element, target.element)
     return source.kind is target.kind or (source.kind, target.kind) in _EXPLICIT
 
 
@@ -127,10 +140,13 @@ def common_type(types: Sequence[ColumnType | None], context: str = "CASE") -> Co
         return TEXT
     chosen = known[0]
     for type_ in known[1:]:
-        if type_.kind is chosen.kind:
+        if type_.element is not None and chosen.element is not None and type_.element.kind is chosen.element.kind:
+            chosen = common_type((chosen.element, type_.element), context).array
+            continue
+        if type_.kind is chosen.kind and type_.element is None:
             chosen = chosen if chosen == type_ or chosen.length is None else ColumnType(chosen.kind)
             continue
-        if CATEGORIES[type_.kind] != CATEGORIES[chosen.kind]:
+        if CATEGORIES[type_.kind] != CATEGORIES[chosen.kind] or type_.element is not None:
             raise FunctionError(
                 f"{context} types {type_name(chosen)} and {type_name(type_)} cannot be matched",
                 f"cast one side, such as value::{type_name(chosen)}",

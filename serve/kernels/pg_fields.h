@@ -25,9 +25,9 @@ using headwater::arrow::Layout;
 enum class Form : int {
   bytes = 0, boolean, int16, int32, int64, real, double_, numeric, date, timestamp, jsonb, interval, uuid,
   text_boolean, text_int16, text_int32, text_int64, text_real, text_double, text_numeric, text_date, text_timestamp,
-  text_timestamptz, text_interval, text_uuid, text_time, text_bytea,
+  text_timestamptz, text_interval, text_uuid, text_time, text_bytea, array,
 };
-constexpr int FORMS = static_cast<int>(Form::text_bytea) + 1;
+constexpr int FORMS = static_cast<int>(Form::array) + 1;
 
 constexpr size_t LONGEST_MESSAGE = 0x3fffffff;  // what clients take: libpq's limit of one message
 
@@ -95,7 +95,7 @@ inline Style make_style(std::pair<int, bool> style) {
 inline bool fits(Form form, const headwater::arrow::Format& format) {
   switch (form) {
     case Form::boolean: case Form::text_boolean: return format.layout == Layout::boolean;
-    case Form::bytes: case Form::jsonb: case Form::text_bytea: return format.layout == Layout::bytes;
+    case Form::bytes: case Form::jsonb: case Form::text_bytea: case Form::array: return format.layout == Layout::bytes;
     default: break;
   }
   if (format.layout != Layout::fixed) return false;
@@ -112,7 +112,7 @@ inline bool fits(Form form, const headwater::arrow::Format& format) {
 // Bytes that one value takes at most, with its length; of a form without a width of its own those beside what `text_bytes` says.
 inline size_t most_bytes(Form form) {
   switch (form) {
-    case Form::bytes: case Form::jsonb: case Form::text_bytea: return 7;
+    case Form::bytes: case Form::jsonb: case Form::text_bytea: case Form::array: return 7;
     case Form::text_interval: return 4 + headwater::text::kIntervalChars;
     case Form::text_numeric: case Form::text_timestamp: case Form::text_timestamptz:
       return 4 + std::max(headwater::text::kDecimalChars, headwater::text::kTimestampChars);
@@ -123,7 +123,7 @@ inline size_t most_bytes(Form form) {
 // Bytes that text or bytes of this length take.
 inline size_t text_bytes(Form form, size_t size) { return form == Form::text_bytea ? 2 * size : size; }
 
-inline bool variable(Form form) { return form == Form::bytes || form == Form::jsonb || form == Form::text_bytea; }
+inline bool variable(Form form) { return form == Form::bytes || form == Form::jsonb || form == Form::text_bytea || form == Form::array; }
 
 // One value of fixed width, without its length.
 inline char* put_fixed(char* out, Style style, const Column& column, int64_t row) {

@@ -7,6 +7,7 @@
 // a message may be is an error. COPY's lines are of columns of text (dataflow.scalars.format makes them).
 // Deliberately unknown here: SQL types (the caller hands in a Form) and sockets.
 #include "dataflow/kernels/arrow.h"
+#include "dataflow/scalars/kernels/array.h"
 #include "serve/kernels/pg_fields.h"
 #include "serve/kernels/pg_lookups.h"
 
@@ -77,6 +78,44 @@ nb::bytes data_rows(nb::list arrays, const std::vector<std::pair<int, bool>>& fo
     }
     return out;
   });
+}
+
+// Arrays as binary values: dimensions, whether there are NULLs, the elements' type, each dimension's length and lower bound, and
+// the elements, which are those of all rows one after another. The result is a column of bytes. O(bytes written).
+nb::tuple arrays(nb::handle values, nb::handle elements, const std::pair<int, bool>& form, int64_t oid) {
+  using headwater::arrays::View;
+  const Column column = headwater::arrow::read_column(values), flat = headwater::arrow::read_column(elements);
+  Style style = make_style(form);
+  style.scale = flat.format.scale();
+  if (!fits(Form::bytes, column.format) || !fits(style.form, flat.format)) throw std::invalid_argument("an array's column does not fit its form");
+  headwater::arrow::Builder out("Z");
+  {
+    nb::gil_scoped_release release;
+    std::string made;
+    int64_t at = 0;
+    for (int64_t row = 0; row < column.length; ++row) {
+      if (!column.valid(row)) {
+        out.append_null();
+        continue;
+      }
+      const headwater::arrays::Shape shape = View::read(column.bytes(row)).shape;
+      const int64_t end = at + shape.count();
+      if (end > flat.length) throw std::invalid_argument("there are too few elements");
+      bool nulls = false;
+      size_t most = 12 + 8 * static_cast<size_t>(shape.dimensions);
+      for (int64_t i = at; i < end; ++i) {
+        nulls = nulls || !flat.valid(i);
+        most += most_bytes(style.form) + (variable(style.form) ? flat.bytes(i).size() : 0);
+      }
+      made.resize(most);
+      char* to = put(put(put(made.data(), int32_t{shape.dimensions}), int32_t{nulls}), static_cast<uint32_t>(oid));
+      for (int d = 0; d < shape.dimensions; ++d) to = put(put(to, shape.lengths[d]), shape.lower[d]);
+      for (; at < end; ++at) to = put_field(to, style, flat, at);
+      out.append_bytes({made.data(), static_cast<size_t>(to - made.data())});
+    }
+    if (at != flat.length) throw std::invalid_argument("there are too many elements");
+  }
+  return headwater::arrow::write_column(out.finish());
 }
 
 // COPY's text format: a tab between values, and a letter behind a backslash for what would be misread.
@@ -157,6 +196,7 @@ nb::bytes copy_rows(nb::list arrays, int64_t rows, bool csv, const std::string& 
 
 NB_MODULE(_pg_rows, m) {
   m.def("data_rows", &data_rows, nb::arg("columns"), nb::arg("forms"), nb::arg("rows"));
+  m.def("arrays", &arrays);
   m.def("copy_rows", &copy_rows, nb::arg("columns"), nb::arg("rows"), nb::arg("csv"), nb::arg("delimiter"), nb::arg("null"));
   bind_lookups(m);
 }

@@ -12,11 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataflow import scalars
+from dataflow.scalars import arrays
 from dataflow.types import STRINGS, ColumnType, Kind
 from dataflow.types import TEXT as STRING
 from serve.kernels import _pg_copy, _pg_rows
 from serve.pg.commands import Copy
 from serve.sql.results import Batch
+from serve.sql.types import oid
 
 TEXT, BINARY = 0, 1
 """Format codes."""
@@ -45,9 +47,11 @@ _FORMS: dict[Kind, int] = {
     Kind.TIME: 4,
     Kind.CHAR: 0,
     Kind.VARCHAR: 0,
+    Kind.ARRAY: 27,
 }
+_ARRAY = _FORMS[Kind.ARRAY]
 _TEXT_FORMS: dict[Kind, int] = {
-    **dict.fromkeys((*STRINGS, Kind.JSONB), 0),
+    **dict.fromkeys((*STRINGS, Kind.JSONB, Kind.ARRAY), 0),
     Kind.BOOLEAN: 13,
     Kind.SMALLINT: 14,
     Kind.INTEGER: 15,
@@ -80,7 +84,8 @@ def data_rows(
     how: list[tuple[int, bool]],
 ) -> bytes:
     """A DataRow message for each row. `how` is `forms(types, formats)`."""
-    return _pg_rows.data_rows([_padded(column, type_) for column, type_ in zip(columns, types, strict=True)], how, rows)
+    taken = [_taken(column, rows, type_, form) for column, type_, (form, _) in zip(columns, types, how, strict=True)]
+    return _pg_rows.data_rows(taken, how, rows)
 
 
 def copy_rows(columns: Sequence[pa.Array], rows: int, types: Sequence[ColumnType], copy: Copy) -> bytes:
@@ -98,12 +103,28 @@ def text_batch(lines: Sequence[Sequence[str | None]], width: int) -> Batch:
 
 def as_stored(types: Sequence[ColumnType]) -> bool:
     """Whether the kernel takes columns of these types as they are."""
-    return not any(type_.kind is Kind.CHAR and type_.length is not None for type_ in types)
+    return not any(
+        type_.kind is Kind.ARRAY or (type_.kind is Kind.CHAR and type_.length is not None) for type_ in types
+    )
 
 
 def _padded(column: pa.Array, type_: ColumnType) -> pa.Array:
     """A column with the blanks that char is declared with."""
     return pc.utf8_rpad(column, type_.length) if type_.kind is Kind.CHAR and type_.length is not None else column
+
+
+def _taken(column: pa.Array, rows: int, type_: ColumnType, form: int) -> pa.Array:
+    """A column as the kernel takes it."""
+    if type_.element is None:
+        return _padded(column, type_)
+    return _array(column, rows, type_, type_.element) if form == _ARRAY else _shown(column, rows, type_)
+
+
+def _array(column: pa.Array, rows: int, type_: ColumnType, element: ColumnType) -> pa.Array:
+    """Arrays as PostgreSQL sends them in binary."""
+    _, elements = arrays.elements(column, rows, type_)
+    made = _pg_rows.arrays(column, _padded(elements, element), (_FORMS[element.kind], element.trims), oid(element))
+    return pa.Array._import_from_c_capsule(*made)
 
 
 def _shown(column: pa.Array, rows: int, type_: ColumnType) -> pa.Array:

@@ -14,9 +14,8 @@ from serve.recency import Freshness
 from serve.sql.errors import QueryError
 from serve.values import BadValue, seconds
 
-SERVER_VERSION = "14.0"
-"""The PostgreSQL whose protocol and catalog this is: from 15 on psql's \\d of a table asks with subscripts of arrays, and there
-are none."""
+SERVER_VERSION = "15.0"
+"""The PostgreSQL whose protocol and catalog this is."""
 
 REPORTED = (
     "server_version", "server_encoding", "client_encoding", "DateStyle", "IntervalStyle", "TimeZone", "integer_datetimes",
@@ -27,7 +26,7 @@ REPORTED = (
 
 DEFAULTS: dict[str, str] = {
     "server_version": SERVER_VERSION,
-    "server_version_num": "140000",
+    "server_version_num": "150000",
     "server_encoding": "UTF8",
     "client_encoding": "UTF8",
     "DateStyle": "ISO, MDY",

@@ -6,6 +6,8 @@ with PostgreSQL's words and code. Deliberately unknown: queries and messages.
 
 from __future__ import annotations
 
+import math
+import re
 import struct
 import uuid
 from collections.abc import Callable
@@ -36,7 +38,7 @@ from dataflow.types import (
     ColumnType,
     Kind,
 )
-from planner.functions.system import OIDS
+from planner.functions.system import ARRAY_OIDS, OIDS
 from planner.scalar import Literal
 from serve.sql.errors import QueryError, code_of
 
@@ -48,6 +50,8 @@ _TYPES = {
         BOOLEAN, SMALLINT, INTEGER, BIGINT, NUMERIC, REAL, DOUBLE, TEXT, DATE, TIMESTAMP, TIMESTAMPTZ, JSONB, BYTEA, INTERVAL,
         TIME, UUID, CHAR, VARCHAR,
     )
+} | {
+    number: ColumnType(kind).array for kind, number in ARRAY_OIDS.items()
 } | {19: TEXT, 26: BIGINT, 114: JSONB, 2205: BIGINT}  # fmt: skip
 """What a client may declare a parameter to be; name, oid, json and regclass as what is nearest here."""
 
@@ -73,6 +77,8 @@ def literal(data: bytes | None, binary: bool, type_: ColumnType, number: int) ->
     if data is None:
         return Literal(None, type_)
     try:
+        if binary and type_.element is not None:
+            return _from_text(_array(data, type_.element), type_, number)
         if binary:
             return Literal(_BINARY[type_.kind](data), type_)
         return _from_text(data.decode(), type_, number)
@@ -93,7 +99,16 @@ def _from_text(text: str, type_: ColumnType, number: int) -> Literal:
     if errors is not None and errors[0].is_valid:
         message = str(errors[0])
         raise QueryError(code_of(message, "22P02"), message, detail=f"in the value of parameter ${number}")
-    if type_.kind in (Kind.NUMERIC, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.INTERVAL, Kind.TIME, Kind.UUID):
+    if type_.kind in (
+        Kind.NUMERIC,
+        Kind.DATE,
+        Kind.TIMESTAMP,
+        Kind.TIMESTAMPTZ,
+        Kind.INTERVAL,
+        Kind.TIME,
+        Kind.UUID,
+        Kind.ARRAY,
+    ):
         return Literal(scalars.format(values, 1, type_)[0].as_py(), type_)
     return Literal(values[0].as_py(), type_)
 
@@ -165,6 +180,39 @@ def _text(data: bytes) -> str:
     if "\0" in text:
         raise ValueError(text)
     return text
+
+
+_DIMENSIONS = 6
+
+
+def _array(data: bytes, element: ColumnType) -> str:
+    """An array as its literal: how many dimensions, a flag, the elements' type, lengths and lower bounds, then the elements."""
+    dimensions, _, number = struct.unpack_from("!iiI", data)
+    if not 0 <= dimensions <= _DIMENSIONS or (
+        dimensions and number != OIDS[element.kind] and _TYPES.get(number) != element
+    ):
+        raise ValueError(number)
+    shape = [struct.unpack_from("!ii", data, 12 + 8 * d) for d in range(dimensions)]
+    at, texts = 12 + 8 * dimensions, []
+    while at < len(data):
+        (size,) = struct.unpack_from("!i", data, at)
+        at += 4
+        if size > len(data) - at or size < -1:
+            raise ValueError(size)
+        texts.append(None if size < 0 else _element(data[at : at + size], element))
+        at += max(size, 0)
+    if len(texts) != (math.prod(length for length, _ in shape) if shape else 0) or any(n < 1 for n, _ in shape):
+        raise ValueError(len(texts))
+    bounds = "".join(f"[{low}:{low + length - 1}]" for length, low in shape)
+    written: list[str] = ["NULL" if text is None else '"' + re.sub(r'(["\\])', r"\\\1", text) + '"' for text in texts]
+    for length, _ in reversed(shape):
+        written = ["{" + ",".join(written[i : i + length]) + "}" for i in range(0, len(written), length)]
+    return f"{bounds}={written[0]}" if shape else "{}"
+
+
+def _element(data: bytes, element: ColumnType) -> str:
+    value = _BINARY[element.kind](data)
+    return "\\x" + value.hex() if isinstance(value, bytes) else str(value)
 
 
 def _interval(data: bytes) -> str:

@@ -8,15 +8,16 @@ join with and that have no rows here are listed with their columns only. Deliber
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dataflow.types import Column, ColumnType, Schema
 from planner.catalog import quoted
-from planner.functions.system import INFORMATION_SCHEMA_FIRST, OIDS, OWNER, OWNER_OID, WELL_KNOWN
+from planner.functions.system import ARRAY_OIDS, INFORMATION_SCHEMA_FIRST, OIDS, OWNER, OWNER_OID, WELL_KNOWN
 from serve.sql.pg_empty import EMPTY
 from serve.sql.system import Facts, Row, SystemRelation
 from serve.sql.types import modifier, size, type_name
+from serve.sql.types import oid as type_oid
 
 PG_CATALOG, PUBLIC, INFORMATION_SCHEMA, HEADWATER = 11, 2200, 12_999, 16_383
 NAMESPACES = {
@@ -121,8 +122,8 @@ def _class_row(oid: int, name: str, schema: int, kind: str, columns: int, indexe
 def _pg_attribute(facts: Facts) -> Iterator[Row]:
     for r in relations(facts):
         yield from (_attribute(r.oid, place, column) for place, column in enumerate(r.columns, 1))
-        for oid, _, key in r.indexes:
-            yield from (_attribute(oid, place, r.columns[at]) for place, at in enumerate(key, 1))
+        for number, _, key in r.indexes:
+            yield from (_attribute(number, place, r.columns[at]) for place, at in enumerate(key, 1))
 
 
 def _attribute(relation: int, place: int, column: Column) -> Row:
@@ -131,7 +132,7 @@ def _attribute(relation: int, place: int, column: Column) -> Row:
     return (
         relation,
         column.name,
-        OIDS[type_.kind],
+        type_oid(type_),
         *sizes,
         not column.nullable,
         False,
@@ -149,31 +150,39 @@ def _pg_namespace(_: Facts) -> list[Row]:
     return [(oid, name, OWNER_OID, None) for name, oid in NAMESPACES.items()]
 
 
+_OTHERS = ((18, "char", 1, 1002), (19, "name", 64, 1003), (26, "oid", 4, 1028), (705, "unknown", -2, 0))
+"""Types that no column has, with the oids of arrays of them."""
+
+
 def _pg_type(_: Facts) -> Iterator[Row]:
-    for kind, oid in OIDS.items():
+    for kind, number in OIDS.items():
         type_ = ColumnType(kind)
         name = type_name(type_)
         category = "N" if name in _NUMBERS else _CATEGORIES.get(name, "U")
-        yield _type_row(oid, name, size(type_), category, 100 if name == "text" else 0)
-    for oid, name, length in (
-        (18, "char", 1),
-        (19, "name", 64),
-        (26, "oid", 4),
-        (1043, "varchar", -1),
-        (705, "unknown", -2),
-    ):
-        yield _type_row(oid, name, length, "N" if name == "oid" else "S", 0)
+        array = ARRAY_OIDS.get(kind, 0)
+        yield _type_row(number, name, size(type_), category, 100 if name == "text" else 0, array=array)
+        if array:
+            yield _type_row(array, f"_{name}", -1, "A", 0, element=number)
+    for number, name, length, array in _OTHERS:
+        yield _type_row(number, name, length, "N" if name == "oid" else "S", 0, array=array)
+        if array:
+            yield _type_row(array, f"_{name}", -1, "A", 0, element=number)
 
 
-def _type_row(oid: int, name: str, length: int, category: str, collation: int) -> Row:
-    head = (oid, name, PG_CATALOG, OWNER_OID, length, 0 < length <= 8, "b", category, False, True, ",", 0, 0, 0)
+def _type_row(
+    number: int, name: str, length: int, category: str, collation: int, element: int = 0, array: int = 0
+) -> Row:
+    head = (number, name, PG_CATALOG, OWNER_OID, length, 0 < length <= 8, "b", category, False, True, ",", 0)
+    own = "array_" if element else name
     return (
         *head,
-        f"{name}in",
-        f"{name}out",
-        f"{name}recv",
-        f"{name}send",
-        "-",
+        element,
+        array,
+        f"{own}in",
+        f"{own}out",
+        f"{own}recv",
+        f"{own}send",
+        "array_subscript_handler" if element else "-",
         "i",
         "p",
         False,
@@ -186,12 +195,17 @@ def _type_row(oid: int, name: str, length: int, category: str, collation: int) -
     )
 
 
+def _vector(numbers: Sequence[int]) -> str:
+    """PostgreSQL's int2vector: an array that begins at 0."""
+    return f"[0:{len(numbers) - 1}]={{{','.join(map(str, numbers))}}}" if numbers else "{}"
+
+
 def _pg_index(facts: Facts) -> Iterator[Row]:
     for r in relations(facts):
-        for oid, _, key in r.indexes:
+        for number, _, key in r.indexes:
             flags = (False, False, False, True, False, True, False, True, True, False)
-            places = (" ".join(str(at + 1) for at in key), " ".join("0" * len(key)))
-            yield (oid, r.oid, len(key), len(key), *flags, *places, None, None)
+            places = (_vector([at + 1 for at in key]), _vector([0] * len(key)))
+            yield (number, r.oid, len(key), len(key), *flags, *places, None, None)
 
 
 def _pg_description(facts: Facts) -> Iterator[Row]:
@@ -246,7 +260,7 @@ PG_CATALOG_RELATIONS = (
         "reltoastrelid bigint, relhasindex boolean, relisshared boolean, relpersistence text, relkind text, relnatts integer, "
         "relchecks integer, relhasrules boolean, relhastriggers boolean, relhassubclass boolean, relrowsecurity boolean, "
         "relforcerowsecurity boolean, relispopulated boolean, relreplident text, relispartition boolean, relrewrite bigint, "
-        "relfrozenxid text, relminmxid text, relacl text, reloptions text, relpartbound text",
+        "relfrozenxid text, relminmxid text, relacl text[], reloptions text[], relpartbound text",
         _pg_class,
     ),
     SystemRelation(
@@ -257,21 +271,24 @@ PG_CATALOG_RELATIONS = (
         "attgenerated text, attisdropped boolean, attislocal boolean, attinhcount integer, attcollation bigint",
         _pg_attribute,
     ),
-    SystemRelation("pg_catalog.pg_namespace", "oid bigint, nspname text, nspowner bigint, nspacl text", _pg_namespace),
+    SystemRelation(
+        "pg_catalog.pg_namespace", "oid bigint, nspname text, nspowner bigint, nspacl text[]", _pg_namespace
+    ),
     SystemRelation(
         "pg_catalog.pg_type",
         "oid bigint, typname text, typnamespace bigint, typowner bigint, typlen integer, typbyval boolean, typtype text, "
         "typcategory text, typispreferred boolean, typisdefined boolean, typdelim text, typrelid bigint, typelem bigint, "
         "typarray bigint, typinput text, typoutput text, typreceive text, typsend text, typsubscript text, typalign text, "
         "typstorage text, typnotnull boolean, typbasetype bigint, typtypmod integer, typndims integer, typcollation bigint, "
-        "typdefault text, typacl text",
+        "typdefault text, typacl text[]",
         _pg_type,
     ),
     SystemRelation(
         "pg_catalog.pg_index",
         "indexrelid bigint, indrelid bigint, indnatts integer, indnkeyatts integer, indisunique boolean, "
         "indisprimary boolean, indisexclusion boolean, indimmediate boolean, indisclustered boolean, indisvalid boolean, "
-        "indcheckxmin boolean, indisready boolean, indislive boolean, indisreplident boolean, indkey text, indoption text, "
+        "indcheckxmin boolean, indisready boolean, indislive boolean, indisreplident boolean, "
+        "indkey smallint[], indoption smallint[], "
         "indexprs text, indpred text",
         _pg_index,
     ),
@@ -279,7 +296,7 @@ PG_CATALOG_RELATIONS = (
         "pg_catalog.pg_database",
         "oid bigint, datname text, datdba bigint, encoding integer, datcollate text, datctype text, datistemplate boolean, "
         "datallowconn boolean, datconnlimit integer, datlocprovider text, daticulocale text, datcollversion text, "
-        "dattablespace bigint, datacl text",
+        "dattablespace bigint, datacl text[]",
         _pg_database,
     ),
     SystemRelation(
@@ -305,7 +322,7 @@ PG_CATALOG_RELATIONS = (
     ),
     SystemRelation(
         "pg_catalog.pg_tablespace",
-        "oid bigint, spcname text, spcowner bigint, spcacl text, spcoptions text",
+        "oid bigint, spcname text, spcowner bigint, spcacl text[], spcoptions text[]",
         lambda _: [(1663, "pg_default", OWNER_OID, None, None)],
     ),
     SystemRelation(

@@ -11,23 +11,24 @@ EMPTY: Mapping[str, str] = {
     "pg_attrdef": "oid bigint, adrelid bigint, adnum integer, adbin text",
     "pg_constraint": "oid bigint, conname text, connamespace bigint, contype text, condeferrable boolean, condeferred boolean, "
     "convalidated boolean, conrelid bigint, contypid bigint, conindid bigint, conparentid bigint, confrelid bigint, "
-    "confupdtype text, confdeltype text, confmatchtype text, conislocal boolean, connoinherit boolean, conkey text, confkey text",
+    "confupdtype text, confdeltype text, confmatchtype text, conislocal boolean, connoinherit boolean, "
+    "conkey smallint[], confkey smallint[]",
     "pg_shdescription": "objoid bigint, classoid bigint, description text",
     "pg_inherits": "inhrelid bigint, inhparent bigint, inhseqno integer, inhdetachpending boolean",
     "pg_proc": "oid bigint, proname text, pronamespace bigint, proowner bigint, prolang bigint, prokind text, "
-    "prorettype bigint, proretset boolean, provolatile text, proargtypes text, pronargs integer, prosrc text",
+    "prorettype bigint, proretset boolean, provolatile text, proargtypes bigint[], pronargs integer, prosrc text",
     "pg_enum": "oid bigint, enumtypid bigint, enumsortorder real, enumlabel text",
     "pg_range": "rngtypid bigint, rngsubtype bigint, rngmultitypid bigint, rngcollation bigint",
     "pg_trigger": "oid bigint, tgrelid bigint, tgname text, tgfoid bigint, tgenabled text, tgisinternal boolean, tgparentid bigint",
     "pg_rewrite": "oid bigint, rulename text, ev_class bigint, ev_type text, ev_enabled text, is_instead boolean",
-    "pg_policy": "oid bigint, polname text, polrelid bigint, polcmd text, polpermissive boolean, polroles text, "
+    "pg_policy": "oid bigint, polname text, polrelid bigint, polcmd text, polpermissive boolean, polroles bigint[], "
     "polqual text, polwithcheck text",
-    "pg_statistic_ext": "oid bigint, stxrelid bigint, stxname text, stxnamespace bigint, stxkind text, stxstattarget integer",
+    "pg_statistic_ext": "oid bigint, stxrelid bigint, stxname text, stxnamespace bigint, stxkind text[], stxstattarget integer",
     "pg_publication": "oid bigint, pubname text, puballtables boolean",
-    "pg_publication_rel": "oid bigint, prpubid bigint, prrelid bigint, prqual text, prattrs text",
+    "pg_publication_rel": "oid bigint, prpubid bigint, prrelid bigint, prqual text, prattrs smallint[]",
     "pg_publication_namespace": "oid bigint, pnpubid bigint, pnnspid bigint",
-    "pg_foreign_server": "oid bigint, srvname text, srvowner bigint, srvfdw bigint, srvtype text, srvoptions text",
-    "pg_foreign_table": "ftrelid bigint, ftserver bigint, ftoptions text",
+    "pg_foreign_server": "oid bigint, srvname text, srvowner bigint, srvfdw bigint, srvtype text, srvoptions text[]",
+    "pg_foreign_table": "ftrelid bigint, ftserver bigint, ftoptions text[]",
     "pg_foreign_data_wrapper": "oid bigint, fdwname text, fdwowner bigint",
     "pg_partitioned_table": "partrelid bigint, partstrat text, partnatts integer, partdefid bigint",
     "pg_sequence": "seqrelid bigint, seqtypid bigint, seqstart bigint, seqincrement bigint, seqmax bigint, seqmin bigint, "

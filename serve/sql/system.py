@@ -13,8 +13,9 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
+from dataflow import scalars
 from dataflow.delta import Delta
-from dataflow.types import Column, ColumnType, Schema
+from dataflow.types import TEXT, Column, ColumnType, Schema
 from serve.reads import Published
 from serve.status import ServiceStatus, StatusSource
 
@@ -57,10 +58,15 @@ class SystemRelation:
     def delta(self, facts: Facts) -> Delta:
         """The rows as columns."""
         rows = list(self.rows(facts))
-        columns = tuple(
-            pa.array([row[index] for row in rows], column.type.arrow) for index, column in enumerate(self.schema)
-        )
+        columns = tuple(_column([row[index] for row in rows], column.type) for index, column in enumerate(self.schema))
         return Delta(columns, np.ones(len(rows), np.int64))
+
+
+def _column(values: list[object], type_: ColumnType) -> pa.Array:
+    """Values as a column; arrays are given as PostgreSQL's text of them."""
+    if type_.element is None:
+        return pa.array(values, type_.arrow)
+    return scalars.parse(pa.array(values, TEXT.arrow), len(values), type_)[0]
 
 
 class Relations:

@@ -6,11 +6,11 @@ Always true: pg_type and RowDescription say the same of a type. Deliberately unk
 from __future__ import annotations
 
 from dataflow.types import ColumnType, Kind
-from planner.functions.system import OIDS
+from planner.functions.system import ARRAY_OIDS, OIDS
 
 _NAMES = {
     Kind.BOOLEAN: "bool", Kind.SMALLINT: "int2", Kind.INTEGER: "int4", Kind.BIGINT: "int8", Kind.REAL: "float4",
-    Kind.DOUBLE: "float8",
+    Kind.DOUBLE: "float8", Kind.CHAR: "bpchar", Kind.VARCHAR: "varchar",
 }  # fmt: skip
 _SIZES = {
     Kind.BOOLEAN: 1,
@@ -30,12 +30,14 @@ _SIZES = {
 
 def type_name(type_: ColumnType) -> str:
     """The name of a type in pg_type."""
+    if type_.element is not None:
+        return f"_{type_name(type_.element)}"
     return _NAMES.get(type_.kind, type_.kind.value)
 
 
 def oid(type_: ColumnType) -> int:
     """PostgreSQL's number of the type."""
-    return OIDS[type_.kind]
+    return OIDS[type_.kind] if type_.element is None else ARRAY_OIDS[type_.element.kind]
 
 
 def size(type_: ColumnType) -> int:
@@ -45,6 +47,8 @@ def size(type_: ColumnType) -> int:
 
 def modifier(type_: ColumnType) -> int:
     """The typmod: of a numeric its precision and scale, of char and varchar their length, else -1."""
+    if type_.element is not None:
+        return modifier(type_.element)
     if type_.length is not None:
         return type_.length + 4
     return -1 if type_.precision is None else ((type_.precision << 16) | (type_.scale or 0)) + 4

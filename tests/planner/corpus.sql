@@ -973,3 +973,45 @@ WITH RECURSIVE walk(id, hops) AS (SELECT id, 0 FROM customers UNION ALL SELECT c
 WITH RECURSIVE big AS (SELECT * FROM events WHERE v > 1), reach AS (SELECT id, v FROM big UNION SELECT r.id, b.v FROM reach r JOIN big b ON b.id = r.v AND NOT EXISTS (SELECT 1 FROM customers c WHERE c.id = b.v)) SELECT c.id, (SELECT count(*) FROM reach r WHERE r.id = c.id) AS n FROM customers c
 
 SELECT * FROM (WITH RECURSIVE a AS (SELECT id, 1 AS n FROM customers UNION ALL SELECT id, n + 1 FROM a WHERE n < 2) SELECT x.id, y.n FROM a x JOIN a y USING (id)) t WHERE n > 1
+
+-- postgres: DuckDB has lists
+SELECT customer, array_agg(qty ORDER BY id, qty)::text AS a, array_agg(DISTINCT note)::text AS b, (array_agg(amount ORDER BY amount DESC NULLS LAST) FILTER (WHERE ok))::text AS c, (array_agg(id ORDER BY id DESC))[1] AS d FROM orders GROUP BY customer
+
+-- postgres: DuckDB has lists
+SELECT array_agg(DISTINCT qty ORDER BY qty DESC)::text AS a, array_agg(ARRAY[id, customer] ORDER BY id, customer)::text AS b, cardinality(array_agg(ok)) AS n FROM orders
+
+-- postgres: DuckDB has lists
+SELECT o.id, u.x, u.y, u.n FROM orders o, unnest(ARRAY[o.qty, o.customer::int, NULL], string_to_array(o.note, 'e')) WITH ORDINALITY AS u(x, y, n)
+
+-- postgres: DuckDB has lists
+SELECT o.id, c.region, c.ids::text AS ids FROM orders o JOIN (SELECT region, array_agg(id ORDER BY id) AS ids FROM customers GROUP BY region) c ON o.customer = ANY (c.ids) AND o.qty <> ALL (c.ids[2:])
+
+-- postgres: DuckDB has lists
+SELECT parts::text AS parts, n, array_length(parts, 1) AS l FROM (SELECT string_to_array(note, 'e') AS parts, count(*) AS n FROM orders GROUP BY 1) x
+
+-- postgres: DuckDB has lists
+SELECT a.id, b.id AS other FROM orders a JOIN orders b ON ARRAY[a.qty, a.customer] = ARRAY[b.customer, b.qty] WHERE ARRAY[a.qty] < ARRAY[b.id::int, 3]
+
+-- postgres: DuckDB has lists
+SELECT k::text AS k FROM (SELECT DISTINCT ARRAY[ok::text, note] AS k FROM orders UNION SELECT ARRAY[region, NULL] FROM customers EXCEPT SELECT ARRAY['red', NULL]) x
+
+-- postgres: DuckDB has lists
+SELECT c.id, ARRAY(SELECT o.note FROM orders o WHERE o.customer = c.id ORDER BY o.id DESC, o.note)::text AS notes, ARRAY(SELECT qty FROM orders o WHERE o.customer = c.id ORDER BY 1 LIMIT 2)::text AS least FROM customers c
+
+-- postgres: DuckDB has lists
+SELECT customer, min(ARRAY[qty, id])::text AS a, max(ARRAY[note, ok::text])::text AS b FROM orders GROUP BY customer
+
+-- postgres: DuckDB has lists
+SELECT id, a::text AS a FROM (SELECT id, ARRAY[amount, -amount] AS a FROM orders ORDER BY ARRAY[amount, -amount] DESC, id LIMIT 3) x
+
+-- postgres: DuckDB has lists
+SELECT o.id, unnest(ARRAY[o.qty, 7]) AS u, generate_subscripts(ARRAY[o.id, o.id, o.id], 1) AS s FROM orders o
+
+-- postgres: DuckDB has lists
+SELECT customer, jsonb_agg(ARRAY[qty, NULL] ORDER BY id, qty) AS j, to_jsonb(array_agg(day ORDER BY id, day)) AS d FROM orders GROUP BY customer
+
+-- postgres: DuckDB has lists
+SELECT id, (ARRAY[qty, id, customer])[qty] AS a, (ARRAY[qty, id] || customer)::text AS b, ARRAY[qty] @> ARRAY[customer::int] AS c, ARRAY[qty, id] && ARRAY[customer] AS d, array_position(ARRAY[id, customer], qty) AS e FROM orders WHERE note = ANY ('{red,blue,Green}') OR qty = ANY (ARRAY[id, customer])
+
+-- postgres: DuckDB has lists
+SELECT DISTINCT ON (k) k::text AS k, n FROM (SELECT ARRAY[customer] AS k, count(*) AS n FROM orders GROUP BY customer) x ORDER BY k, n

@@ -10,6 +10,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -143,7 +144,8 @@ def canonical(value: Any) -> Any:
     if isinstance(value, str):
         value = value.rstrip(" ")  # those of a char count for nothing
     if isinstance(value, str) and value[:1] in ("{", "["):
-        return json.dumps(json.loads(value), sort_keys=True)
+        with suppress(json.JSONDecodeError):  # the text of an array is none
+            return json.dumps(json.loads(value), sort_keys=True)
     return value
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataflow.types import Kind
+from dataflow.types import INTEGER, NUMERIC, ColumnType, Kind
 
 DOMAINS: dict[Kind, list[str | None]] = {
     Kind.BOOLEAN: ["true", "false", None],
@@ -66,7 +66,17 @@ DOMAINS: dict[Kind, list[str | None]] = {
     ],
     Kind.CHAR: ["", "a", " a", "Hello World", "héé%_l", None],
     Kind.VARCHAR: ["", "a", "a  ", " a", "Hello World", "héé%_l", "X", None],
+    Kind.ARRAY: [
+        *("{}", "{1}", "{1,2,NULL}", "{3,1}", "{{1,2},{3,4}}", "[2:3]={-7,2147483647}", "{NULL}", "{{1,2}}"),
+        None,
+    ],
 }
+
+
+def type_of(kind: Kind) -> ColumnType:
+    """The type whose values a domain holds."""
+    return INTEGER.array if kind is Kind.ARRAY else NUMERIC if kind is Kind.NUMERIC else ColumnType(kind)
+
 
 CAST_DOMAINS: dict[Kind, list[str | None]] = {
     **DOMAINS,

@@ -73,6 +73,14 @@ def written(name: str, args: Sequence[str]) -> str:
         return f"NOT {args[0]}"
     if not name[0].isalpha():
         return f"{args[0]} {name} {args[1]}" if len(args) == 2 else f"{name} {args[0]}"
+    if name == "array":
+        return f"ARRAY[{', '.join(args)}]"
+    if name == "array_subscript":
+        return f"({args[0]}){''.join(f'[{place}]' for place in args[1:])}"
+    if name == "array_slice":
+        return f"({args[0]}){''.join(f'[{low}:{high}]' for low, high in zip(args[1::2], args[2::2], strict=True))}"
+    if name == "array_to_json":
+        return f"array_to_json({args[0]})::jsonb"
     if name in ("upper", "lower"):
         # The server's own locale is C, where only ASCII has cases.
         return f'{name}({args[0]} COLLATE "C.utf8")'
@@ -111,7 +119,8 @@ def evaluate(scalar: Scalar, columns: Sequence[pa.Array], rows: int) -> list[Ans
     messages = [None] * rows if errors is None else errors.to_pylist()
     name = {Kind.TIMESTAMP: "timestamp without time zone", Kind.TIMESTAMPTZ: "timestamp with time zone"}
     name |= {Kind.TIME: "time without time zone"}
-    type_ = name.get(scalar.type.kind, scalar.type.kind.value)
+    element = scalar.type.element or scalar.type
+    type_ = name.get(element.kind, element.kind.value) + ("[]" if scalar.type.element else "")
     return [
         Answer(text, type_, None) if message is None else Answer(None, None, message)
         for text, message in zip(texts, messages, strict=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from dataflow.types import NUMERIC, TEXT, ColumnType, Kind
+from dataflow.types import TEXT, ColumnType, Kind
 from planner.functions import FunctionError, can_cast
 from planner.functions.conversion import cast_kernel
 from planner.scalar import Cast, ColumnRef, Literal
-from tests.planner.functions.domains import CAST_DOMAINS, DOMAINS
+from tests.planner.functions.domains import CAST_DOMAINS, DOMAINS, type_of
 from tests.planner.functions.oracle import (
     Answer,
     ask,
@@ -24,7 +24,7 @@ from tests.planner.functions.oracle import (
 )
 from tests.servers.postgres import PostgresServer
 
-TYPES = [NUMERIC if kind is Kind.NUMERIC else ColumnType(kind) for kind in Kind]
+TYPES = [type_of(kind) for kind in Kind]
 VARCHAR_3 = ColumnType(Kind.VARCHAR, length=3)
 TARGETS = [
     *TYPES,
@@ -32,6 +32,7 @@ TARGETS = [
     ColumnType(Kind.NUMERIC, 38, 0),
     VARCHAR_3,
     ColumnType(Kind.CHAR, length=3),
+    *(of.array for of in (TEXT, VARCHAR_3, ColumnType(Kind.NUMERIC, 5, 2), ColumnType(Kind.BOOLEAN))),
 ]
 OTHER_SPELLING = ("out of range", "invalid input syntax")
 
@@ -110,7 +111,7 @@ def test_to_char_agrees_with_postgresql(kind: Kind, postgres: PostgresServer) ->
 @pytest.mark.postgres
 @pytest.mark.parametrize("kind", Kind)
 def test_format_agrees_with_postgresql(kind: Kind, postgres: PostgresServer) -> None:
-    type_ = NUMERIC if kind is Kind.NUMERIC else ColumnType(kind)
+    type_ = type_of(kind)
     values, patterns = DOMAINS[kind], ["%s", "a%%b %L", "[%10s|%-10s]", "%2$s-%1$s %s", "%2$L%1$-3s", "", "plain"]
     with postgres.connect() as connection:
         for pattern in patterns:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from dataflow import scalars
 from dataflow.scalars.codes import TextFunction
 from dataflow.types import BIGINT, DATE, DOUBLE, JSONB, REAL, STRINGS, TEXT, TIMESTAMP, ColumnType, Kind
+from tests.planner.functions.domains import type_of
 
 EXACT = Context(prec=200, rounding=ROUND_HALF_UP)
 text = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=12)
@@ -98,7 +99,7 @@ def test_timestamps(value: datetime, minutes: int) -> None:
 def test_nonsense_is_refused_or_read_but_never_breaks(value: str) -> None:
     for kind in Kind:
         if kind not in STRINGS:
-            parsed(value, ColumnType(kind))
+            parsed(value, type_of(kind))
 
 
 def canonical(value: Any) -> str:

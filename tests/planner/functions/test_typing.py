@@ -103,7 +103,7 @@ def test_aggregates(name: str, args: str, result: ColumnType) -> None:
 
 def test_aggregates_that_do_not_exist() -> None:
     with pytest.raises(FunctionError, match="does not exist"):
-        resolve_aggregate("array_agg", [TEXT])
+        resolve_aggregate("list_agg", [TEXT])
     with pytest.raises(FunctionError, match=r"function max\(boolean\) does not exist"):
         resolve_aggregate("max", [ColumnType(Kind.BOOLEAN)])
 

@@ -151,7 +151,7 @@ def test_a_column_that_does_not_fit_its_form_is_refused() -> None:
 
 
 def test_every_type_has_its_place_on_the_wire() -> None:
-    assert {type_.kind for type_ in TYPES} == set(Kind)
+    assert {type_.kind for type_ in TYPES} == set(Kind) - {Kind.ARRAY}
     assert all(values.declared(oid(type_)) is not None for type_ in TYPES)
 
 

@@ -26,10 +26,7 @@ LITERALS = ["{}", "{1,NULL,-3}", "{{1,2},{3,4}}", "[0:1]={7,8}", None]
 
 
 def sent(column: pa.Array, type_: ColumnType, format_: int) -> list[bytes | None]:
-    return [
-        row[0]
-        for row in cells(rows.data_rows([column], len(column), [type_], [format_], rows.forms([type_], [format_])))
-    ]
+    return [row[0] for row in cells(rows.data_rows([column], len(column), [type_], rows.forms([type_], [format_])))]
 
 
 @pytest.mark.parametrize("format_", [0, 1])

@@ -22,7 +22,7 @@ from serve.pg import messages
 from serve.pg.commands import CopyFrom
 from serve.pg.copy_rows import CopyReader
 from serve.pg.follow import Client
-from serve.pg.frontend import Message, ProtocolError
+from serve.pg.frontend import Message
 from serve.pg.portal import Run
 from serve.pg.state import State
 from serve.pg.write import MAX_WRITE_BYTES, Writer
@@ -97,9 +97,12 @@ class Loader:
             elif message.kind == b"f":
                 why = message.body.partition(b"\0")[0].decode(errors="replace")
                 raise QueryError("57014", f"COPY from stdin failed: {why}")
-            elif message.kind not in b"HS":
+            elif message.kind == b"X":
                 self._client.close()
-                raise ProtocolError(f"unexpected message type 0x{message.kind[0]:02X} during COPY from stdin")
+                raise ConnectionResetError("the client is gone")
+            elif message.kind not in b"HS":
+                what = f"unexpected message type 0x{message.kind[0]:02X} during COPY from stdin"
+                raise QueryError("08P01", what)
 
     def _filler(self, table: Definition, given: tuple[str, ...]) -> Callable[[Batch], Delta]:
         """What makes rows of the table of those that are sent: columns that are not sent have their defaults."""

@@ -9,7 +9,7 @@ import struct
 from tests.serve.pg.door import Door, frame
 
 ROUNDS = 1000
-"""Connections with some mutated messages each; a longer run is a matter of this number."""
+"""Connections with some mutated messages each; `tests.e2e.fuzz` is the long form."""
 
 SEEDS: tuple[tuple[bytes, bytes], ...] = (
     (b"Q", b"SELECT customer, total FROM revenue WHERE customer = 'ada' ORDER BY 1 LIMIT 2\0"),
@@ -24,10 +24,10 @@ SEEDS: tuple[tuple[bytes, bytes], ...] = (
 )
 
 
-def mutated(chance: random.Random) -> bytes:
+def mutated(chance: random.Random, seeds: tuple[tuple[bytes, bytes], ...] = SEEDS, most: int = 8) -> bytes:
     """Some messages, most of them with bytes changed, lost or doubled, some with a wrong length."""
     out = b""
-    for kind, body in chance.choices(SEEDS, k=chance.randint(1, 8)):
+    for kind, body in chance.choices(seeds, k=chance.randint(1, most)):
         data = bytearray(body)
         for _ in range(chance.choice((0, 1, 1, 3))):
             at = chance.randrange(len(data) + 1)
@@ -39,7 +39,7 @@ def mutated(chance: random.Random) -> bytes:
                 case _:
                     data[at:at] = chance.choice((b"\0", b"'", b"$$", b"\xff\xff\xff\xff", b"(((", data[:at][-9:]))
         whole = frame(kind, bytes(data))
-        if chance.random() < 0.05:
+        if chance.random() < (0.05 if most > 1 else 0.002):
             whole = whole[:1] + struct.pack("!i", chance.choice((-1, 0, 3, 5, 1 << 20, (1 << 31) - 1))) + whole[5:]
         out += whole
     return out

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from planner.catalog import quoted
 from serve.definitions import Definition
 from serve.pg.ddl import object_name
 from serve.pg.words import Words
-from serve.sql.dml import Dml, delete_query, insert_query, update_query
+from serve.sql.dml import Dml, delete_query, excluded, insert_query, merge_query, update_query
 from serve.sql.errors import QueryError
 
 WRITES = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
@@ -70,6 +71,7 @@ def _alias(words: Words, table: Definition) -> str:
 def _insert(words: Words, find: Find) -> Dml:
     words.need("INTO")
     table = table_to_write(words, find)
+    alias = words.name() if words.take("AS") else table.name
     columns: tuple[str, ...] = ()
     if words.word == "(" and not _query_follows(words):
         words.take("(")
@@ -89,43 +91,91 @@ def _insert(words: Words, find: Find) -> Dml:
         query = _until(words, ("ON", "RETURNING"), "CONFLICT")
         if not query:
             raise words.wrong()
-    ignore = _conflict(words, table)
+    ignore, merge = _conflict(words, table, alias)
     returning = words.rest() if words.take("RETURNING") else ""
     if not returning:
         words.end()
     if ignore and returning:
         raise QueryError("0A000", "RETURNING with ON CONFLICT DO NOTHING is not supported")
-    return Dml("insert", table.name, table.oid, insert_query(table, columns, rows, query), ignore, returning)
+    return Dml("insert", table.name, table.oid, insert_query(table, columns, rows, query), ignore, returning, merge)
 
 
-def _conflict(words: Words, table: Definition) -> bool:
-    """ON CONFLICT [(key)] DO NOTHING."""
+def _conflict(words: Words, table: Definition, alias: str) -> tuple[bool, str]:
+    """ON CONFLICT [(key) | ON CONSTRAINT name] DO NOTHING or DO UPDATE: whether rows are left out, and the query that merges."""
     if not words.take("ON", "CONFLICT"):
-        return False
+        return False, ""
     key = [table.schema[index].name for index in table.key]
-    if words.take("(") and sorted(_bare(part) for part in words.listed()) != sorted(key):
-        raise QueryError("42P10", "there is no unique constraint matching the ON CONFLICT specification")
-    if words.take("DO", "UPDATE"):
-        raise QueryError("0A000", "ON CONFLICT DO UPDATE is not supported", hint="write UPDATE, or DO NOTHING")
-    words.need("DO", "NOTHING")
-    return bool(key)
+    named = words.take("ON", "CONSTRAINT")
+    if named and (name := words.name()) != f"{table.name}_pkey":
+        raise QueryError("42704", f'constraint "{name}" for table "{table.name}" does not exist')
+    if words.take("("):
+        named = True
+        if sorted(_bare(part) for part in words.listed()) != sorted(key):
+            raise QueryError(
+                "42P10", "there is no unique or exclusion constraint matching the ON CONFLICT specification"
+            )
+    if words.take("DO", "NOTHING"):
+        return bool(key), ""
+    words.need("DO", "UPDATE", "SET")
+    if not named:
+        raise QueryError("42601", "ON CONFLICT DO UPDATE requires inference specification or constraint name")
+    changes = _changes(words, table)
+    rest = _until(words, ("RETURNING",))
+    return False, merge_query(table, alias, {name: _excluded(text) for name, text in changes.items()}, _excluded(rest))
+
+
+def _excluded(text: str) -> str:
+    """An expression in which columns of the row that is not inserted are called what they are among the pairs."""
+    words = Words(text)
+    parts, at = list[str](), 0
+    for number, token in enumerate(words.found):
+        begin, end, name = token.start(1), token.end(1), ""
+        if token[1].lower().startswith("excluded."):
+            name = token[1].lower().removeprefix("excluded.")
+        elif token[1].lower() in ("excluded", '"excluded"') and [
+            t[1] for t in words.found[number + 1 : number + 2]
+        ] == ["."]:
+            inner = Words(text[words.found[number + 1].end(1) :])
+            name, end = inner.name(), words.found[number + 1].end(1) + inner.found[0].end(1)
+        if name and begin >= at:
+            parts += (text[at:begin], quoted(excluded(name)))
+            at = end
+    return "".join(parts) + text[at:]
+
+
+def _changes(words: Words, table: Definition) -> dict[str, str]:
+    """The expressions of SET, by column."""
+    changes: dict[str, str] = {}
+    while True:
+        if words.take("("):
+            names = [_bare(part) for part in words.listed()]
+            words.need("=")
+            words.take("ROW")
+            words.need("(")
+            values = words.listed()
+            if len(values) != len(names):
+                raise QueryError("42601", "number of columns does not match number of values")
+        else:
+            names = [words.name()]
+            words.need("=")
+            values = [_until(words, (",", "WHERE", "RETURNING", "FROM"))]
+            if not values[0]:
+                raise words.wrong()
+        for name, value in zip(names, values, strict=True):
+            if name in changes:
+                raise QueryError("42601", f'multiple assignments to same column "{name}"')
+            if name not in [column.name for column in table.schema]:
+                raise QueryError("42703", f'column "{name}" of relation "{table.name}" does not exist')
+            changes[name] = value
+        if not words.take(","):
+            return changes
 
 
 def _update(words: Words, find: Find) -> Dml:
     table = table_to_write(words, find)
     alias = _alias(words, table)
     words.need("SET")
-    changes: dict[str, str] = {}
-    while True:
-        name = words.name()
-        if name in changes:
-            raise QueryError("42601", f'multiple assignments to same column "{name}"')
-        words.need("=")
-        changes[name] = _until(words, (",", "WHERE", "RETURNING", "FROM"))
-        if not changes[name]:
-            raise words.wrong()
-        if not words.take(","):
-            break
+    changes = _changes(words, table)
     if words.word == "FROM":
         raise QueryError("0A000", "UPDATE ... FROM is not supported", hint="write a subquery in SET and WHERE")
     rest, returning = _rest(words)

@@ -165,10 +165,13 @@ class Executor:
         try:
             prepared = await self._compute(lambda: queries.prepare(dml.query, given))
             returning = await self._compute(lambda: queries.prepare(dml.returned)) if dml.returning else None
+            types = prepared.query.parameters
+            merging = await self._compute(partial(self._writer.merging, dml, (*types, *given[len(types) :])))
         except QueryError as error:
             error.position = None  # it is one of the query that was made, not of the client's text
             raise
-        return Statement(prepared, dml, prepared.query.parameters, returning=returning)
+        types = types if merging is None else merging.query.parameters
+        return Statement(prepared, dml, types, returning=returning, merging=merging)
 
     async def _change(self, change: Change) -> None:
         """Change the catalog; inside a transaction, when that ends: until then it is known that all of it is possible."""

@@ -32,6 +32,7 @@ class Statement:
     """A prepared statement: a query, a command, or nothing (an empty text).
 
     types: of its parameters. following: what it subscribes to, if it does. returning: the query over the rows that it writes.
+    merging: the query over pairs of rows in conflict.
     as_of: the time that it reads, where it names one.
     """
 
@@ -40,6 +41,7 @@ class Statement:
     types: tuple[ColumnType, ...] = ()
     following: Following | None = None
     returning: Prepared | None = None
+    merging: Prepared | None = None
     as_of: AsOf | None = None
 
     @property

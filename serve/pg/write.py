@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dataflow import rows
 from dataflow.delta import Delta
 from dataflow.rows import concat_deltas
 from dataflow.types import ColumnType
+from planner.query import Values
 from serve.definitions import Definition
 from serve.pg import messages
 from serve.pg.commands import End
@@ -26,7 +28,7 @@ from serve.pg.portal import Portal, Run
 from serve.pg.state import INSIDE, State
 from serve.reads import Published
 from serve.sql.changes import Transaction, Write
-from serve.sql.dml import Dml
+from serve.sql.dml import PAIRS, Dml, pairs_schema
 from serve.sql.errors import QueryError, from_row
 from serve.sql.queries import Prepared
 from serve.sql.results import Batch
@@ -47,8 +49,9 @@ class Writer:
     async def write(self, portal: Portal, dml: Dml) -> None:
         """Execute a statement that writes."""
         state = self._state
-        if state.transaction == INSIDE and dml.kind != "insert":
-            raise QueryError("25001", f"{dml.kind.upper()} cannot run inside a transaction block")
+        if state.transaction == INSIDE and (dml.kind != "insert" or dml.merge):
+            what = "ON CONFLICT DO UPDATE" if dml.merge else dml.kind.upper()
+            raise QueryError("25001", f"{what} cannot run inside a transaction block")
         self.check_possible("INSERT")
         run = Run(state.settings.timeout)
         while True:
@@ -65,6 +68,12 @@ class Writer:
             else:
                 delta = await self._compute(partial(self._computed, dml, prepared, given, moment, run), run)
             reads = moment.definitions.tables(prepared.query.reads)
+            if dml.merge:
+                merging = self.merging(dml, portal.statement.types)
+                assert merging is not None
+                own = {**portal.values, **state.values(merging.query.needs)}
+                delta = await self._compute(partial(self._merged, dml, merging, own, delta, moment), run)
+                reads |= moment.definitions.tables([dml.table, *merging.query.reads - {PAIRS}])
             try:
                 count = await self.hand_over(Write(dml.table, dml.oid, delta, dml.ignore), reads, moment.time)
                 break
@@ -108,6 +117,35 @@ class Writer:
             raise
         self._send(messages.complete(self._performer.perform(end)))
 
+    def merging(self, dml: Dml, types: Sequence[ColumnType | None]) -> Prepared | None:
+        """The plan of ON CONFLICT DO UPDATE; None for any other statement."""
+        table = self._state.queries.object(dml.table)
+        if not dml.merge or table is None:
+            return None
+        return self._state.queries.over(dml.merge, types, PAIRS, pairs_schema(table))
+
+    def _merged(self, dml: Dml, merging: Prepared, values: Values, new: Delta, moment: Published) -> Delta:
+        """What is inserted, and what is changed where a row with the same key is there."""
+        view = moment.relation(dml.table)
+        table = moment.definitions.objects[dml.table]
+        assert view is not None
+        key = tuple(new.columns[place] for place in table.key)
+        _, first = rows.group(key, len(new))
+        if len(first) < len(new):
+            raise QueryError(
+                "21000", "ON CONFLICT DO UPDATE command cannot affect row a second time",
+                hint="Ensure that no rows proposed for insertion within the same command have duplicate constrained values.",
+            )  # fmt: skip
+        found = view.rows.probe(key, False)
+        there = rows.consolidate(Delta((pa.array(found.probe_rows), *found.columns), found.diffs))
+        places = np.asarray(there.columns[0])
+        absent = np.ones(len(new), np.bool_)
+        absent[places] = False
+        pairs = Delta((*there.columns[1:], *rows.take(new.columns, places)), there.diffs)
+        batches = self._state.queries.returned(merging, values, PAIRS, pairs, moment)
+        changed = _delta(dml, batches, moment, replaces=True)
+        return concat_deltas([Delta(rows.filter_rows(new.columns, absent), new.diffs[absent]), changed])
+
     def _computed(self, dml: Dml, prepared: Prepared, given: Any, moment: Published, run: Run) -> Delta:
         """What a statement changes, as of a time."""
         queries = self._state.queries
@@ -121,11 +159,11 @@ class Writer:
             return
         sign = -1 if dml.kind == "delete" else 1
         mask = delta.diffs == sign
-        rows = Delta(
+        written = Delta(
             tuple(column.filter(pa.array(mask)) for column in delta.columns), np.ones(int(mask.sum()), np.int64)
         )
         values = self._state.values(returning.query.needs)
-        for batch in await self._compute(lambda: self._state.queries.returned(returning, values, dml.table, rows)):
+        for batch in await self._compute(lambda: self._state.queries.returned(returning, values, dml.table, written)):
             self._send(portal.encode(batch))
 
 
@@ -133,8 +171,9 @@ def _size(write: Write) -> int:
     return sum(int(column.nbytes) for column in write.delta.columns)
 
 
-def _delta(dml: Dml, batches: Sequence[Batch], moment: Published) -> Delta:
-    """The rows of a statement's query as what they change."""
+def _delta(dml: Dml, batches: Sequence[Batch], moment: Published, replaces: bool = False) -> Delta:
+    """The rows of a statement's query as what they change. replaces: they are old rows and new ones, as an update's."""
+    replaces = replaces or dml.kind == "update"
     table = moment.definitions.objects.get(dml.table)
     if table is None or table.oid != dml.oid:
         raise QueryError("42P01", f'relation "{dml.table}" does not exist')
@@ -142,9 +181,9 @@ def _delta(dml: Dml, batches: Sequence[Batch], moment: Published) -> Delta:
     parts = []
     for batch in batches:
         ones = np.ones(batch.rows, np.int64)
-        if dml.kind != "insert":
+        if replaces or dml.kind != "insert":
             parts.append(Delta(tuple(batch.columns[:width]), -ones))
-        if dml.kind in ("insert", "update"):
+        if replaces or dml.kind == "insert":
             new = tuple(
                 _bounded(values, column.type)
                 for column, values in zip(table.schema, batch.columns[-width:], strict=True)

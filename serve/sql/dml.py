@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from dataflow.types import VARCHAR
+from dataflow.types import VARCHAR, Column, Schema
 from planner.catalog import quoted
 from serve.definitions import Definition
 from serve.sql.errors import QueryError
@@ -22,7 +22,8 @@ from serve.sql.errors import QueryError
 class Dml:
     """A statement that writes.
 
-    ignore: rows whose key is there are left out. returning: what is told of each row; empty for nothing.
+    ignore: rows whose key is there are left out. returning: what is told of each row; empty for nothing. merge: the query over
+    the pairs of the row that is there and the one that is not inserted for it, see `merge_query`; empty for nothing.
     """
 
     kind: Literal["insert", "update", "delete", "truncate"]
@@ -31,6 +32,7 @@ class Dml:
     query: str
     ignore: bool = False
     returning: str = ""
+    merge: str = ""
 
     def tag(self, count: int) -> str:
         """What CommandComplete says."""
@@ -64,8 +66,8 @@ def insert_query(table: Definition, columns: tuple[str, ...], rows: list[list[st
     return f"VALUES {', '.join(lines)}"
 
 
-def update_query(table: Definition, alias: str, changes: dict[str, str], rest: str) -> str:
-    """The query of an UPDATE; rest: from WHERE on."""
+def update_query(table: Definition, alias: str, changes: dict[str, str], rest: str, source: str = "") -> str:
+    """The query of an UPDATE; rest: from WHERE on. source: the relation that is read, if it is not the table."""
     names = [column.name for column in table.schema]
     for name in changes:
         if name not in names:
@@ -76,7 +78,26 @@ def update_query(table: Definition, alias: str, changes: dict[str, str], rest: s
         for name, column in zip(names, old, strict=True)
     ]
     named = [f"{text} AS n{number}" for number, text in enumerate((*old, *new))]
-    return f"SELECT {', '.join(named)} FROM {quoted(table.name)} AS {quoted(alias)} {rest}"
+    return f"SELECT {', '.join(named)} FROM {quoted(source or table.name)} AS {quoted(alias)} {rest}"
+
+
+PAIRS = "rows in conflict"
+"""The relation of pairs: the columns of the row that is there, then the other row's, called as `excluded` says."""
+
+
+def excluded(name: str) -> str:
+    """What a column of the row that is not inserted is called among the pairs."""
+    return f"excluded {name}"
+
+
+def pairs_schema(table: Definition) -> Schema:
+    """The columns of the pairs."""
+    return (*table.schema, *(Column(excluded(column.name), column.type) for column in table.schema))
+
+
+def merge_query(table: Definition, alias: str, changes: dict[str, str], rest: str) -> str:
+    """The query of ON CONFLICT DO UPDATE over the pairs: the old row's columns and then the new one's; rest: from WHERE on."""
+    return update_query(table, alias, changes, rest, PAIRS)
 
 
 def delete_query(table: Definition, alias: str, rest: str) -> str:

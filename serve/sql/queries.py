@@ -24,8 +24,8 @@ from dataflow.delta import Delta
 from dataflow.kernels import _rows
 from dataflow.once import Once
 from dataflow.rows import concat_deltas, consolidate
-from dataflow.types import STRINGS, ColumnType, Kind
-from planner.catalog import quoted
+from dataflow.types import STRINGS, ColumnType, Kind, Schema
+from planner.catalog import Catalog, quoted
 from planner.compile import compile_scalar
 from planner.errors import SqlError
 from planner.explain import Explanation
@@ -181,13 +181,23 @@ class Queries:
             return None
         return Batch(tuple(_array(output, values) for output in plan.outputs), 1)
 
-    def returned(self, prepared: Prepared, values: Values, name: str, rows: Delta) -> list[Batch]:
-        """A query over rows that are given, in the place of what the relation holds."""
+    def over(self, sql: str, given: Sequence[ColumnType | None], name: str, schema: Schema) -> Prepared:
+        """Plan a query that reads, besides what there is, rows that are given as a relation of this name; for `returned`."""
+        names = self._names_of(self.current())
+        catalog = Catalog({**names.catalog.relations, name: schema}, names.catalog.functions)
+        try:
+            return Prepared(sql, plan_query(sql, catalog, given, names.inline), None, names.version)
+        except SqlError as error:
+            raise self._explained(from_plan(error, sql)) from None
+
+    def returned(
+        self, prepared: Prepared, values: Values, name: str, rows: Delta, published: Published | None = None
+    ) -> list[Batch]:
+        """A query over rows that are given, in the place of what the relation holds. published: where it reads others."""
         plan = with_values(prepared.query.plan, values) if prepared.query.needs else prepared.query.plan
         reads = schemas(plan)
-        result = computed(
-            Once(lower(plan, reads), lambda: None, time.perf_counter), {name: rows} if name in reads else {}
-        )
+        given = {one: rows if one == name else self._rows(one, {}, published) for one in reads}
+        result = computed(Once(lower(plan, reads), lambda: None, time.perf_counter), given)
         return list(cut(consolidate(result), 0, None))
 
     def write(self, transaction: Transaction) -> Future[Written]:

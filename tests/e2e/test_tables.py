@@ -72,6 +72,15 @@ def statement(chance: random.Random) -> str:
             f"UPDATE t SET amount = 3 WHERE {where} RETURNING *",
             f"DELETE FROM t WHERE {where} RETURNING id",
             f"INSERT INTO t VALUES ({ident}, 5, 99999999999)",
+            f"INSERT INTO t VALUES {rows} ON CONFLICT (id) DO UPDATE SET amount = t.amount + excluded.amount, name = EXCLUDED.name",
+            f"INSERT INTO t AS o (id) VALUES ({ident}) ON CONFLICT ON CONSTRAINT t_pkey"
+            " DO UPDATE SET (name, amount) = ('c', DEFAULT) WHERE o.amount > 20 RETURNING *",
+            f"INSERT INTO t SELECT id + 1, 'z', amount FROM t WHERE {where} ON CONFLICT (id) DO UPDATE SET amount = t.amount + 1,"
+            ' name = "excluded" . "name" || (SELECT count(*) FROM t)::text RETURNING id, amount',
+            f"INSERT INTO t VALUES ({ident}, 'a', 1) ON CONFLICT (name) DO UPDATE SET amount = 0",
+            f"INSERT INTO t VALUES ({ident}, 'a', 1) ON CONFLICT DO UPDATE SET amount = 0",
+            f"INSERT INTO t VALUES ({ident}, 'a', 1) ON CONFLICT (id) DO UPDATE SET amount = NULL",
+            f"INSERT INTO t VALUES ({ident}, 'a', 1) ON CONFLICT (id) DO UPDATE SET id = t.id + 1",
             f"INSERT INTO t VALUES ({ident}, 'a', 1, 2)",
             f"INSERT INTO t (id, nothing) VALUES ({ident}, 1)",
         ]
@@ -124,6 +133,10 @@ def test_parameters_and_transactions(client: Client, house: Headwater) -> None:
         client.run("INSERT INTO p (a) VALUES (1003)")
         raise ZeroDivisionError
     assert other.rows("SELECT count(*) FROM p") == [(52,)]
+    upsert = "INSERT INTO u VALUES (%s, %s) ON CONFLICT (a) DO UPDATE SET b = u.b + excluded.b * %s"
+    client.run("CREATE TABLE u (a integer PRIMARY KEY, b bigint)")
+    client.connection.cursor().executemany(upsert, [(n % 3, n, 10) for n in range(9)])
+    assert client.rows("TABLE u") == [(0, 90), (1, 111), (2, 132)]
     client.run("CREATE TABLE q (a integer PRIMARY KEY)")
     with pytest.raises(psycopg.errors.UniqueViolation) as refused, client.connection.transaction():  # noqa: PT012
         client.run("INSERT INTO p (a) VALUES (1004)")

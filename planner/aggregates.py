@@ -60,7 +60,7 @@ def aggregate_of(
             _refuse_outer(binder, node, name, call.scalars)
             return aggregates.column(call)
         if name in PAIR_NAMES:
-            return aggregates.column(_pair(binder, node, name, test))
+            return aggregates.column(pair_call(binder, node, name, test))
         argument, distinct = _argument(binder, node, name)
     finally:
         aggregates.nested = False
@@ -101,7 +101,8 @@ PAIR_NAMES = frozenset((*PAIRWISE, "regr_count", "regr_avgx", "regr_avgy"))
 """Aggregates of the pairs of which neither value is NULL."""
 
 
-def _pair(binder: Binder, node: exp.Anonymous, name: str, test: Scalar | None) -> AggregateCall:
+def pair_call(binder: Binder, node: exp.Anonymous, name: str, test: Scalar | None) -> AggregateCall:
+    """Bind an aggregate of pairs. test: FILTER's condition."""
     given = arguments_of(binder, node)
     if given.distinct:
         raise binder.text.unsupported(

@@ -14,12 +14,12 @@ from dataflow.operators.window_calls import RANKINGS, WindowFunction
 from dataflow.operators.window_frames import DEFAULT
 from dataflow.types import BIGINT, BOOLEAN, INTEGER, ColumnType, Kind
 from planner import functions
-from planner.aggregates import AGGREGATE_WORDS, PAIR_NAMES
+from planner.aggregates import AGGREGATE_WORDS, PAIR_NAMES, pair_call
 from planner.bind_frame import frame_of
 from planner.catalog import spelling
 from planner.functions import FunctionError
 from planner.literals import Untyped
-from planner.ordered_aggregates import ORDERED_NAMES
+from planner.ordered_aggregates import IN_ORDER, ORDERED_NAMES, WITHIN, ordered_call
 from planner.parse import Text
 from planner.rules.fold_constants import fold
 from planner.scalar import Case, Literal, Over, Scalar
@@ -77,7 +77,7 @@ def window(binder: Binder, node: exp.Expr) -> Bound:
     partition = tuple(binder.typed(one) for one in written.args.get("partition_by") or [])
     order = _order(binder, written.args.get("order"))
     frame = frame_of(binder, written.args.get("spec"), order, written)
-    made = replace(made, partition=partition, order=order, frame=frame)
+    made = _in_order(replace(made, partition=partition, order=order, frame=frame))
     if name in functions.AGGREGATE_NAMES and not sees_all(made) and not _slides(made):
         what = f"{name} of {made.type} over a frame that is not the whole partition"
         raise text.unsupported(call, what, "leave ORDER BY out of the window, or aggregate in a subquery and join it")
@@ -86,9 +86,20 @@ def window(binder: Binder, node: exp.Expr) -> Bound:
     return made
 
 
+def _in_order(made: Over) -> Over:
+    """An aggregate that puts values together takes them in the window's order, where there is one."""
+    if made.call is None or not made.order or made.call.function not in IN_ORDER:
+        return made
+    return replace(made, call=replace(made.call, order=made.order))
+
+
 def _slides(call: Over) -> bool:
     """Whether the aggregate is kept along with moving frames."""
-    return call.function in ("count", "count_star", "sum", "avg", "min", "max") and call.type.kind is not Kind.INTERVAL
+    return (
+        call.call is None
+        and call.function in ("count", "count_star", "sum", "avg", "min", "max")
+        and call.type.kind is not Kind.INTERVAL
+    )
 
 
 def _resolved(binder: Binder, node: exp.Expr, above: tuple[str, ...]) -> exp.Expr:
@@ -171,8 +182,10 @@ def _with_amount(binder: Binder, call: Over, node: exp.Expr, type_: ColumnType) 
 
 def _aggregate(binder: Binder, call: exp.Anonymous, name: str, condition: exp.Expr | None, blank: Over) -> Over:
     text, args = binder.text, call.expressions
-    if name in ORDERED_NAMES or name in PAIR_NAMES:
-        raise text.unsupported(call, f"{name} as a window function", "aggregate in a subquery and join it")
+    if name in WITHIN:
+        raise text.error(
+            call, f"OVER is not supported for ordered-set aggregate {name}", "aggregate in a subquery and join it"
+        )
     for arg in args:
         if isinstance(arg, exp.Distinct):
             raise text.error(
@@ -181,6 +194,11 @@ def _aggregate(binder: Binder, call: exp.Anonymous, name: str, condition: exp.Ex
         if isinstance(arg, exp.Order):
             raise text.error(arg, "aggregate ORDER BY is not implemented for window functions", "order the window")
     test = None if condition is None else binder.condition(condition, "FILTER")
+    if name in ORDERED_NAMES or name in PAIR_NAMES:
+        found = (
+            pair_call(binder, call, name, test) if name in PAIR_NAMES else ordered_call(binder, call, name, test, None)
+        )
+        return replace(blank, function=cast(WindowFunction, found.function), type=found.type, call=found)
     if name == "count" and len(args) == 1 and isinstance(args[0], exp.Star):
         text.only(args[0])
         if test is None:

@@ -41,8 +41,8 @@ _AGGREGATES = """
 ## Aggregates
 
 All take FILTER; those without WITHIN GROUP take ORDER BY and, but for those of pairs, DISTINCT. count, sum, avg, min, max,
-bool_and, bool_or and every slide with a window's frame; those of one number down to var_pop may have OVER a whole partition. The
-examples are over these rows:
+bool_and, bool_or and every slide with a window's frame; all others without WITHIN GROUP may have OVER a whole partition, which
+string_agg, jsonb_agg and jsonb_object_agg take in the window's order. The examples are over these rows:
 
     {}
 

@@ -16,6 +16,7 @@ from dataflow.types import ColumnType
 from planner.functions.user import UserFunction
 
 if TYPE_CHECKING:
+    from planner.calls import AggregateCall
     from planner.plan import Plan
 
 Value = bool | int | float | str | bytes | None
@@ -112,7 +113,8 @@ class Over:
     """A window function of the rows with the same `partition` values. order: expression, descending, NULLs first.
 
     argument: None where it takes none. amount: what lag, lead, nth_value and ntile take besides, a constant or `amount_by`.
-    default: of lag and lead. Stands in bound expressions only: `planner.windows` makes a column of it before a plan node holds it.
+    default: of lag and lead. call: of an aggregate that takes more than a value: it is over the whole partition.
+    Stands in bound expressions only: `planner.windows` makes a column of it before a plan node holds it.
     """
 
     function: WindowFunction
@@ -124,9 +126,11 @@ class Over:
     amount: int = 1
     amount_by: Scalar | None = None
     default: Scalar | None = None
+    call: AggregateCall | None = None
 
     def __str__(self) -> str:
-        return f"{self.function}({'' if self.argument is None else self.argument}) over"
+        inner = "" if self.argument is None else self.argument
+        return f"{self.call or f'{self.function}({inner})'} over"
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,8 @@ def arguments(scalar: Scalar) -> tuple[Scalar, ...]:
             return (*(part for branch in scalar.branches for part in branch), scalar.default)
         case Over():
             own = tuple(part for part in (scalar.argument, scalar.amount_by, scalar.default) if part is not None)
-            return own + scalar.partition + tuple(term for term, _, _ in scalar.order)
+            inner = () if scalar.call is None else scalar.call.scalars
+            return own + scalar.partition + tuple(term for term, _, _ in scalar.order) + inner
         case Subquery():
             return scalar.values
         case Grouping() | TableValue():
@@ -106,8 +107,15 @@ def with_arguments(scalar: Scalar, new: tuple[Scalar, ...]) -> Scalar:
             )
             partition = tuple(next(rest) for _ in scalar.partition)
             order = tuple((next(rest), down, first) for _, down, first in scalar.order)
+            call = None if scalar.call is None else scalar.call.change(lambda _: next(rest))
             return replace(
-                scalar, argument=argument, amount_by=amount_by, default=default, partition=partition, order=order
+                scalar,
+                argument=argument,
+                amount_by=amount_by,
+                default=default,
+                partition=partition,
+                order=order,
+                call=call,
             )
         case Subquery():
             return replace(scalar, values=new)

@@ -65,14 +65,18 @@ def _aggregated(plan: Plan, nodes: Sequence[Over], columns: dict[Scalar, Scalar]
     begin = len(plan.types)
     made = {key: ColumnRef(width + i, key.type, f"#{i}") for i, key in enumerate(computed)}
     partition = tuple(key if isinstance(key, ColumnRef) else made[key] for key in wanted)
-    calls = tuple(dict.fromkeys(AggregateCall(cast(AggregateFunction, n.function), n.argument, n.type) for n in nodes))
+    calls = tuple(dict.fromkeys(map(_call, nodes)))
     groups = Reduce(plan, partition, calls)
     pairs = tuple((key, ColumnRef(begin + i, key.type, f"#{i}")) for i, key in enumerate(partition))
     joined = Join((plan, groups), pairs, True)
     for node in nodes:
-        call = AggregateCall(cast(AggregateFunction, node.function), node.argument, node.type)
+        call = _call(node)
         columns[node] = ColumnRef(width + calls.index(call), node.type, str(call))
     return Project(joined, _refs(joined, 0, width) + _refs(joined, begin + len(partition)))
+
+
+def _call(node: Over) -> AggregateCall:
+    return node.call or AggregateCall(cast(AggregateFunction, node.function), node.argument, node.type)
 
 
 def _windowed(plan: Plan, nodes: Sequence[Over], columns: dict[Scalar, Scalar]) -> Plan:

@@ -1015,3 +1015,10 @@ SELECT id, (ARRAY[qty, id, customer])[qty] AS a, (ARRAY[qty, id] || customer)::t
 
 -- postgres: DuckDB has lists
 SELECT DISTINCT ON (k) k::text AS k, n FROM (SELECT ARRAY[customer] AS k, count(*) AS n FROM orders GROUP BY customer) x ORDER BY k, n
+
+SELECT id, customer, qty, corr(qty, id) OVER (PARTITION BY customer) AS c, regr_slope(price, qty) FILTER (WHERE ok) OVER () AS s, covar_pop(amount, qty) OVER (PARTITION BY customer) AS v, regr_count(amount, qty) OVER (PARTITION BY customer) AS n, regr_avgx(amount, qty) OVER w AS a FROM orders WHERE price < 100 WINDOW w AS (PARTITION BY customer)
+
+SELECT id, string_agg(note, ',') OVER (PARTITION BY customer ORDER BY note, id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS t, string_agg(note, '-') FILTER (WHERE qty > 2) OVER (PARTITION BY customer, note) AS u, stddev(qty) OVER (PARTITION BY customer) AS s FROM orders
+
+-- postgres: DuckDB has no jsonb
+SELECT id, jsonb_agg(qty) OVER (PARTITION BY customer ORDER BY qty, id RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS t, jsonb_object_agg(coalesce(note, ''), qty) OVER (PARTITION BY id ORDER BY qty ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS o FROM orders

@@ -59,7 +59,11 @@ REFUSED = [
     ("SELECT percentile_cont(^a) WITHIN GROUP (ORDER BY a) AS n FROM t", "no constant", "number"),
     ("SELECT ^sum(a) WITHIN GROUP (ORDER BY a) AS n FROM t", "not an ordered-set aggregate", ""),
     ("SELECT max_by(b, ^c) AS n FROM t", "jsonb", "->>"),
-    ("SELECT ^string_agg(b, ',') OVER () AS n FROM t", "string_agg as a window function", "subquery"),
+    (
+        "SELECT ^string_agg(b, ',') OVER (ORDER BY a) AS n FROM t",
+        "string_agg of text over a frame that is not the whole",
+        "subquery",
+    ),
     ("SELECT t.a FROM t ^RIGHT JOIN LATERAL (SELECT u.a FROM u WHERE u.a = t.a) x ON true", "LATERAL", "INNER or LEFT"),
     ("SELECT t.a FROM t, (SELECT u.a FROM u WHERE u.a = ^t.a) x", 'missing FROM-clause entry for table "t"', ""),
     ("SELECT ^to_char(d, b) AS x FROM t", "to_char needs a constant pattern", "quotes"),

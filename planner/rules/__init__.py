@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from planner.keys import Key
 from planner.plan import Plan
 from planner.rules.drop_redundant import drop_redundant
+from planner.rules.drop_self_joins import drop_self_joins
 from planner.rules.extract_keys import extract_keys
 from planner.rules.factor_conditions import factor_conditions
 from planner.rules.fold_constants import fold_constants
@@ -20,16 +21,19 @@ from planner.rules.order_joins import order_joins
 from planner.rules.prune_columns import prune_columns
 from planner.rules.push_filters import push_filters
 from planner.rules.push_temporal import push_temporal
+from planner.rules.simplify_outer_joins import simplify_outer_joins
 
 Rule = Callable[[Plan], Plan]
 Keyed = Callable[[Plan, Mapping[str, frozenset[Key]]], Plan]
 
 RULES: tuple[Rule, ...] = (
     fold_constants,
+    simplify_outer_joins,
     push_filters,
     push_temporal,
     factor_conditions,
     extract_keys,
+    drop_self_joins,
     order_joins,
     push_filters,
     prune_columns,
@@ -39,7 +43,11 @@ RULES: tuple[Rule, ...] = (
     name_columns,
 )
 
-KEYED: Mapping[Rule, Keyed] = {order_joins: order_joins, drop_redundant: drop_redundant}
+KEYED: Mapping[Rule, Keyed] = {
+    order_joins: order_joins,
+    drop_redundant: drop_redundant,
+    drop_self_joins: drop_self_joins,
+}
 """The rules that also use the unique keys of sources and views, where they are known."""
 
 

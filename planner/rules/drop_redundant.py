@@ -24,7 +24,7 @@ def drop_redundant(plan: Plan, known: Mapping[str, frozenset[Key]] | None = None
 
 def _drop(plan: Plan, known: Mapping[str, frozenset[Key]]) -> Plan:
     match plan:
-        case Distinct() if keys_of(plan.input, known) and _counts_up(plan.input):
+        case Distinct() if keys_of(plan.input, known) and counts_up(plan.input):
             return plan.input
         case Project(input=OuterJoin(full=False) as join) if _is_idle(plan, join, known):
             return _drop(Project(join.left, plan.outputs), known)
@@ -35,12 +35,12 @@ def _drop(plan: Plan, known: Mapping[str, frozenset[Key]]) -> Plan:
 def _is_idle(plan: Project, join: OuterJoin, known: Mapping[str, frozenset[Key]]) -> bool:
     """Whether a left join neither gives a column that is read nor more rows than there are on the left."""
     width = len(join.left.types)
-    if any(column >= width for output in plan.outputs for column in columns(output)) or not _counts_up(join.right):
+    if any(column >= width for output in plan.outputs for column in columns(output)) or not counts_up(join.right):
         return False
     own = {column - width for column in partner_columns(join)}
     return any(key <= own for key in keys_of(join.right, known))
 
 
-def _counts_up(plan: Plan) -> bool:
+def counts_up(plan: Plan) -> bool:
     """Whether no row of a plan can be there fewer than zero times: the keys of such rows are unique, too."""
-    return not isinstance(plan, Negate) and all(map(_counts_up, inputs(plan)))
+    return not isinstance(plan, Negate) and all(map(counts_up, inputs(plan)))

@@ -35,7 +35,7 @@ from planner.plan import (
 )
 from planner.plans import rewrite_plan, with_inputs
 from planner.scalar import Call, ColumnRef, Literal, Scalar
-from planner.scalars import can_fail, columns, move, rejects_nulls, size, substitute
+from planner.scalars import can_fail, columns, move, size, substitute
 
 _LIMIT = 64
 """Nodes that a predicate may grow to when it goes below the list that computes its columns."""
@@ -73,7 +73,7 @@ def _push(plan: Plan, predicates: tuple[Scalar, ...]) -> Plan:
         case Union():
             return Union(tuple(_push(below, predicates) for below in plan.inputs))
         case OuterJoin():
-            return _through_outer_join(plan, predicates)
+            return Filter(plan, predicates) if plan.full else _below(plan, predicates, range(len(plan.left.types)))
         case SemiJoin():
             return _below(plan, predicates, range(len(plan.left.types)))
         case FlatMap() | TemporalFilter():
@@ -129,39 +129,6 @@ def _own_conditions(plan: OuterJoin | SemiJoin) -> Plan:
         (down[side] if free and side is not None and not can_fail(predicate) else stay).append(predicate)
     right = tuple(_from(predicate, offsets[1]) for predicate in down[1])
     return replace(plan, left=_push(plan.left, tuple(down[0])), right=_push(plan.right, right), on=tuple(stay))
-
-
-def _through_outer_join(plan: OuterJoin, predicates: tuple[Scalar, ...]) -> Plan:
-    """Below an outer join goes what is about the side whose rows are all kept.
-
-    A predicate that no row with NULLs for a whole side passes makes the rows without a match on that side superfluous.
-    """
-    _, width, end = sides(plan)
-    needs_left = any(rejects_nulls(p, range(width)) for p in predicates)
-    needs_right = any(rejects_nulls(p, range(width, end)) for p in predicates)
-    if needs_right and (needs_left or not plan.full):
-        joined: Plan = Join((plan.left, plan.right), plan.equal, plan.null_safe)
-        return _push(joined, plan.on + predicates)
-    if plan.full and needs_left:
-        return _push(_visit(replace(plan, full=False)), predicates)
-    if plan.full and needs_right:
-        return _push(_mirrored(plan), predicates)
-    return Filter(plan, predicates) if plan.full else _below(plan, predicates, range(width))
-
-
-def _mirrored(plan: OuterJoin) -> Plan:
-    """The rows of a full join with a right side, as a left join of the other side, its columns put back in order."""
-    _, width, end = sides(plan)
-    other = end - width
-
-    def moved(scalar: Scalar) -> Scalar:
-        return move(scalar, lambda index: index + other if index < width else index - width)
-
-    equal = tuple((moved(a), moved(b)) for a, b in plan.equal)
-    mirrored = OuterJoin(plan.right, plan.left, equal, tuple(map(moved, plan.on)), False, plan.null_safe)
-    types = plan.types
-    places = [*range(other, end), *range(other)]
-    return Project(_visit(mirrored), tuple(ColumnRef(p, types[i], f"#{p}") for i, p in enumerate(places)))
 
 
 def _through_top_k(plan: TopK, predicates: tuple[Scalar, ...]) -> Plan:

@@ -1016,9 +1016,18 @@ SELECT id, (ARRAY[qty, id, customer])[qty] AS a, (ARRAY[qty, id] || customer)::t
 -- postgres: DuckDB has lists
 SELECT DISTINCT ON (k) k::text AS k, n FROM (SELECT ARRAY[customer] AS k, count(*) AS n FROM orders GROUP BY customer) x ORDER BY k, n
 
+-- postgres: DuckDB has other results of regr and corr for pairs of one value
 SELECT id, customer, qty, corr(qty, id) OVER (PARTITION BY customer) AS c, regr_slope(price, qty) FILTER (WHERE ok) OVER () AS s, covar_pop(amount, qty) OVER (PARTITION BY customer) AS v, regr_count(amount, qty) OVER (PARTITION BY customer) AS n, regr_avgx(amount, qty) OVER w AS a FROM orders WHERE price < 100 WINDOW w AS (PARTITION BY customer)
 
 SELECT id, string_agg(note, ',') OVER (PARTITION BY customer ORDER BY note, id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS t, string_agg(note, '-') FILTER (WHERE qty > 2) OVER (PARTITION BY customer, note) AS u, stddev(qty) OVER (PARTITION BY customer) AS s FROM orders
 
 -- postgres: DuckDB has no jsonb
 SELECT id, jsonb_agg(qty) OVER (PARTITION BY customer ORDER BY qty, id RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS t, jsonb_object_agg(coalesce(note, ''), qty) OVER (PARTITION BY id ORDER BY qty ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS o FROM orders
+
+WITH g AS (SELECT customer, count(*) AS n, max(qty) AS m FROM orders GROUP BY customer) SELECT a.customer, a.n, b.m FROM g a JOIN g b ON b.customer = a.customer WHERE a.n > 1 AND b.m > 2
+
+WITH g AS (SELECT customer, count(*) AS n, max(qty) AS m FROM orders GROUP BY customer) SELECT c.id, a.n, b.m, d.n AS o FROM customers c JOIN g a ON a.customer = c.id JOIN g b USING (customer) LEFT JOIN g d ON d.customer = b.m AND b.n = a.m
+
+SELECT c.id, o.qty, e.v FROM customers c LEFT JOIN orders o ON o.customer = c.id LEFT JOIN events e ON e.id = o.qty JOIN customers d ON d.id = e.v WHERE o.note IS NOT NULL OR e.w > 0
+
+SELECT t.name, count(*) AS n FROM (SELECT c.name, o.qty FROM customers c FULL JOIN orders o ON o.customer = c.id) t WHERE t.qty IN (1, 2, 3) GROUP BY t.name HAVING t.name > 'b'

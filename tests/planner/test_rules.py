@@ -13,9 +13,11 @@ import pytest
 from planner.bind_query import bind_view
 from planner.catalog import Catalog
 from planner.explain import explain
+from planner.keys import Key
 from planner.parse import Text
 from planner.plan import Plan
 from planner.rules import RULES, optimize
+from planner.rules.drop_self_joins import drop_self_joins
 from tests.planner import oracle
 from tests.planner.oracle import schema
 from tests.planner.test_sql_oracle import STEPS, maintain
@@ -55,6 +57,18 @@ def test_pair(rules: str, query: str, plan: str) -> None:
 
 def test_every_rule_has_pairs() -> None:
     assert {path.stem for path in FOLDER.glob("*.sql")} == set(NAMED)
+
+
+def test_a_source_is_not_joined_with_itself_by_its_key() -> None:
+    plan = plan_of("SELECT a.y, b.price FROM t a JOIN t b ON b.x = a.x WHERE b.y > 1", ["push_filters", "extract_keys"])
+    assert explain(drop_self_joins(plan, {"t": frozenset([Key([0])])})).splitlines() == [
+        "Project a.y, b.price",
+        "  Project #0, #1, #2, #3, #4, #5",
+        "    Project #0, #1, #2, #0, #1, #2",
+        "      Filter (#1 > 1) AND is_not_null(#0)",
+        "        Get t",
+    ]
+    assert drop_self_joins(plan, {"t": frozenset([Key([1])])}) == plan
 
 
 @pytest.mark.parametrize("query", [query for query, _ in oracle.corpus()])

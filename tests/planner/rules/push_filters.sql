@@ -1,3 +1,4 @@
+-- after: simplify_outer_joins
 -- Queries over t and u (tests/planner/test_rules.py), and the plan that push_filters makes of each.
 
 SELECT t.x FROM t, u WHERE t.x = u.x AND t.y > 1 AND u.name = 'a'

@@ -1,6 +1,5 @@
 // The Python module `_rows`. Columns come in as anything with `__arrow_c_array__` and go out as pairs of capsules;
-// numbers are numpy arrays. Loops run without the GIL.
-#include "dataflow/kernels/find.h"
+// numbers are numpy arrays. Loops over many rows run without the GIL.
 #include "dataflow/kernels/floats.h"
 #include "dataflow/kernels/group.h"
 #include "dataflow/kernels/pool.h"
@@ -14,7 +13,6 @@
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
-#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
 namespace nb = nanobind;
@@ -22,7 +20,20 @@ using namespace nb::literals;
 
 namespace headwater::rows {
 
+void bind_reads(nb::module_& m);  // reads by key: dataflow/reads/find.cpp, which no operator needs
+
 namespace {
+
+// Lets other Python threads run during a long loop; a short one is over before a hand-over of the lock would pay: to get it back may
+// take as long as they want it.
+struct Unlocked : std::optional<nb::gil_scoped_release> {
+  explicit Unlocked(int64_t rows) { if (rows > 1024) emplace(); }
+};
+template <class Loop>
+auto unlocked(int64_t rows, Loop&& loop) {
+  Unlocked released(rows);
+  return loop();
+}
 
 using Int64s = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 template <class T>
@@ -77,7 +88,7 @@ Numpy<uint64_t> hash_columns(nb::handle columns_, int64_t rows) {
   check_rows(columns, rows);
   Raw<uint64_t> out(static_cast<size_t>(rows));
   {
-    nb::gil_scoped_release unlocked;
+    Unlocked unlocked(rows);
     hash_rows(columns, rows, kKeySeed, out.data());
   }
   return to_numpy(std::move(out));
@@ -86,7 +97,7 @@ Numpy<uint64_t> hash_columns(nb::handle columns_, int64_t rows) {
 nb::list take(nb::handle columns_, Int64s indices) {
   std::vector<Column> columns = read_columns(columns_), out;
   {
-    nb::gil_scoped_release unlocked;
+    Unlocked unlocked(size(indices));
     int64_t rows = columns.empty() ? 0 : columns.front().length;
     if (rows > kMaxRows) throw std::invalid_argument("cannot take from " + std::to_string(rows) + " rows at once");
     Raw<Ref> refs(columns.empty() ? 0 : static_cast<size_t>(size(indices)));
@@ -106,11 +117,7 @@ nb::list take(nb::handle columns_, Int64s indices) {
 nb::tuple group(nb::handle columns_, int64_t rows) {
   std::vector<Column> columns = read_columns(columns_);
   check_rows(columns, rows);
-  Groups groups;
-  {
-    nb::gil_scoped_release unlocked;
-    groups = group_rows(columns, rows);
-  }
+  Groups groups = unlocked(rows, [&] { return group_rows(columns, rows); });
   return nb::make_tuple(to_numpy(std::move(groups.ids)), to_numpy(std::move(groups.representatives)));
 }
 
@@ -119,7 +126,7 @@ nb::tuple consolidate(nb::handle columns_, Int64s diffs) {
   check_rows(columns, size(diffs));
   std::vector<int64_t> sums;
   {
-    nb::gil_scoped_release unlocked;
+    Unlocked unlocked(size(diffs));
     Groups groups = group_rows(columns, size(diffs));
     auto count = static_cast<int64_t>(groups.representatives.size());
     std::vector<int64_t> all = sum_diffs(groups.ids.data(), size(diffs), count, diffs.data());
@@ -137,12 +144,8 @@ nb::tuple consolidate(nb::handle columns_, Int64s diffs) {
 
 Numpy<int64_t> sum_diffs_by(Int64s ids, int64_t groups, Int64s diffs) {
   same_rows("diffs", size(diffs), size(ids));
-  std::vector<int64_t> sums;
-  {
-    nb::gil_scoped_release unlocked;
-    sums = sum_diffs(ids.data(), size(ids), groups, diffs.data());
-  }
-  return to_numpy(std::move(sums));
+  int64_t rows = std::max(size(ids), groups);
+  return to_numpy(unlocked(rows, [&] { return sum_diffs(ids.data(), size(ids), groups, diffs.data()); }));
 }
 
 nb::tuple sum_values_by(Int64s ids, int64_t groups, nb::handle values_, Int64s diffs) {
@@ -151,7 +154,7 @@ nb::tuple sum_values_by(Int64s ids, int64_t groups, nb::handle values_, Int64s d
   same_rows("diffs", size(diffs), size(ids));
   Sums sums;
   {
-    nb::gil_scoped_release unlocked;
+    Unlocked unlocked(std::max(values.length, groups));
     sums = sum_values(ids.data(), groups, values, diffs.data());
     arrow::Builder builder(("d:38," + std::to_string(values.format.scale())).c_str());
     builder.reserve(groups);
@@ -169,12 +172,8 @@ Numpy<int64_t> leaders_of_groups(Int64s ids, int64_t groups, nb::handle values_,
   same_rows("values", values.length, size(ids));
   same_rows("diffs", size(diffs), size(ids));
   same_rows("current", current.length, groups);
-  std::vector<int64_t> found;
-  {
-    nb::gil_scoped_release unlocked;
-    found = leaders(ids.data(), groups, values, diffs.data(), current, descending);
-  }
-  return to_numpy(std::move(found));
+  int64_t rows = std::max(values.length, groups);
+  return to_numpy(unlocked(rows, [&] { return leaders(ids.data(), groups, values, diffs.data(), current, descending); }));
 }
 
 const std::string& accumulator_format() {
@@ -330,7 +329,7 @@ std::shared_ptr<Run> build_run(std::shared_ptr<Shape> shape, nb::handle columns_
   refuse_none(shape);
   std::vector<Column> columns = read_columns(columns_);
   check_rows(columns, size(diffs));
-  nb::gil_scoped_release unlocked;
+  Unlocked unlocked(size(diffs));
   return std::const_pointer_cast<Run>(make_run(shape, columns, diffs.data(), size(diffs)));
 }
 
@@ -377,7 +376,7 @@ nb::tuple take_matches(const Matches& matches, std::shared_ptr<Shape> shape, con
   Raw<int64_t> probe_rows(static_cast<size_t>(end - begin)), diffs(static_cast<size_t>(end - begin));
   std::vector<Column> out;
   {
-    nb::gil_scoped_release unlocked;
+    Unlocked unlocked(end - begin);
     split(end - begin, [&](int64_t first, int64_t last, int64_t) {
       std::copy_n(matches.probe_rows.begin() + begin + first, last - first, probe_rows.begin() + first);
       std::copy_n(matches.diffs.begin() + begin + first, last - first, diffs.begin() + first);
@@ -407,70 +406,6 @@ nb::tuple stretches_of_runs(std::shared_ptr<Shape> shape, const std::vector<std:
   auto changes = to_numpy(std::move(found->changes));
   auto bases = to_numpy(std::move(found->bases));
   return nb::make_tuple(std::move(found->matches), numbered, counted, changes, bases);
-}
-
-// Above this many rows a read by key lets other Python threads run; below it, taking the lock again would cost more than the read.
-constexpr int64_t kFew = 256;
-
-// A key comes as bytes, or as Arrow arrays of one row; an array's NULL matches nothing.
-Found find_rows(const Finder& finder, nb::sequence key) {
-  const Shape& shape = finder.shape();
-  std::vector<Column> held;
-  std::vector<std::string_view> values;
-  held.reserve(nb::len(key));
-  for (nb::handle item : key) {
-    if (PyBytes_Check(item.ptr())) {
-      values.emplace_back(PyBytes_AS_STRING(item.ptr()), static_cast<size_t>(PyBytes_GET_SIZE(item.ptr())));
-      continue;
-    }
-    held.push_back(read_column(item));
-    const Column& column = held.back();
-    same_rows("a key column", column.length, 1);
-    size_t c = values.size();
-    if (c >= shape.key.size() || !(column.format == shape.formats[static_cast<size_t>(shape.key[c])]))
-      throw std::invalid_argument("key column " + std::to_string(c) + " has arrow format '" + column.format.text +
-                                  "', which is not the layout's");
-    if (!column.valid(0)) return {};
-    values.push_back(column.format.layout == arrow::Layout::boolean ? std::string_view(column.boolean(0) ? "\1" : "\0", 1)
-                                                                    : column.bytes(0));
-  }
-  Found found;
-  if (!finder.stored() && finder.find(values, kFew, found)) return found;
-  nb::gil_scoped_release unlocked;
-  finder.find(values, std::numeric_limits<int64_t>::max(), found);
-  return found;
-}
-
-nb::tuple take_found(const Found& found, const std::vector<int64_t>& columns, const Shape& shape) {
-  std::vector<Column> out;
-  auto read = [&] {
-    Matches matches;
-    if (found.runs) matches.runs = *found.runs;
-    matches.refs.assign(found.refs.begin(), found.refs.end());
-    out = matches.take(shape, columns, 0, found.size());
-  };
-  for (int64_t column : columns)
-    if (column < 0 || column >= static_cast<int64_t>(shape.formats.size()))
-      throw std::out_of_range("column " + std::to_string(column) + " does not exist");
-  if (found.size() <= kFew) {
-    read();
-  } else {
-    nb::gil_scoped_release unlocked;
-    read();
-  }
-  return nb::make_tuple(write_columns(out), to_numpy(std::vector<int64_t>(found.diffs)));
-}
-
-void bind_find(nb::module_& m) {
-  nb::class_<Found>(m, "Found")
-      .def("__len__", &Found::size)
-      .def("ones", &Found::ones)
-      .def("take", &take_found, "columns"_a, "shape"_a);
-  nb::class_<Finder>(m, "Finder").def("find", &find_rows, "key"_a);
-  m.def("finder", [](std::shared_ptr<Shape> shape, const std::vector<std::shared_ptr<Run>>& runs) {
-    refuse_none(shape);
-    return make_finder(shape, constant(runs));
-  }, "shape"_a, "runs"_a);
 }
 
 void bind_state(nb::module_& m) {
@@ -534,13 +469,13 @@ NB_MODULE(_rows, m) {
   m.def("float_add", &float_add, "a"_a, "b"_a);
   m.def("float_round", &float_round, "sums"_a);
   m.def("float_frames", &float_frames, "values"_a, "bases"_a, "lows"_a, "highs"_a);
-  m.def("trim", [] { return malloc_trim(0) != 0; }, nb::call_guard<nb::gil_scoped_release>());
-  m.def("set_threads", [](int threads, int64_t piece_rows) { Pool::shared().resize(threads, piece_rows); }, "threads"_a, "piece_rows"_a,
-        nb::call_guard<nb::gil_scoped_release>());
+  constexpr nb::call_guard<nb::gil_scoped_release> without_lock;
+  m.def("trim", [] { return malloc_trim(0) != 0; }, without_lock);
+  m.def("set_threads", [](int n, int64_t piece_rows) { Pool::shared().resize(n, piece_rows); }, "threads"_a, "piece_rows"_a, without_lock);
   m.def("occupy", [](int by) { Pool::shared().occupy(by); }, "by"_a);
   m.def("set_hash_mask", &set_hash_mask, "mask"_a);
   bind_state(m);
-  bind_find(m);
+  bind_reads(m);
 }
 
 }  // namespace headwater::rows

@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "dataflow/kernels/find.h"
+#include "dataflow/reads/find.h"
 #include "serve/kernels/pg_fields.h"
 
 namespace nb = nanobind;

@@ -3,7 +3,7 @@
 // Always true: a column whose layout is not what its form reads is refused; the output is valid JSON if text columns are valid UTF-8 and jsonb columns hold JSON.
 // Deliberately unknown here: column names (the caller hands in `"name":` already escaped) and SQL types (it hands in a Form).
 #include "dataflow/kernels/arrow.h"
-#include "dataflow/kernels/find.h"
+#include "dataflow/reads/find.h"
 #include "dataflow/scalars/kernels/text_interval.h"
 #include "dataflow/scalars/kernels/text_uuid.h"
 

@@ -1,8 +1,15 @@
-#include "dataflow/kernels/find.h"
+#include "dataflow/reads/find.h"
 
 #include "dataflow/kernels/probe.h"
 
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/vector.h>
+
 #include <array>
+#include <optional>
 
 namespace headwater::rows {
 
@@ -105,8 +112,78 @@ class RunFinder final : public Finder {
 
 }  // namespace
 
-std::unique_ptr<Finder> make_finder(std::shared_ptr<const Shape> shape, std::vector<RunPtr> runs) {
-  return std::make_unique<RunFinder>(std::move(shape), std::move(runs));
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+// Up to this many rows a read by key keeps the interpreter lock: to get it back would cost more than the read.
+constexpr int64_t kFew = 256;
+
+// A key comes as bytes, or as Arrow arrays of one row; an array's NULL matches nothing.
+Found find_rows(const Finder& finder, nb::sequence key) {
+  const Shape& shape = finder.shape();
+  std::vector<Column> held;
+  std::vector<std::string_view> values;
+  held.reserve(nb::len(key));
+  for (nb::handle item : key) {
+    if (PyBytes_Check(item.ptr())) {
+      values.emplace_back(PyBytes_AS_STRING(item.ptr()), static_cast<size_t>(PyBytes_GET_SIZE(item.ptr())));
+      continue;
+    }
+    held.push_back(arrow::read_column(item));
+    const Column& column = held.back();
+    const size_t c = values.size();
+    if (column.length != 1) throw std::invalid_argument("a key column has " + std::to_string(column.length) + " rows, expected 1");
+    if (c >= shape.key.size() || !(column.format == shape.formats[static_cast<size_t>(shape.key[c])]))
+      throw std::invalid_argument("key column " + std::to_string(c) + " has arrow format '" + column.format.text +
+                                  "', which is not the layout's");
+    if (!column.valid(0)) return {};
+    values.push_back(column.format.layout == Layout::boolean ? std::string_view(column.boolean(0) ? "\1" : "\0", 1)
+                                                             : column.bytes(0));
+  }
+  Found found;
+  if (!finder.stored() && finder.find(values, kFew, found)) return found;
+  nb::gil_scoped_release unlocked;
+  finder.find(values, std::numeric_limits<int64_t>::max(), found);
+  return found;
+}
+
+nb::tuple take_found(const Found& found, const std::vector<int64_t>& columns, const Shape& shape) {
+  for (int64_t column : columns)
+    if (column < 0 || column >= static_cast<int64_t>(shape.formats.size()))
+      throw std::out_of_range("column " + std::to_string(column) + " does not exist");
+  std::vector<Column> taken;
+  {
+    std::optional<nb::gil_scoped_release> unlocked;
+    if (found.size() > kFew) unlocked.emplace();
+    Matches matches;
+    if (found.runs) matches.runs = *found.runs;
+    matches.refs.assign(found.refs.begin(), found.refs.end());
+    taken = matches.take(shape, columns, 0, found.size());
+  }
+  nb::list out;
+  for (const Column& column : taken) out.append(arrow::write_column(column));
+  auto* diffs = new std::vector<int64_t>(found.diffs);
+  nb::capsule owner(diffs, [](void* p) noexcept { delete static_cast<std::vector<int64_t>*>(p); });
+  return nb::make_tuple(out, nb::ndarray<nb::numpy, int64_t, nb::ndim<1>>(diffs->data(), {diffs->size()}, owner));
+}
+
+std::unique_ptr<Finder> make_finder(std::shared_ptr<Shape> shape, const std::vector<std::shared_ptr<Run>>& runs) {
+  if (!shape || std::find(runs.begin(), runs.end(), nullptr) != runs.end())
+    throw nb::type_error("None is neither a run nor a shape");
+  return std::make_unique<RunFinder>(std::move(shape), std::vector<RunPtr>(runs.begin(), runs.end()));
+}
+
+}  // namespace
+
+void bind_reads(nb::module_& m) {
+  nb::class_<Found>(m, "Found")
+      .def("__len__", &Found::size)
+      .def("ones", &Found::ones)
+      .def("take", &take_found, "columns"_a, "shape"_a);
+  nb::class_<Finder>(m, "Finder").def("find", &find_rows, "key"_a);
+  m.def("finder", &make_finder, "shape"_a, "runs"_a);
 }
 
 }  // namespace headwater::rows

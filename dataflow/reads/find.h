@@ -1,7 +1,7 @@
 // The rows of one key: what a read by key needs, many times a second and one key at a time.
 //
 // Always true: equal rows of different runs are added up, and those that cancel are left out. `Finder` is an interface so that the
-// kernels of other modules, which write rows for a door, may call it: its code is in `_rows` alone.
+// kernels of other modules, which write rows for a door, may call it: its code is in `_rows` alone. No operator needs it.
 #pragma once
 
 #include "dataflow/kernels/run.h"
@@ -37,7 +37,5 @@ class Finder {
   virtual bool stored() const = 0;
   virtual const Shape& shape() const = 0;
 };
-
-std::unique_ptr<Finder> make_finder(std::shared_ptr<const Shape> shape, std::vector<RunPtr> runs);
 
 }  // namespace headwater::rows

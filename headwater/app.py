@@ -25,12 +25,13 @@ from dataflow.stack import Stack
 from dataflow.types import Schema
 from headwater import __version__
 from headwater.again import FileAgain
-from headwater.changes import Changes, Live
+from headwater.changes import Changes
 from headwater.check import Checked
 from headwater.cores import usable_cores
 from headwater.declared import build_base, declare
 from headwater.errors import HeadwaterError, StartError
 from headwater.home import Home
+from headwater.live import Live
 from headwater.outside import Outside
 from headwater.rooms import Rooms
 from headwater.ticks import OPENING, TickLoop

@@ -12,67 +12,33 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from time import monotonic
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
 import structlog
 
 from dataflow.stack import Stack
-from dataflow.types import Schema
 from headwater.applying import Again
 from headwater.calls import ClosedError
 from headwater.catalog import CatalogError, Item
 from headwater.ddl import Statements
 from headwater.declared import Declared
+from headwater.describing import described
 from headwater.errors import StateError
-from headwater.feed import SINK_PATIENCE
 from headwater.filling import Check, Filling
 from headwater.home import Home
+from headwater.live import Live, Opened, end, open_sink
 from headwater.outside import Outside
 from headwater.ticks import TickLoop
-from headwater.world import FIRST_OID, World, shown_as, source_of
+from headwater.world import FIRST_OID, World, source_of
 from headwater.writes import Table, Writes
 from ingest.source import ReplayMismatch, Source
 from ingest.tables import PREFIX, TableSource
 from serve.sql.changes import Change, Changed, Transaction, Written
 from serve.sql.errors import QueryError
-from sinks.base import SinkHaltedError
 from sinks.kafka import KafkaSink
 
 log = structlog.get_logger(__name__)
-
-
-OPEN_SLICE = 0.05
-"""Seconds between looks whether who asked for a sink is still there."""
-
-CLOSE_SECONDS = 1.0
-"""Seconds that a dropped sink has to commit what it holds; what is left is never written."""
-
-
-@dataclass
-class Live:
-    """What ticks take from and write to, by name. Changed between ticks only.
-
-    dependencies: what relations follow from. schemas: the columns of the file's sources.
-    """
-
-    sources: dict[str, Source | TableSource] = field(default_factory=dict)
-    sinks: dict[str, KafkaSink] = field(default_factory=dict)
-    sink_views: dict[str, str] = field(default_factory=dict)
-    dependencies: dict[str, frozenset[str]] = field(default_factory=dict)
-    schemas: dict[str, Schema] = field(default_factory=dict)
-
-
-@dataclass
-class Opened:
-    """What is new in a world: objects that need layers, sources that read, sinks that are open."""
-
-    items: Sequence[Item] = ()
-    sources: dict[str, Source] = field(default_factory=dict)
-    sinks: dict[str, KafkaSink] = field(default_factory=dict)
-    sink_views: dict[str, str] = field(default_factory=dict)
 
 
 class Changes:
@@ -153,7 +119,7 @@ class Changes:
 
     def _reshape(self) -> None:
         """Between ticks: let readers and sinks see the world as it is."""
-        shape = self._world.shape(self._filling)
+        shape = described(self._world, self._filling)
         self._live.dependencies.update({name: one.sources for name, one in shape.shown.items()})
         self._running.reshape(shape)
 
@@ -185,7 +151,7 @@ class Changes:
             check()
             world, notices = self._world, tuple[tuple[str, str], ...]()
             for change in changes:
-                definitions = world.shape(self._filling).definitions
+                definitions = described(world, self._filling).definitions
                 step = Statements(world, definitions, self._tables is not None, self._outside, self._again).step(change)
                 world = step.world or world
                 notices = step.notices  # those of the ones before were told when they were tried
@@ -221,41 +187,20 @@ class Changes:
             for name in world.writers.keys() - before.writers.keys():
                 sink = opened.sinks[name] = self._outside.sink(world, name)
                 opened.sink_views[name] = world.writers[name].view
-                self._open(sink, check)
+                open_sink(sink, check)
             gone = list[Source | KafkaSink]()
             time = self._fill(world, opened, check, lambda: gone.extend(self._adopt(world)))
         except BaseException as error:
-            _end([*opened.sources.values(), *opened.sinks.values()])
+            end([*opened.sources.values(), *opened.sinks.values()])
             if isinstance(error, ValueError):
                 raise QueryError("22023", str(error)) from None
             raise
-        _end(gone)
+        end(gone)
         try:
             self._outside.forget_secrets(world)
         except OSError as error:
             log.warning("secrets that are gone could not be removed yet", reason=str(error))
         return time
-
-    def _open(self, sink: KafkaSink, check: Check) -> None:
-        """Have a new sink's topics made and its transactions begun. QueryError when that takes too long or cannot be."""
-        with ThreadPoolExecutor(1, "open-sink") as pool:
-            opening, until = pool.submit(sink.open), monotonic() + SINK_PATIENCE
-            try:
-                while not wait([opening], OPEN_SLICE).done:
-                    check()
-                    if monotonic() > until:
-                        reason = sink.status().reason or "no answer"
-                        raise QueryError("08006", f"sink {shown_as(sink.name)} does not get to its broker: {reason}")
-                if opening.result() is not None:
-                    raise QueryError(
-                        "58000", f"topic {sink.topic} has been written by a sink {shown_as(sink.name)} before",
-                        hint="choose another name and topic",
-                    )  # fmt: skip
-            except SinkHaltedError as halted:
-                raise QueryError("58000", str(halted)) from None
-            finally:
-                if not opening.done():
-                    sink.close(0)
 
     @property
     def _running(self) -> TickLoop:
@@ -318,12 +263,3 @@ class Changes:
             return loop.calls.call(put_on).result()[1]
         topics = [name for name in live.sources if not name.startswith(PREFIX)]
         return self._fillings.fill(layers, topics, opened.sources, check, put_on)
-
-
-def _end(outside: Sequence[Source | KafkaSink]) -> None:
-    """Let go of what is read and written no more."""
-    for one in outside:
-        if isinstance(one, KafkaSink):
-            one.close(CLOSE_SECONDS)
-        else:
-            one.stop()

@@ -7,53 +7,38 @@ Deliberately unknown: rows, threads, files, and how the step is taken (`headwate
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
 
-from headwater import ddl_outside
 from headwater.applying import Again, plan
-from headwater.catalog import Catalog, Item, Kind, TableColumn
+from headwater.catalog import Item, Kind, TableColumn
+from headwater.ddl_beside import BesideStatements
 from headwater.ddl_outside import Asks
+from headwater.steps import Step, Steps, absent, depend, exists, unknown, without
 from headwater.world import World
-from serve.definitions import BESIDE, Definition, Definitions, key_of, name_of
+from serve.definitions import Definitions, key_of, name_of
 from serve.sql.changes import (
     Apply,
     Change,
     Comment,
-    CreateConnection,
     CreateIndex,
-    CreateRole,
-    CreateSecret,
-    CreateSink,
-    CreateSource,
     CreateTable,
     CreateView,
     Drop,
-    Grant,
     Rename,
     RetainHistory,
-    Validate,
 )
 from serve.sql.errors import QueryError, from_plan
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What is to be done. world: the next one; None when nothing changes."""
-
-    world: World | None = None
-    notices: tuple[tuple[str, str], ...] = ()
-
-
-class Statements:
+class Statements(Steps):
     """What statements make of one version of the catalog."""
 
     def __init__(self, world: World, definitions: Definitions, tables: bool, asks: Asks, again: Again) -> None:
         """definitions: of the same version. tables: whether there can be tables. asks: who asks the outside. again: what the
         file declares now."""
-        self._world, self._definitions, self._tables = world, definitions, tables
-        self._asks, self._again = asks, again
+        super().__init__(world, definitions)
+        self._tables, self._asks, self._again = tables, asks, again
 
     def step(self, change: Change) -> Step:
         """What a statement makes of it. QueryError when it cannot be."""
@@ -64,27 +49,6 @@ class Statements:
                 return self._create_index(change)
             case CreateTable():
                 return self._create_table(change)
-            case CreateSecret():
-                return self._create_secret(change)
-            case CreateConnection():
-                return self._create_connection(change)
-            case Validate():
-                if self._definitions.find("connection", change.name) is None:
-                    raise QueryError("42704", _absent("connection", change.name))
-                self._asks.try_connection(self._world, change.name)
-                return Step()
-            case CreateSource() | CreateSink():
-                return self._create_outside(change)
-            case CreateRole():
-                if (
-                    taken := self._definitions.find("role", change.name) or self._definitions.taken(change.name)
-                ) is not None:
-                    return _exists(taken, False)
-                catalog = self._world.catalog
-                item = Item(catalog.next_id, "role", change.name)
-                return Step(self._next(catalog, (*catalog.items, item), catalog.next_id + 1))
-            case Grant():
-                return self._grant(change)
             case Apply():
                 planned = plan(self._world, self._again(self._world), change.plan)
                 return Step(planned.world, tuple(("00000", line) for line in planned.lines))
@@ -96,6 +60,8 @@ class Statements:
                 return self._retain(change)
             case Comment():
                 return self._comment(change)
+            case _:
+                return BesideStatements(self._world, self._definitions, self._asks).step(change)
 
     def _create_view(self, change: CreateView) -> Step:
         there = self._definitions.taken(change.name)
@@ -103,7 +69,7 @@ class Statements:
         kind: Kind = "materialized view" if change.materialized else "view"
         if there is not None:
             if change.if_not_exists or not change.replace:
-                return _exists(there, change.if_not_exists)
+                return exists(there, change.if_not_exists)
             if there.declared or there.kind != kind:
                 what = f"declared by the service's file as a {there.kind}" if there.declared else f"a {there.kind}"
                 raise QueryError("42809", f'"{change.name}" is {what}', hint="choose another name")
@@ -150,7 +116,7 @@ class Statements:
                 "0A000", "a table is not supported while the state is in a bucket", hint="use a local folder"
             )
         if (there := self._definitions.taken(change.name)) is not None:
-            return _exists(there, change.if_not_exists)
+            return exists(there, change.if_not_exists)
         names = [column.name for column in change.columns]
         for name in (*names, *change.key):
             if names.count(name) > 1:
@@ -179,65 +145,10 @@ class Statements:
                 raise QueryError("42703", f'column "{column}" does not exist')
         name = change.name or _free_name(f"{change.on}_{'_'.join(columns)}_idx", objects)
         if (there := self._definitions.taken(name)) is not None:
-            return _exists(there, change.if_not_exists)
+            return exists(there, change.if_not_exists)
         catalog = self._world.catalog
         item = Item(catalog.next_id, "index", name, columns=columns, on=change.on)
         world = self._next(catalog, (*catalog.items, item), catalog.next_id + 1)
-        return Step(world)
-
-    def _create_secret(self, change: CreateSecret) -> Step:
-        catalog = self._world.catalog
-        there = self._definitions.find("secret", change.name)
-        item = Item(catalog.next_id, "secret", change.name)
-        if change.again:
-            if there is None:
-                raise QueryError("42704", _absent("secret", change.name))
-            items = tuple(item if (one.kind, one.name) == ("secret", change.name) else one for one in catalog.items)
-        elif (taken := self._definitions.taken(change.name)) is not None:
-            return _exists(taken, change.if_not_exists)
-        else:
-            items = (*catalog.items, item)
-        self._asks.keep_secret(item.id, change.value)
-        notices = self._still_running([key_of("secret", change.name)]) if change.again else ()
-        return Step(self._next(catalog, items, catalog.next_id + 1), notices)
-
-    def _create_connection(self, change: CreateConnection) -> Step:
-        catalog = self._world.catalog
-        before = next((i for i in catalog.items if (i.kind, i.name) == ("connection", change.name)), None)
-        if change.again and before is None:
-            if self._definitions.find("connection", change.name) is not None:
-                raise QueryError("42501", f'"{change.name}" is declared by the service\'s file', hint="change it there")
-            raise QueryError("42704", _absent("connection", change.name))
-        if not change.again and (taken := self._definitions.taken(change.name)) is not None:
-            return _exists(taken, change.if_not_exists)
-        item = ddl_outside.connection(change, self._definitions, catalog.next_id, before)
-        items = tuple(item if one is before else one for one in catalog.items)
-        world = self._next(catalog, items if before is not None else (*items, item), catalog.next_id + 1)
-        if change.validate:
-            self._asks.try_connection(world, change.name)
-        return Step(world, self._still_running([key_of("connection", change.name)]) if change.again else ())
-
-    def _still_running(self, keys: list[str]) -> tuple[tuple[str, str], ...]:
-        """What who changes a connection has to know."""
-        running = [
-            key for key in self._definitions.dependents(keys) if self._definitions.every[key].kind in ("source", "sink")
-        ]
-        if not running:
-            return ()
-        names = ", ".join(map(name_of, running))
-        return (("00000", f"{names} use what it was until the service is started again"),)
-
-    def _create_outside(self, change: CreateSource | CreateSink) -> Step:
-        if (taken := self._definitions.taken(change.name)) is not None:
-            return _exists(taken, change.if_not_exists)
-        catalog = self._world.catalog
-        if isinstance(change, CreateSource):
-            item = ddl_outside.source(change, self._world, self._definitions, catalog.next_id, self._asks)
-        else:
-            item = ddl_outside.sink(change, self._world, self._definitions, catalog.next_id)
-        world = self._next(catalog, (*catalog.items, item), catalog.next_id + 1)
-        if (error := world.broken.get(item.name)) is not None:
-            raise QueryError("42000", error.message, hint=error.hint)
         return Step(world)
 
     def _default_key(self, relation: str) -> tuple[str, ...]:
@@ -260,8 +171,8 @@ class Statements:
             there = definitions.find(change.kind, name)
             if there is None or (there.broken and name not in {item.name for item in self._world.catalog.items}):
                 if not change.if_exists:
-                    raise QueryError(_unknown(change.kind), _absent(change.kind, name))
-                notices.append(("00000", f"{_absent(change.kind, name)}, skipping"))
+                    raise QueryError(unknown(change.kind), absent(change.kind, name))
+                notices.append(("00000", f"{absent(change.kind, name)}, skipping"))
                 continue
             if there.kind != change.kind:
                 raise QueryError("42809", f'"{name}" is not a {change.kind}', hint=f"use DROP {there.kind.upper()}")
@@ -275,15 +186,15 @@ class Statements:
         if not change.cascade:
             self._refuse_dependents(keys, "drop")
         gone = [*keys, *definitions.dependents(keys)]
-        catalog = _without(self._world.catalog, gone)
+        catalog = without(self._world.catalog, gone)
         return Step(self._next(catalog, catalog.items), notices=tuple(notices))
 
     def _rename(self, change: Rename) -> Step:
         there = self._definitions.find(change.kind, change.name)
         if there is None:
             if change.if_exists:
-                return Step(notices=(("00000", f"{_absent(change.kind, change.name)}, skipping"),))
-            raise QueryError(_unknown(change.kind), _absent(change.kind, change.name))
+                return Step(notices=(("00000", f"{absent(change.kind, change.name)}, skipping"),))
+            raise QueryError(unknown(change.kind), absent(change.kind, change.name))
         if there.declared:
             raise QueryError("42501", f'"{change.name}" is declared by the service\'s file', hint="rename it there")
         if there.kind != change.kind:
@@ -293,12 +204,12 @@ class Statements:
                 "0A000", f"ALTER {change.kind.upper()} RENAME is not supported", hint=_NOT_RENAMED[change.kind]
             )
         if (taken := self._definitions.taken(change.to)) is not None:
-            _exists(taken, False)
+            exists(taken, False)
         if readers := self._definitions.dependents([change.name]):
             raise QueryError(
                 "2BP01",
                 f"cannot rename {change.kind} {change.name} because other objects depend on it",
-                detail=_depend(self._definitions, readers, change.name),
+                detail=depend(self._definitions, readers, change.name),
                 hint="drop them first, and make them again with the new name",
             )
         catalog = self._world.catalog
@@ -317,8 +228,8 @@ class Statements:
         there = self._definitions.find(kind, change.name)
         if there is None:
             if change.if_exists:
-                return Step(notices=(("00000", f"{_absent(kind, change.name)}, skipping"),))
-            raise QueryError(_unknown(kind), _absent(kind, change.name))
+                return Step(notices=(("00000", f"{absent(kind, change.name)}, skipping"),))
+            raise QueryError(unknown(kind), absent(kind, change.name))
         if there.declared:
             raise QueryError(
                 "42501", f'"{change.name}" is declared by the service\'s file', hint="write retain_history there"
@@ -336,7 +247,7 @@ class Statements:
         there = self._definitions.find(change.kind, change.name)
         if there is None or (change.kind not in ("column", there.kind)):
             kind = "relation" if change.kind == "column" else change.kind
-            raise QueryError(_unknown(kind), _absent(kind, change.name))
+            raise QueryError(unknown(kind), absent(kind, change.name))
         key = key_of(there.kind, change.name)
         if change.column is not None:
             if change.column not in [column.name for column in there.schema]:
@@ -348,67 +259,6 @@ class Statements:
             comments[key] = change.text
         return Step(self._next(msgspec.structs.replace(catalog, comments=comments), catalog.items))
 
-    def _grant(self, change: Grant) -> Step:
-        """What is granted is what everybody has; who relies on others not having it is told."""
-        every = self._definitions.every
-        for name in change.names:
-            if self._definitions.find(change.kind or "table", name) is None:
-                kind = change.kind or "relation"
-                raise QueryError(_unknown(kind), _absent(kind, name))
-        for role in change.roles:
-            if role != "public" and key_of("role", role) not in every:
-                raise QueryError("42704", _absent("role", role), hint=f"write CREATE ROLE {role}")
-        return Step(
-            notices=(
-                ("00000", "every user may do everything already: nothing is recorded, and nothing is kept from others"),
-            )
-        )
-
-    def _refuse_dependents(self, keys: list[str], what: str) -> None:
-        """QueryError when objects other than indexes read some of these."""
-        definitions = self._definitions
-        every = definitions.every
-        readers = [key for key in definitions.dependents(keys) if every[key].kind != "index"]
-        if readers:
-            raise QueryError(
-                "2BP01",
-                f"cannot {what} {every[keys[0]].kind} {name_of(keys[0])} because other objects depend on it",
-                detail=_depend(definitions, readers, keys[0]),
-                hint="use DROP ... CASCADE to drop the dependent objects too",
-            )
-
-    def _next(self, catalog: Catalog, items: tuple[Item, ...], next_id: int | None = None) -> World:
-        """The world with these objects. QueryError when an object that there is would no longer be possible."""
-        world = World(
-            self._world.declared,
-            msgspec.structs.replace(
-                catalog, version=self._world.catalog.version + 1, items=items, next_id=next_id or catalog.next_id
-            ),
-            self._world.base,
-        )
-        kept = (
-            {item.name for item in self._world.items.values()} & world.broken.keys() & {i.name for i in catalog.items}
-        )
-        if kept:
-            name = min(kept)
-            raise QueryError("2BP01", f"{name} would no longer be possible: {world.broken[name].message}")
-        return world
-
-
-def _without(catalog: Catalog, keys: list[str]) -> Catalog:
-    """The catalog without some objects, and without the comments on them."""
-    gone = set(keys)
-    relations = {key for key in gone if not key.startswith("\t")}
-    return msgspec.structs.replace(
-        catalog,
-        items=tuple(item for item in catalog.items if key_of(item.kind, item.name) not in gone),
-        comments={
-            key: text
-            for key, text in catalog.comments.items()
-            if key not in gone and key.partition("\t")[0] not in relations
-        },
-    )
-
 
 _NOT_RENAMED = {
     "table": "make another table and INSERT ... SELECT",
@@ -419,30 +269,6 @@ _NOT_RENAMED = {
     "role": "make another role",
 }
 """Kinds that keep their names, and what to do instead."""
-
-
-def _exists(there: Definition, skip: bool) -> Step:
-    """What a name that is taken means for CREATE. QueryError unless IF NOT EXISTS was said."""
-    what = f'{there.kind if there.kind in BESIDE else "relation"} "{there.name}" already exists'
-    if skip:
-        return Step(notices=(("42P07", f"{what}, skipping"),))
-    raise QueryError("42P07" if there.kind not in BESIDE else "42710", what)
-
-
-def _unknown(kind: str) -> str:
-    """The SQLSTATE for an object that there is not."""
-    return "42704" if kind == "index" or kind in BESIDE else "42P01"
-
-
-def _absent(kind: str, name: str) -> str:
-    return f'{kind} "{name}" does not exist'
-
-
-def _depend(definitions: Definitions, readers: list[str], name: str) -> str:
-    """PostgreSQL's DETAIL: who depends on what."""
-    every = definitions.every
-    what = f"{every[name].kind} {name_of(name)}"
-    return "\n".join(f"{every[reader].kind} {name_of(reader)} depends on {what}" for reader in readers)
 
 
 def _free_name(wanted: str, taken: Mapping[str, object]) -> str:

@@ -16,7 +16,7 @@ from config.settings import Sink as SinkSettings
 from config.settings import Source as SourceSettings
 from dataflow.types import Schema
 from headwater.catalog import Item, TableColumn
-from headwater.world import World
+from headwater.world import World, shown_as
 from ingest.librdkafka import property_mistake
 from serve.definitions import Definition, Definitions
 from serve.sql.changes import CreateConnection, CreateSink, CreateSource
@@ -113,6 +113,7 @@ def sink(change: CreateSink, world: World, definitions: Definitions, number: int
             "42809", f'a sink cannot read {there.kind} "{settings.view}", whose rows are not kept',
             hint="make a materialized view of it, and read that",
         )  # fmt: skip
+    _check_topic(settings, world)
     names = [column.name for column in there.schema]
     for column in settings.key:
         if column not in names:
@@ -129,6 +130,18 @@ def sink(change: CreateSink, world: World, definitions: Definitions, number: int
     return Item(
         number, "sink", change.name, columns=settings.key, on=settings.view, settings=text, enforced=change.enforced
     )
+
+
+def _check_topic(settings: SinkSettings, world: World) -> None:
+    """A sink's topic is nobody else's, by the names of their connections."""
+    used = [(one.kafka, one.topic, f"source {name} reads") for name, (one, _, _) in world.readers.items()]
+    used += [(one.kafka, one.topic, f"sink {name} writes") for name, one in world.writers.items()]
+    for kafka, topic, who in used:
+        if (kafka, topic) == (settings.kafka, settings.topic):
+            kind, name, does = who.split()
+            raise QueryError(
+                "42710", f"{kind} {shown_as(name)} {does} topic {topic} too", hint="a sink needs a topic of its own"
+            )
 
 
 def _unique(world: World, relation: str) -> tuple[frozenset[str], ...]:

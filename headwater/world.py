@@ -11,7 +11,7 @@ import hashlib
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -21,16 +21,14 @@ from config.settings import Source as SourceSettings
 from dataflow.stack import Layer
 from dataflow.types import Column, ColumnType, Schema
 from headwater.catalog import Catalog, Item, Kind
-from headwater.create import create_statement
 from headwater.declared import Declared
-from headwater.explainer import Explainer
 from headwater.rooms import Shape, Shown
 from ingest.tables import PREFIX
 from planner.errors import PlanErrors, SqlError
-from planner.layers import Ground, build_layer, build_table, build_upserts, inlined
+from planner.layers import Ground, build_layer, build_table, build_upserts
 from planner.plans import relations
 from planner.views import PlannedViews, plan_views, unique_keys
-from serve.definitions import BESIDE, Definition, Definitions, key_of
+from serve.definitions import key_of
 
 FIRST_OID = 20_000
 """Above the oids of what the file declares (`serve.sql.pg_catalog`)."""
@@ -285,63 +283,7 @@ class World:
                 shown[item.name] = replace(one, kind="index")
         parts = [f"{name}={means}" for name, means in sorted(self.planned.definitions.items())]
         digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-        return Shape(shown, digest, self._definitions(shown))
-
-    def _definitions(self, shown: Mapping[str, Shown]) -> Definitions:
-        found: dict[str, Definition] = {}
-        explainer = Explainer(self)
-        for name, schema in self.declared.schemas.items():
-            found[name] = self._described(Definition(name, "source", schema))
-        for name, sql in self.declared.views.items():
-            reads = frozenset(relations(self.planned.plans[name]))
-            explained = partial(explainer.explain, name)
-            one = Definition(name, "view", self.planned.schemas[name], query=sql, reads=reads, explained=explained)
-            found[name] = self._described(one)
-        beside = {key_of("connection", name): Definition(name, "connection", ()) for name in self.declared.connections}
-        for name, sink in self.declared.sinks.items():
-            reads = frozenset([sink.view, key_of("connection", sink.kafka)])
-            beside[key_of("sink", name)] = Definition(name, "sink", (), on=sink.view, reads=reads)
-        beside |= {key_of("role", name): Definition(name, "role", ()) for name in self.declared.users}
-        for item in self.catalog.items:
-            one = self._definition(item, shown, explainer)
-            all_ = beside if item.kind in BESIDE else found
-            key = key_of(item.kind, item.name)
-            if key in all_:
-                key, one = f"{key} (of the catalog)", replace(one, name=f"{item.name} (of the catalog)")
-            all_[key] = self._described(one)
-        beside = {key: self._described(one) for key, one in beside.items()}
-        return Definitions(self.catalog.version, found, beside, self.declared.functions, explainer.growing)
-
-    def _definition(self, item: Item, shown: Mapping[str, Shown], explainer: Explainer) -> Definition:
-        create = create_statement(item)
-        oid = FIRST_OID + item.id
-        if item.name in self.broken:
-            reason = self.broken[item.name].message
-            return Definition(item.name, item.kind, (), create=create, query=item.sql, broken=reason)
-        if item.kind in BESIDE:
-            return Definition(item.name, item.kind, (), None, create, reads=self.reads(item), on=item.on, oid=oid)
-        relation = item.on or item.name
-        kept = item.kind != "view" or relation in shown
-        return Definition(
-            item.name,
-            item.kind,
-            self.ground.schema(relation),
-            None if kept else inlined(self.planned, item.name, self.maintained | shown.keys()),
-            create,
-            item.sql,
-            self.reads(item),
-            item.on,
-            self.key(item),
-            oid,
-            defaults={column.name: column.default for column in item.defined if column.default},
-            explained=partial(explainer.explain, item.name),
-        )
-
-    def _described(self, one: Definition) -> Definition:
-        """With its comments."""
-        comments = self.catalog.comments
-        columns = {c.name: comments[f"{one.name}\t{c.name}"] for c in one.schema if f"{one.name}\t{c.name}" in comments}
-        return replace(one, comment=comments.get(key_of(one.kind, one.name), ""), column_comments=columns)
+        return Shape(shown, digest)
 
 
 def source_of(item: Item) -> str:

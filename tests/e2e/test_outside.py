@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import stat
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -220,6 +223,7 @@ def test_what_is_wrong_is_refused_and_what_is_there_is_shown(client: Client, hou
         f"CREATE SINK s FROM totals {into.replace('customer', 'total')}": "42830",
         f"CREATE SINK s FROM totals {into.replace('customer', 'nothing')}": "42703",
         f"CREATE SINK s FROM totals {into.replace('UPSERT', 'DEBEZIUM')}": "0A000",
+        f"CREATE SINK s FROM totals {into.replace('TOPIC ', 'TOPIC = ').replace('x', shop.topic)}": "42710",
         "DROP CONNECTION broker": "2BP01",
         "DROP CONNECTION main": "42501",
         "DROP SINK visitors_out": "42501",
@@ -312,4 +316,61 @@ def test_after_kill_9_sources_and_sinks_go_on_where_they_were(kafka: KafkaServer
         service.until(partial(complete, shop, topic), what=topic)
     assert [state for (state,) in client.rows("SELECT state FROM headwater.sinks")] == ["running"] * (len(topics) + 1)
     client.connection.close()
+    assert service.stop()[0] == 0
+
+
+@pytest.mark.slow
+def test_a_statement_that_kill_9_cuts_off_has_happened_whole_or_not_at_all(kafka: KafkaServer, tmp_path: Path) -> None:
+    shop = Shop(kafka, "cut")
+    shop.write(0, 20_000)
+    service = Headwater(tmp_path, settings(kafka.bootstrap, "cut"))
+    chance = random.Random(11)
+    service.start()
+    first = Client(service)
+    first.run(f"CREATE CONNECTION broker TO KAFKA (BROKER '{shop.bootstrap}')")
+    first.connection.close()
+    for kill in range(5):
+        client = Client(service)
+        there = {name for (name,) in client.rows("SELECT name FROM headwater.objects WHERE NOT declared")}
+        sink = shop.sink(f"{RUN}_cut_totals{kill}", f"out{kill}")
+        sql = next(
+            (sql for name, sql in (("orders", shop.upsert), ("totals", TOTALS)) if name not in there),
+            sink if chance.random() < 0.7 else "DROP SOURCE orders CASCADE",
+        )
+        done = threading.Event()
+
+        def execute(client: Client = client, sql: str = sql, done: threading.Event = done) -> None:
+            with contextlib.suppress(psycopg.Error):
+                client.run(sql)
+                done.set()
+
+        thread = threading.Thread(target=execute)
+        thread.start()
+        thread.join(chance.choice([0.02, 0.1, 0.3, 1.0]))
+        acknowledged = done.is_set()
+        service.kill()
+        thread.join()
+        client.connection.close()
+        shop.write(20_000 + 100 * kill, 20_100 + 100 * kill, kill)
+        service.start()
+        client = Client(service)
+        names = {
+            name for (name,) in client.rows("SELECT name FROM headwater.objects WHERE NOT declared AND broken IS NULL")
+        }
+        assert names == {name for (name,) in client.rows("SELECT name FROM headwater.objects WHERE NOT declared")}
+        if acknowledged:
+            assert names != there, sql
+        assert names >= there or sql.startswith("DROP")
+        if "orders" in names:
+            service.until(
+                lambda c=client: c.rows("SELECT count(*) FROM orders") == [(len(shop.orders),)], what="orders"
+            )  # type: ignore[misc]
+        if "totals" in names:
+            service.until(partial(shows, client, shop), what="totals")
+        running = {name for (name,) in client.rows("SELECT name FROM headwater.sinks")}
+        assert running == {name for name in names if name.startswith("out")} | {"visitors_out"}
+        for name in running - {"visitors_out"}:
+            topic = f"{RUN}_cut_totals{name.removeprefix('out')}"
+            service.until(partial(complete, shop, topic), what=topic)
+        client.connection.close()
     assert service.stop()[0] == 0

@@ -7,6 +7,7 @@ binder refuses it there as it always did. Deliberately unknown: the values.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -98,6 +99,9 @@ def catalog_type(binder: Binder, node: exp.Expr) -> ColumnType | None:
     """What a type of the catalog is here: numbers of things are bigint, names text. None for all other types, and in views."""
     if binder.text.parameters is None:
         return None
+    if isinstance(node, exp.DataType) and node.this == exp.DType.ARRAY and node.expressions:
+        element = catalog_type(binder, node.expressions[0])
+        return None if element is None else element.array
     if isinstance(node, exp.ObjectIdentifier):
         return _CATALOG_TYPES.get(str(node.name).lower())
     if isinstance(node, exp.DataType) and node.this == exp.DType.NAME:
@@ -105,6 +109,9 @@ def catalog_type(binder: Binder, node: exp.Expr) -> ColumnType | None:
     kind = node.args.get("kind")
     if isinstance(kind, exp.Dot) and kind.name.lower() in _CATALOG_TYPES:
         return _CATALOG_TYPES[kind.name.lower()]
+    if isinstance(kind, exp.Dot) and kind.this.name.lower() == "pg_catalog":
+        with suppress(ValueError):
+            return ColumnType.parse(kind.name)
     if isinstance(kind, exp.Identifier) and kind.args.get("quoted") and kind.name == "char":
         return TEXT
     return None

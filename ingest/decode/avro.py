@@ -11,9 +11,10 @@ from __future__ import annotations
 import pyarrow as pa
 
 from dataflow.types import Column, Schema
+from ingest.decode.arrays import ArrayColumns, kernel_columns
 from ingest.decode.avro_types import check_bounded, column_type, kernel_nodes, named_types, resolve, takes
 from ingest.decode.decoded import Fields
-from ingest.decode.json import kernel_columns, kernel_fields
+from ingest.decode.json import kernel_fields
 from ingest.kernels import _decode
 from ingest.registry import Registry, UnknownSchemaError
 
@@ -32,12 +33,13 @@ class AvroFields:
         self._registry = registry
         self._scalar = scalar
         self._spec = _decode.Spec(kernel_columns(schema), null_reason, scalar)
+        self._arrays = ArrayColumns(schema)
         self._plans: dict[int, _decode.AvroPlan | str] = {}
 
     def decode(self, values: pa.LargeBinaryArray) -> Fields:
         """Decode every entry; raises RegistryUnavailable when a schema cannot be had now."""
         plans = {schema_id: self._plan(schema_id) for schema_id in _decode.schema_ids(values)}
-        return kernel_fields(self._spec.avro(values, plans))
+        return self._arrays.read(kernel_fields(self._spec.avro(values, plans)))
 
     def _plan(self, schema_id: int) -> _decode.AvroPlan | str:
         """How to read what a schema wrote, or the error of every message that has its id."""
@@ -69,7 +71,7 @@ class AvroFields:
                     return f"column {column.name}: missing in schema {schema_id}, but must not be null"
                 continue
             type = resolve(schema if bare else written[column.name], named)
-            if not takes(column.type, type):
+            if not takes(column.type, type, named):
                 return f"column {column.name}: expected {column.type}, schema {schema_id} has avro {type.name}"
         places = {column.name: place for place, column in enumerate(self._schema)}
         return _decode.AvroPlan(nodes, bare, [places.get(name, _NO_COLUMN) for name in written])

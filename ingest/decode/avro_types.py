@@ -120,6 +120,10 @@ _TAKES: dict[Kind, frozenset[str]] = {
 }
 
 
+_ELEMENTS = frozenset(("null", "boolean", "int", "long", "float", "double", "string", "enum", "uuid"))
+"""Types of elements whose jsonb reads as the value itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class AvroType:
     """One resolved Avro type. name: a key of `_PLAIN`, or decimal, record, map, array, union, null."""
@@ -176,8 +180,13 @@ def column_type(type: AvroType) -> ColumnType:
     return _PLAIN.get(type.name, JSONB)
 
 
-def takes(target: ColumnType, type: AvroType) -> bool:
+def takes(target: ColumnType, type: AvroType, named: Named) -> bool:
     """Whether a column of type `target` can be filled from this Avro type; single values may still be out of range."""
+    if target.element is not None and type.name == "array":
+        items = resolve(type.schema["items"], named)
+        return items.name in _ELEMENTS and takes(target.element, items, named)
+    if target.element is not None:
+        return type.name == "null"
     return target.kind is Kind.JSONB or type.name == "null" or type.name in _TAKES[target.kind]
 
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from dataflow.types import Kind, Schema
+from dataflow.types import Schema
+from ingest.decode.arrays import ArrayColumns, kernel_columns
 from ingest.decode.decoded import Fields, MessageError
 from ingest.kernels import _decode
 
 MAXIMUM_DEPTH: int = _decode.MAXIMUM_DEPTH
 """How deep objects and arrays may nest, the message's own object included."""
-
-_KINDS = {kind: number for number, kind in enumerate(Kind)}
 
 
 class JsonFields:
@@ -30,25 +29,11 @@ class JsonFields:
         if scalar and len(schema) != 1:
             raise ValueError(f"a bare key is one column, not {len(schema)}")
         self._spec = _decode.Spec(kernel_columns(schema), null_reason, scalar)
+        self._arrays = ArrayColumns(schema)
 
     def decode(self, values: pa.LargeBinaryArray) -> Fields:
         """Decode every entry."""
-        return kernel_fields(self._spec.json(values))
-
-
-def kernel_columns(schema: Schema) -> list[tuple[str, int, int, int, bool, str]]:
-    """The schema as the kernel takes it: name, kind, digits or characters (0: not limited), scale, nullable, type."""
-    return [
-        (
-            column.name,
-            _KINDS[column.type.kind],
-            column.type.precision or column.type.length or 0,
-            column.type.decimal_scale if column.type.kind is Kind.NUMERIC else 0,
-            column.nullable,
-            str(column.type),
-        )
-        for column in schema
-    ]
+        return self._arrays.read(kernel_fields(self._spec.json(values)))
 
 
 def kernel_fields(result: _decode.Result) -> Fields:

@@ -11,9 +11,10 @@ from typing import Literal
 import pyarrow as pa
 
 from dataflow.types import Schema
+from ingest.decode.arrays import ArrayColumns, kernel_columns
 from ingest.decode.avro import AvroFields
 from ingest.decode.decoded import FieldDecoder, Fields
-from ingest.decode.json import JsonFields, kernel_columns, kernel_fields
+from ingest.decode.json import JsonFields, kernel_fields
 from ingest.decode.messages import NULL_KEY
 from ingest.kernels import _decode
 from ingest.registry import Registry
@@ -29,10 +30,11 @@ class TextFields:
         if len(schema) != 1:
             raise ValueError(f"key_format text holds one column, not {len(schema)}; use json or avro")
         self._spec = _decode.Spec(kernel_columns(schema), null_reason, True)
+        self._arrays = ArrayColumns(schema)
 
     def decode(self, values: pa.LargeBinaryArray) -> Fields:
         """Decode every entry."""
-        return kernel_fields(self._spec.text(values))
+        return self._arrays.read(kernel_fields(self._spec.text(values)))
 
 
 def make_key_fields(

@@ -187,6 +187,12 @@ def test_duplicate_rows_count_each() -> None:
         "SELECT k, sum(n) AS n FROM t GROUP BY k",
         "SELECT count(*) AS n FROM t",
         "SELECT k, max(n) AS n FROM t GROUP BY k",
+        "SELECT k, string_agg(s, ',' ORDER BY s) AS s FROM t GROUP BY k",
+        "SELECT array_agg(n) AS n FROM t",
+        "SELECT k, jsonb_agg(n) AS n FROM t GROUP BY k",
+        "SELECT k, percentile_disc(0.5) WITHIN GROUP (ORDER BY n) AS n FROM t GROUP BY k",
+        "SELECT max_by(s, n) AS s FROM t",
+        "SELECT count(DISTINCT n) AS n FROM t",
     ],
 )
 def test_rows_taken_away_that_never_were_are_reported(query: str) -> None:

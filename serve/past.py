@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -107,6 +108,19 @@ class Past:
         rows = consolidate(concat_deltas(later))
         taken_off = now.layout.sort(Delta(rows.columns, -rows.diffs))
         return Snapshot(now.layout, (*now.kernel_runs, taken_off)) if len(rows) else now
+
+    def changes(self, after: int) -> Iterator[tuple[int, Delta]]:
+        """What each time after this one changed, in order; times that changed no rows are left out."""
+        for part in self.pieces:
+            if part.rows is not None and part.last > after:
+                begin = bisect_right(part.times, after)
+                starts = begin + np.flatnonzero(np.diff(part.times[begin:], prepend=np.int64(-1)))
+                for start, end in pairwise([*starts.tolist(), len(part.times)]):
+                    columns = tuple(column.slice(start, end - start) for column in part.rows.columns)
+                    yield int(part.times[start]), Delta(columns, part.rows.diffs[start:end])
+        for change in self.latest[: self.count]:
+            if change.rows is not None and change.time > after:
+                yield change.time, change.rows
 
     def errors(self, time: int, now: Snapshot) -> Snapshot:
         """The errors at a time, which are these now."""

@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from dataflow.delta import Delta
+from planner.plans import is_temporal, relations
 from serve.reads import Publication, Published
 from serve.sql.errors import QueryError
 from serve.sql.system import Relations
@@ -40,12 +41,16 @@ WAITING_TICKS = 1000
 
 @dataclass(slots=True)
 class _Followed:
-    """A collection with its stream. time: of the last tick; None before the first. asked: readers that have not begun."""
+    """A collection with its stream. time: of the last tick; None before the first. asked: readers that have not begun.
+
+    begin: the time, of those that are kept, that it begins at; None: the next one.
+    """
 
     collection: Collection
     stream: Stream = field(default_factory=Stream)
     time: int | None = None
     asked: list[tuple[int, Reader]] = field(default_factory=list)
+    begin: int | None = None
 
 
 class Hub:
@@ -110,16 +115,19 @@ class Hub:
         """
         reader = Reader(options, loop, cut)
         published = self._publication.current()
+        begin = None if options.at_least or published is None else _begin(what, published, options.as_of)
+        name = what.name if begin is None else f"{what.name} as of {begin} for {id(reader)}"
         with self._condition:
-            followed = self._followed.get(what.name)
+            followed = self._followed.get(name)
             if followed is None:
                 if len(self._followed) >= MAX_COLLECTIONS:
                     raise QueryError(
                         "53400", f"{MAX_COLLECTIONS} different queries are subscribed to; there may be no more at a time",
                         hint="end some, or subscribe to views that several readers share",
                     )  # fmt: skip
-                followed = _Followed(make_collection(what.plan, what.schema, self._relations))
-                self._followed[what.name] = followed
+                followed = _Followed(make_collection(what.plan, what.schema, self._relations), begin=begin)
+                followed.stream.apart = begin is not None
+                self._followed[name] = followed
                 self._want()
             followed.asked.append((0 if published is None else published.time, reader))
             self._condition.notify()
@@ -205,6 +213,9 @@ class Hub:
             if one.time is None:
                 if not one.collection.reads <= tick.views:
                     continue  # the tick began before the views were wanted
+                if one.begin is not None:
+                    self._catch_up(one, published)
+                    continue
                 one.collection.start(published)
                 one.stream.upper = published.time + 1
                 one.stream.complete = one.collection.constant
@@ -214,6 +225,24 @@ class Hub:
             one.time = published.time
         if one.time is not None:
             self._join(one, None)
+
+    def _catch_up(self, one: _Followed, published: Published) -> None:
+        """Begin a collection at a time that is kept, and tell what each time since then has changed."""
+        assert one.begin is not None
+        reads = one.collection.reads
+        one.collection.start(published.as_of(one.begin))
+        one.time, one.stream.upper = one.begin, one.begin + 1
+        self._join(one, None)
+        found: dict[int, dict[str, Delta]] = {published.time: {}}
+        for name in reads:
+            view = published.relation(name)
+            assert view is not None
+            assert view.past is not None  # what can be read as of a time has one
+            for time, delta in view.past.changes(one.begin):
+                found.setdefault(time, {})[name] = delta
+        for time, changes in sorted(found.items()):
+            one.time = time
+            one.stream.add(time, one.collection.advance(Tick(replace(published, time=time), changes, reads)))
 
     def _join(self, one: _Followed, coming: int | None) -> None:
         """Let readers begin at the collection's time; those that wait for a later time only once the `coming` one passes theirs."""
@@ -292,6 +321,23 @@ class Hub:
     @staticmethod
     def _call(reader: Reader) -> None:
         reader.call(reader.wake)
+
+
+def _begin(what: Subscribed, published: Published, as_of: int | None) -> int | None:
+    """The time of those that are kept that a subscription begins at; None for one that begins later, or has to be refused."""
+    names = relations(what.plan)
+    views = [published.relation(name) for name in names]
+    if as_of is None or as_of >= published.time or not views or not all(view and view.past for view in views):
+        return None
+    if is_temporal(what.plan):
+        raise QueryError(
+            "0A000", "SUBSCRIBE AS OF an earlier time is not supported where rows come and go with mz_now()",
+            hint="leave AS OF out",
+        )  # fmt: skip
+    published_then = published.as_of(as_of)
+    for name in names:
+        published_then.relation(name)
+    return as_of
 
 
 def _waker(readers: list[Reader]) -> Callable[[], None]:

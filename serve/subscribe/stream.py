@@ -30,6 +30,10 @@ LOOSE_ENTRIES = 64
 LOOSE_BYTES = 1 << 20
 """Bytes of entries between two readers that are added up as one, even when they are few."""
 
+APART_ENTRIES = 65_536
+APART_BYTES = 32 << 20
+"""Entries of a stream that began in the past, and their bytes, that are not added up: who asks for the past asks for its times."""
+
 TAKE_BYTES = 1 << 20
 """Bytes of changes that a reader takes at a time; at least one entry."""
 
@@ -169,6 +173,8 @@ class Stream:
         self.newest = -1
         self.complete = False
         """Whether no change will come ever."""
+        self.apart = False
+        """Whether times are told one by one, also where several wait, as long as they are not too many."""
         self.ended: QueryError | None = None
         self._limit = limit
         self._entries: list[Entry] = []
@@ -256,6 +262,8 @@ class Stream:
     def _groups(self) -> list[list[Entry]]:
         """Entries that lie between the same two places, where they are many or large enough to be added up."""
         if len(self._entries) < 2:
+            return []
+        if self.apart and len(self._entries) <= APART_ENTRIES and sum(e.nbytes for e in self._entries) <= APART_BYTES:
             return []
         numbers = [entry.number for entry in self._entries]
         cuts = {bisect_right(numbers, reader.place) for reader in self.readers}

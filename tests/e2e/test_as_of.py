@@ -6,6 +6,7 @@ import http.client
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,6 +81,41 @@ def test_by_an_index_and_over_http(house: Headwater, client: Client) -> None:
             assert read(client, f"SELECT v FROM kept WHERE g = {g} AS OF {time}") == [(v,)]
             status, body = house.get(f"/views/kept/{g}?as_of={time}")
             assert (status, [row["v"] for row in body["rows"]], body["timestamp"]) == (200, [v], time)
+
+
+SUBSCRIBED = ("kept", "(SELECT g, v FROM kept WHERE g >= 0)", "(SELECT a.g, b.v FROM kept a JOIN kept b USING (g))")
+
+
+@pytest.mark.parametrize("what", SUBSCRIBED)
+def test_a_subscription_begins_at_an_earlier_time(client: Client, what: str) -> None:
+    """Invariant: what is told up to each time adds up to the rows at it, from the snapshot at the first one on."""
+    then = written(client)
+    first = sorted(then)[2]
+    told: list[tuple[Any, ...]] = []
+
+    def rows_at(time: int) -> list[Any]:
+        found: Counter[Any] = Counter()
+        for at, diff, row in told:
+            found[row] += diff if at <= time else 0
+        return sorted(found.elements())
+
+    def begin_an_hour_earlier() -> None:
+        with client.connection.transaction():
+            client.run(f"DECLARE s CURSOR FOR SUBSCRIBE {what} AS OF {first - 3_600_000}")
+            client.rows("FETCH ALL s WITH (timeout = '300ms')")
+
+    with pytest.raises(psycopg.Error, match="cannot be read as of time"):
+        begin_an_hour_earlier()
+    with client.connection.transaction():
+        client.run(f"DECLARE s CURSOR FOR SUBSCRIBE {what} AS OF {first}")
+        for _ in range(100):
+            more = client.rows("FETCH ALL s WITH (timeout = '300ms')")
+            told += [(int(time), int(diff), tuple(row)) for time, diff, *row in more]
+            if rows_at(max(then)) == then[max(then)]:
+                break
+    assert min(time for time, _, _ in told) == first
+    for time in [time for time in then if time >= first]:
+        assert rows_at(time) == then[time], time
 
 
 def test_a_time_that_is_not_kept_is_refused(client: Client) -> None:

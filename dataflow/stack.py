@@ -204,6 +204,11 @@ class Stack:
         return StepResult({n: changes[n] for n in views}, {n: failures[n] for n in views})
 
     @property
+    def still(self) -> bool:
+        """See `Dataflow.still`; not while steps are recorded, for each of them is."""
+        return not self._recordings and self._base.still and all(layer.dataflow.still for layer in self.layers)
+
+    @property
     def inputs(self) -> frozenset[str]:
         """The names that a step may give rows for."""
         if not self.layers:

@@ -176,6 +176,11 @@ class Dataflow:
         self.steps += 1
         return result
 
+    @property
+    def still(self) -> bool:
+        """Whether a step without input would do nothing, whatever its time."""
+        return self.steps > 0 and not (self._temporal or any(operator.due for _, operator in self._roots))
+
     def view(self, name: str) -> View:
         """The exported view; KeyError if there is none of this name."""
         return self._views[name]
@@ -188,6 +193,8 @@ class Dataflow:
 
     def changed_views(self) -> set[str]:
         """The views whose snapshots are others than at the last call, also by merging; at the first call all."""
+        if not self._changed:
+            return set()
         for spine in tuple(self._changed):
             spine.snapshot()  # runs that are still being sorted belong to the changes until now
         changed = {name for spine in self._changed for name in self._shown[spine]}

@@ -61,9 +61,10 @@ class Showing:
             self._shown = {kind: {} for kind in self._shown}
         else:
             again = {name: one for name, one in shown.items() if one.view in changed} if changed else {}
-            again |= {name: shown[name] for name, history in self._histories.items() if history.expired(time)}
+            if self._histories:
+                again |= {name: shown[name] for name, history in self._histories.items() if history.expired(time)}
         self.waiting = blocked
-        for kind in {one.kind for one in again.values()}:  # made anew: readers hold what was published
+        for kind in {one.kind for one in again.values()} if again else ():  # made anew: readers hold what was published
             same = {name: self._show(name, one, time, pending) for name, one in again.items() if one.kind == kind}
             self._shown = self._shown | {kind: self._shown[kind] | same}
         views, sources, indexes = (self._shown[kind] for kind in ("view", "source", "index"))
@@ -104,6 +105,8 @@ class Showing:
         hub = self._rooms.subscriptions
         shown = self.shape.shown
         wanted = hub.wanted if hub is not None else ()
+        if not (wanted or self._histories):
+            return Pending()
         return Pending(
             followed={name: (shown[name].view if name in shown else None) or name for name in wanted},
             recorded=[history.view for history in self._histories.values()],

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import structlog
@@ -323,7 +323,7 @@ class TickLoop:
         appended = self._append(ranges)
         self._step(taken, pending, self._last_time)
         # A topic that appeared late comes in tick by tick; its views are shown once its past is whole in them.
-        self._settle(self._rooms.sources.keys() - self._in_views - self._unusable.keys())
+        self._settle(self._waiting())
         self._complete(appended, pending)
         self.calls.published(self._last_time)
         rows = sum(part.records for part in taken.values())
@@ -371,6 +371,8 @@ class TickLoop:
         self._rooms.remap.append([binding])
 
     def _step(self, taken: Mapping[str, Taken], pending: Pending, time_: int) -> None:
+        if not taken and self._rooms.dataflow.still:
+            return
         known = self._rooms.dataflow.inputs  # a table whose rows are being filled in elsewhere is none
         deltas = {name: part.delta for name, part in taken.items() if len(part.delta) and name in known}
         result = self._rooms.dataflow.step(deltas, time=time_)
@@ -399,8 +401,13 @@ class TickLoop:
 
     def _blocked(self) -> dict[str, str]:
         """Sources whose past is not in the views, with the reason: unusable ones, and topics that do not exist yet."""
-        waiting = self._rooms.sources.keys() - self._in_views - self._unusable.keys()
-        return self._unusable | {name: self._rooms.sources[name].status().reason for name in waiting}
+        return self._unusable | {name: self._rooms.sources[name].status().reason for name in self._waiting()}
+
+    def _waiting(self) -> Collection[str]:
+        """Sources whose past is neither in the views nor given up."""
+        if self._in_views.issuperset(self._rooms.sources):
+            return ()
+        return self._rooms.sources.keys() - self._in_views - self._unusable.keys()
 
     def _hand_over(self, time_: int, pending: Pending) -> None:
         self._feed.hand_over(time_, pending, self._unusable.keys(), self._showing.waiting.keys())

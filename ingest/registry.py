@@ -78,8 +78,8 @@ class Registry:
             return self._parse(f"subject {subject!r}", found.schema)
 
     def check(self) -> None:
-        """Return when it answers; raises RegistryUnavailable."""
-        self._ask("its subjects", self._client.get_subjects)
+        """Return when it answers; raises RegistryError when it does not, or is no registry."""
+        self._ask("list of subjects", self._client.get_subjects)
 
     def close(self) -> None:
         """Give back connections; the registry is of no use afterwards."""

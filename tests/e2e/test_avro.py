@@ -7,12 +7,14 @@ import json
 import struct
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import fastavro
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from tests.e2e.service import RUN, produce, running
+from tests.e2e.test_ddl import Client
 from tests.servers.kafka import KafkaServer
 from tests.servers.registry import running_registry
 
@@ -45,7 +47,7 @@ def test_columns_come_from_the_registry(kafka: KafkaServer, tmp_path: Path) -> N
         rows = [{"id": n, "shop": None if n % 5 == 0 else f"s{n % 2}", "price": Decimal(n) / 4} for n in range(100)]
         rows = [{**row, "price": Decimal(row["price"]).quantize(Decimal("0.01"))} for row in rows]
         produce(kafka.bootstrap, topic, ((None, encode(schema_id, row)) for row in rows))
-        settings = {
+        settings: dict[str, Any] = {
             "name": f"avro_{RUN}",
             "kafka": {"main": {"bootstrap.servers": kafka.bootstrap, "schema.registry.url": registry.url}},
             "sources": {"sales": {"kafka": "main", "topic": topic, "format": "avro"}},
@@ -56,10 +58,33 @@ def test_columns_come_from_the_registry(kafka: KafkaServer, tmp_path: Path) -> N
                 }
             },
         }
+        settings["serve"] = {"postgres": "127.0.0.1:0"}
         with running(tmp_path, settings) as service:
+            by_sql = made_by_sql(Client(service), kafka.bootstrap, registry.url, topic)
             got = {row["shop"]: (row["n"], Decimal(row["paid"])) for row in service.rows("by_shop")}
     want: dict[object, tuple[int, Decimal]] = {}
     for row in rows:
         count, paid = want.get(row["shop"], (0, Decimal(0)))
         want[row["shop"]] = (count + 1, paid + Decimal(row["price"]))
-    assert got == want
+    assert got == by_sql == want
+
+
+def made_by_sql(client: Client, broker: str, registry: str, topic: str) -> dict[object, tuple[int, Decimal]]:
+    """The same view over the same topic, of connections, a source and columns that SQL makes."""
+    client.run(f"CREATE CONNECTION schemas TO CONFLUENT SCHEMA REGISTRY (URL '{registry}')")
+    client.run(f"CREATE CONNECTION plain TO KAFKA (BROKER '{broker}')")
+    from_ = f"FROM KAFKA CONNECTION plain (TOPIC '{topic}')"
+    assert client.state(f"CREATE SOURCE bought {from_} FORMAT AVRO") == "22023"
+    client.run(f"CREATE SOURCE bought {from_} FORMAT AVRO USING CONFLUENT SCHEMA REGISTRY CONNECTION schemas")
+    assert [row[:3] for row in client.rows("SHOW COLUMNS FROM bought")] == [
+        ("id", False, "bigint"), ("price", False, "numeric(10,2)"), ("shop", True, "text"),
+    ]  # fmt: skip
+    client.run(
+        "CREATE MATERIALIZED VIEW shops AS SELECT shop, count(*) AS n, sum(price) AS paid FROM bought GROUP BY shop"
+    )
+    assert client.state("DROP CONNECTION schemas") == "2BP01"
+    found = client.connection.execute("SELECT * FROM shops").fetchall()
+    client.run("DROP CONNECTION schemas CASCADE")
+    assert client.state("TABLE shops") == "42P01"
+    client.connection.close()
+    return {shop: (n, paid) for shop, n, paid in found}

@@ -233,6 +233,14 @@ def test_what_is_wrong_is_refused_and_what_is_there_is_shown(client: Client, hou
     }.items():
         assert client.state(sql) == state, sql
     assert client.run("CREATE CONNECTION IF NOT EXISTS broker TO KAFKA (BROKER 'x:1')") == "CREATE CONNECTION"
+    told: list[str] = []
+    client.connection.add_notice_handler(lambda notice: told.append(notice.message_primary or ""))
+    assert client.run("ALTER CONNECTION broker SET (\"fetch.wait.max.ms\" '20')") == "ALTER CONNECTION"
+    assert told == ["orders use what it was until the service is started again"]
+    client.run('ALTER CONNECTION broker DROP ("fetch.wait.max.ms")')
+    assert client.state("ALTER CONNECTION broker DROP (BROKER)") == "22023"
+    assert client.state("ALTER CONNECTION main SET (BROKER 'x:1')") == "42501"
+    client.run("ALTER CONNECTION broker SET (\"fetch.wait.max.ms\" '10')")
     client.run("COMMENT ON CONNECTION broker IS 'the one here'")
     client.run("COMMENT ON SOURCE orders IS 'all of them'")
     assert client.rows("SHOW CONNECTIONS") == [("broker", "the one here"), ("main", None), ("schemas", None)]

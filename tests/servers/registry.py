@@ -56,7 +56,7 @@ class TestRegistry:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
-    def answer(self, path: list[str], body: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
+    def answer(self, path: list[str], body: dict[str, Any] | None) -> tuple[int, Any]:
         """Status and body of the answer."""
         if self.fail_with is not None:
             return self.fail_with, {"error_code": self.fail_with, "message": "told to fail"}
@@ -66,6 +66,8 @@ class TestRegistry:
                 if not 0 <= place < len(self._texts):
                     return 404, {"error_code": 40403, "message": f"Schema {number} not found"}
                 return 200, self._texts[place]
+            case ["subjects"]:
+                return 200, sorted(self._subjects)
             case ["subjects", subject, "versions"] if body is not None:
                 return 200, {"id": self._register(subject, body)}
             case ["subjects", subject, "versions", version]:

@@ -80,7 +80,7 @@ bounds: $(VENV)/.installed ## import-linter: the walls between the rooms
 bench: build ## the workloads on the engine, next to DuckDB; EVENTS=5000000, ONLY="W1 W3", RUNS=5, ARGS=--profile
 	@$(BIN)/python -m tests.bench --events $(EVENTS) --runs $(RUNS) $(ARGS) $(ONLY)
 
-bench-peers: build ## the same with pathway, bytewax and chdb, each installed into its own .cache/peers/NAME
+bench-peers: build ## the same with pathway, bytewax and chdb, each installed into its own .cache/environments/NAME
 	@$(BIN)/python -m tests.bench --peers --events $(EVENTS) --runs $(RUNS) $(ARGS) $(ONLY)
 
 bench-tpch: build ## TPC-H: 22 views while 8 tables change, equal to DuckDB at 50 random ticks; ARGS="--events 5000000 --ticks 1000"

@@ -62,6 +62,13 @@ class Item(msgspec.Struct, frozen=True):
     history: int = 0
 
 
+class Namespace(msgspec.Struct, frozen=True):
+    """A schema that SQL made. Its objects' names begin with its own and a point."""
+
+    id: int
+    name: str
+
+
 class Catalog(msgspec.Struct, frozen=True):
     """Everything that SQL made, in the order in which it was made.
 
@@ -73,6 +80,7 @@ class Catalog(msgspec.Struct, frozen=True):
     time: int = 0
     next_id: int = 1
     items: tuple[Item, ...] = ()
+    schemas: tuple[Namespace, ...] = ()
     comments: dict[str, str] = {}
 
 

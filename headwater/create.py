@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from headwater.catalog import Item
-from planner.catalog import quoted
+from planner.catalog import quoted, schema_and_name, written
 from serve.sql.connections import KAFKA, option
 
 
@@ -18,11 +18,11 @@ def create_statement(item: Item) -> str:
     columns = f" ({', '.join(map(quoted, item.columns))})" if item.columns else ""
     match item.kind:
         case "table":
-            return f"CREATE TABLE {quoted(item.name)} ({_columns(item)})"
+            return f"CREATE TABLE {written(item.name)} ({_columns(item)})"
         case "index":
-            return f"CREATE INDEX {quoted(item.name)} ON {quoted(item.on)}{columns}"
+            return f"CREATE INDEX {quoted(schema_and_name(item.name)[1])} ON {written(item.on)}{columns}"
         case "secret":
-            return f"CREATE SECRET {quoted(item.name)} AS '...'"
+            return f"CREATE SECRET {written(item.name)} AS '...'"
         case "role":
             return f"CREATE ROLE {quoted(item.name)}"
         case "connection":
@@ -33,7 +33,7 @@ def create_statement(item: Item) -> str:
             return _sink(item)
         case _:
             options = f" WITH (RETAIN HISTORY FOR '{item.history} ms')" if item.history else ""
-            return f"CREATE {item.kind.upper()} {quoted(item.name)}{columns}{options} AS {item.sql}"
+            return f"CREATE {item.kind.upper()} {written(item.name)}{columns}{options} AS {item.sql}"
 
 
 def _columns(item: Item) -> str:
@@ -47,24 +47,24 @@ def _columns(item: Item) -> str:
 
 def _connection(item: Item) -> str:
     options = [f"{option(item.type, name)} = {_text(value)}" for name, value in item.properties.items()]
-    options += [f"{option(item.type, name)} = SECRET {quoted(secret)}" for name, secret in item.secrets.items()]
+    options += [f"{option(item.type, name)} = SECRET {written(secret)}" for name, secret in item.secrets.items()]
     to = "KAFKA" if item.type == KAFKA else item.type.upper()
-    return f"CREATE CONNECTION {quoted(item.name)} TO {to} ({', '.join(options)})"
+    return f"CREATE CONNECTION {written(item.name)} TO {to} ({', '.join(options)})"
 
 
 def _source(item: Item) -> str:
     settings = msgspec.json.decode(item.settings)
 
     def form(name: str) -> str:
-        registry = f" USING CONFLUENT SCHEMA REGISTRY CONNECTION {quoted(item.registry)}" if item.registry else ""
+        registry = f" USING CONFLUENT SCHEMA REGISTRY CONNECTION {written(item.registry)}" if item.registry else ""
         return f"{name.upper()}{registry if name == 'avro' else ''}"
 
-    from_ = f"FROM KAFKA CONNECTION {quoted(settings['kafka'])} (TOPIC {_text(settings['topic'])})"
+    from_ = f"FROM KAFKA CONNECTION {written(settings['kafka'])} (TOPIC {_text(settings['topic'])})"
     value = f"FORMAT {form(settings['format'])}"
     if settings["envelope"] == "upsert":
         value = f"KEY FORMAT {form(settings['key_format'])} VALUE {value}"
     envelope = settings["envelope"].upper()
-    return f"CREATE SOURCE {quoted(item.name)} ({_columns(item)}) {from_} {value} ENVELOPE {envelope}"
+    return f"CREATE SOURCE {written(item.name)} ({_columns(item)}) {from_} {value} ENVELOPE {envelope}"
 
 
 def _sink(item: Item) -> str:
@@ -74,7 +74,7 @@ def _sink(item: Item) -> str:
         f"TOPIC REPLICATION FACTOR {settings['replication']}"
     )
     return (
-        f"CREATE SINK {quoted(item.name)} FROM {quoted(item.on)} INTO KAFKA CONNECTION {quoted(settings['kafka'])} ({options}) "
+        f"CREATE SINK {written(item.name)} FROM {written(item.on)} INTO KAFKA CONNECTION {written(settings['kafka'])} ({options}) "
         f"KEY ({', '.join(map(quoted, item.columns))}) {'' if item.enforced else 'NOT ENFORCED '}"
         f"FORMAT {settings['format'].upper()} ENVELOPE {settings['envelope'].upper()}"
     )

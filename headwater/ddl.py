@@ -16,6 +16,7 @@ from headwater.ddl_beside import BesideStatements
 from headwater.ddl_outside import Asks
 from headwater.steps import Step, Steps, absent, depend, exists, unknown, without
 from headwater.world import World
+from planner.catalog import PUBLIC, known_as, schema_and_name
 from serve.definitions import Definitions, key_of, name_of
 from serve.sql.changes import (
     Apply,
@@ -29,6 +30,7 @@ from serve.sql.changes import (
     RetainHistory,
 )
 from serve.sql.errors import QueryError, from_plan
+from serve.sql.schemas import SYSTEM
 
 
 class Statements(Steps):
@@ -42,6 +44,8 @@ class Statements(Steps):
 
     def step(self, change: Change) -> Step:
         """What a statement makes of it. QueryError when it cannot be."""
+        if isinstance(change, CreateView | CreateTable):
+            self._check_schema(change.name)
         match change:
             case CreateView():
                 return self._create_view(change)
@@ -143,7 +147,9 @@ class Statements(Steps):
         for column in columns:
             if column not in known:
                 raise QueryError("42703", f'column "{column}" does not exist')
-        name = change.name or _free_name(f"{change.on}_{'_'.join(columns)}_idx", objects)
+        name = _free_name(f"{change.on}_{'_'.join(columns)}_idx", objects)
+        if change.name is not None:  # an index is where its relation is
+            name = known_as(schema_and_name(change.on)[0], schema_and_name(change.name)[1])
         if (there := self._definitions.taken(name)) is not None:
             return exists(there, change.if_not_exists)
         catalog = self._world.catalog
@@ -169,6 +175,8 @@ class Statements(Steps):
         keys: list[str] = []
         for name in change.names:
             there = definitions.find(change.kind, name)
+            if change.kind == "schema" and name in (PUBLIC, *SYSTEM):
+                raise QueryError("2BP01", f"cannot drop schema {name} because it is part of every service")
             if there is None or (there.broken and name not in {item.name for item in self._world.catalog.items}):
                 if not change.if_exists:
                     raise QueryError(unknown(change.kind), absent(change.kind, name))
@@ -203,7 +211,8 @@ class Statements(Steps):
             raise QueryError(
                 "0A000", f"ALTER {change.kind.upper()} RENAME is not supported", hint=_NOT_RENAMED[change.kind]
             )
-        if (taken := self._definitions.taken(change.to)) is not None:
+        to = known_as(schema_and_name(change.name)[0], schema_and_name(change.to)[1])
+        if (taken := self._definitions.taken(to)) is not None:
             exists(taken, False)
         if readers := self._definitions.dependents([change.name]):
             raise QueryError(
@@ -214,9 +223,9 @@ class Statements(Steps):
             )
         catalog = self._world.catalog
         item = next(item for item in catalog.items if item.name == change.name)
-        renamed = msgspec.structs.replace(item, id=catalog.next_id, name=change.to)
+        renamed = msgspec.structs.replace(item, id=catalog.next_id, name=to)
         comments = {
-            f"{change.to}{key[len(change.name) :]}" if key.partition("\t")[0] == change.name else key: text
+            f"{to}{key[len(change.name) :]}" if key.partition("\t")[0] == change.name else key: text
             for key, text in catalog.comments.items()
         }
         items = tuple(renamed if one is item else one for one in catalog.items)
@@ -255,7 +264,7 @@ class Statements(Steps):
             key = f"{change.name}\t{change.column}"
         catalog = self._world.catalog
         comments = {other: text for other, text in catalog.comments.items() if other != key}
-        if change.text is not None:
+        if change.text:  # an empty one takes it away, as in PostgreSQL
             comments[key] = change.text
         return Step(self._next(msgspec.structs.replace(catalog, comments=comments), catalog.items))
 
@@ -267,6 +276,7 @@ _NOT_RENAMED = {
     "connection": "make another connection",
     "secret": "make another secret",
     "role": "make another role",
+    "schema": "make another schema, and its objects in it",
 }
 """Kinds that keep their names, and what to do instead."""
 

@@ -1,4 +1,4 @@
-"""What statements about connections, secrets, sources, sinks and roles make of the catalog.
+"""What statements about schemas, connections, secrets, sources, sinks and roles make of the catalog.
 
 Always true: a secret's value is kept before an object of the catalog names it. Deliberately unknown: how one is read or written
 (`headwater.outside`), and what makes their settings right (`headwater.ddl_outside`).
@@ -6,16 +6,29 @@ Always true: a secret's value is kept before an object of the catalog names it. 
 
 from __future__ import annotations
 
+import msgspec
+
 from headwater import ddl_outside
-from headwater.catalog import Item
+from headwater.catalog import Item, Namespace
 from headwater.ddl_outside import Asks
 from headwater.steps import Step, Steps, absent, exists, unknown
 from headwater.world import World
+from planner.catalog import PUBLIC
 from serve.definitions import Definitions, key_of, name_of
-from serve.sql.changes import CreateConnection, CreateRole, CreateSecret, CreateSink, CreateSource, Grant, Validate
+from serve.sql.changes import (
+    CreateConnection,
+    CreateRole,
+    CreateSchema,
+    CreateSecret,
+    CreateSink,
+    CreateSource,
+    Grant,
+    Validate,
+)
 from serve.sql.errors import QueryError
+from serve.sql.schemas import SYSTEM
 
-Beside = CreateConnection | CreateRole | CreateSecret | CreateSink | CreateSource | Grant | Validate
+Beside = CreateSchema | CreateConnection | CreateRole | CreateSecret | CreateSink | CreateSource | Grant | Validate
 
 
 class BesideStatements(Steps):
@@ -28,7 +41,11 @@ class BesideStatements(Steps):
 
     def step(self, change: Beside) -> Step:
         """What a statement makes of it. QueryError when it cannot be."""
+        if isinstance(change, CreateSecret | CreateConnection | CreateSource | CreateSink):
+            self._check_schema(change.name)
         match change:
+            case CreateSchema():
+                return self._create_schema(change)
             case CreateSecret():
                 return self._create_secret(change)
             case CreateConnection():
@@ -44,6 +61,20 @@ class BesideStatements(Steps):
                 return self._create_role(change)
             case Grant():
                 return self._grant(change)
+
+    def _create_schema(self, change: CreateSchema) -> Step:
+        if change.name in (PUBLIC, *SYSTEM, *self._definitions.schemas):
+            what = f'schema "{change.name}" already exists'
+            if change.if_not_exists:
+                return Step(notices=(("42P06", f"{what}, skipping"),))
+            raise QueryError("42P06", what)
+        if change.name.startswith("pg_") or "." in change.name or not change.name:
+            hint = "no point, and no pg_ at the beginning"
+            raise QueryError("42939", f'unacceptable schema name "{change.name}"', hint=hint)
+        catalog = self._world.catalog
+        schemas = (*catalog.schemas, Namespace(catalog.next_id, change.name))
+        wider = msgspec.structs.replace(catalog, schemas=schemas)
+        return Step(self._next(wider, catalog.items, catalog.next_id + 1))
 
     def _create_secret(self, change: CreateSecret) -> Step:
         catalog = self._world.catalog

@@ -23,7 +23,7 @@ class Declared:
     schemas: of the sources. upserts: key positions of those with an upsert envelope; append_only: those without. views, keys: the
     views' SQL, and the columns that each is indexed by. functions: what SQL may call besides the registry's. connections: their
     properties as clients get them. sources, sinks: as the file says. histories: milliseconds for which a view's past is kept.
-    users: who may log in.
+    users: who may log in. database: what names may be written behind.
     """
 
     schemas: Mapping[str, Schema]
@@ -37,6 +37,7 @@ class Declared:
     sinks: Mapping[str, Sink] = field(default_factory=dict)
     histories: Mapping[str, int] = field(default_factory=dict)
     users: Collection[str] = ()
+    database: str = ""
 
     @property
     def names(self) -> set[str]:
@@ -76,6 +77,7 @@ def declare(
         settings.sinks,
         {name: round(1000 * (parse_duration(view.retain_history) or 0)) for name, view in chosen.items()},
         tuple(settings.serve.users),
+        settings.name,
     )
 
 

@@ -14,6 +14,7 @@ from headwater.create import create_statement
 from headwater.explainer import Explainer
 from headwater.rooms import Shape, Shown
 from headwater.world import FIRST_OID, World
+from planner.catalog import quoted
 from planner.layers import inlined
 from planner.plans import relations
 from serve.definitions import BESIDE, Definition, Definitions, key_of
@@ -40,6 +41,10 @@ def _definitions(world: World, shown: Mapping[str, Shown]) -> Definitions:
         reads = frozenset([sink.view, key_of("connection", sink.kafka)])
         beside[key_of("sink", name)] = Definition(name, "sink", (), on=sink.view, reads=reads)
     beside |= {key_of("role", name): Definition(name, "role", ()) for name in world.declared.users}
+    for space in world.catalog.schemas:
+        create = f"CREATE SCHEMA {quoted(space.name)}"
+        one = Definition(space.name, "schema", (), create=create, oid=FIRST_OID + space.id)
+        beside[key_of("schema", space.name)] = one
     for item in world.catalog.items:
         one = _definition(world, item, shown, explainer)
         all_ = beside if item.kind in BESIDE else found
@@ -48,7 +53,8 @@ def _definitions(world: World, shown: Mapping[str, Shown]) -> Definitions:
             key, one = f"{key} (of the catalog)", replace(one, name=f"{item.name} (of the catalog)")
         all_[key] = _described(world, one)
     beside = {key: _described(world, one) for key, one in beside.items()}
-    return Definitions(world.catalog.version, found, beside, world.declared.functions, explainer.growing)
+    file = world.declared
+    return Definitions(world.catalog.version, found, beside, file.functions, explainer.growing, file.database)
 
 
 def _definition(world: World, item: Item, shown: Mapping[str, Shown], explainer: Explainer) -> Definition:

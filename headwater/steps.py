@@ -12,8 +12,10 @@ import msgspec
 
 from headwater.catalog import Catalog, Item
 from headwater.world import World
+from planner.catalog import PUBLIC, quoted, schema_and_name
 from serve.definitions import BESIDE, Definition, Definitions, key_of, name_of
 from serve.sql.errors import QueryError
+from serve.sql.schemas import SYSTEM
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,16 @@ class Steps:
     def __init__(self, world: World, definitions: Definitions) -> None:
         """definitions: of the same version."""
         self._world, self._definitions = world, definitions
+
+    def _check_schema(self, name: str) -> None:
+        """QueryError when an object of this name would be in a schema that there is not."""
+        schema, _ = schema_and_name(name)
+        if schema in SYSTEM:
+            hint = "make it in public, or in a schema of your own"
+            raise QueryError("42501", f'schema "{schema}" is the system\'s own', hint=hint)
+        if schema != PUBLIC and schema not in self._definitions.schemas:
+            hint = f"write CREATE SCHEMA {quoted(schema)} first"
+            raise QueryError("3F000", f'schema "{schema}" does not exist', hint=hint)
 
     def _refuse_dependents(self, keys: list[str], what: str) -> None:
         """QueryError when objects other than indexes read some of these."""
@@ -68,6 +80,7 @@ def without(catalog: Catalog, keys: list[str]) -> Catalog:
     relations = {key for key in gone if not key.startswith("\t")}
     return msgspec.structs.replace(
         catalog,
+        schemas=tuple(schema for schema in catalog.schemas if key_of("schema", schema.name) not in gone),
         items=tuple(item for item in catalog.items if key_of(item.kind, item.name) not in gone),
         comments={
             key: text
@@ -87,6 +100,8 @@ def exists(there: Definition, skip: bool) -> Step:
 
 def unknown(kind: str) -> str:
     """The SQLSTATE for an object that there is not."""
+    if kind == "schema":
+        return "3F000"
     return "42704" if kind == "index" or kind in BESIDE else "42P01"
 
 

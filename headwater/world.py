@@ -24,6 +24,7 @@ from headwater.catalog import Catalog, Item, Kind
 from headwater.declared import Declared
 from headwater.rooms import Shape, Shown
 from ingest.tables import PREFIX
+from planner.catalog import PUBLIC, schema_and_name
 from planner.errors import PlanErrors, SqlError
 from planner.layers import Ground, build_layer, build_table, build_upserts
 from planner.plans import relations
@@ -68,7 +69,13 @@ class World:
             names = {name: made[name].columns for name in views if made[name].columns}
             try:
                 planned = plan_views(
-                    self.schemas, {**self.declared.views, **views}, self.unique_keys, names, self.declared.functions
+                    self.schemas,
+                    {**self.declared.views, **views},
+                    self.unique_keys,
+                    names,
+                    self.declared.functions,
+                    {schema.name for schema in self.catalog.schemas},
+                    self.declared.database,
                 )
             except PlanErrors as errors:
                 wrong = {error.view: error for error in reversed(errors.errors) if error.view in views}
@@ -82,10 +89,11 @@ class World:
     def _check_outside(self) -> None:
         """Connections whose secrets are there, and sources whose connections are; the file may declare a name, or no longer do."""
         file = self.declared
-        declared = {"connection": file.connections.keys(), "sink": file.sinks.keys(), "role": set(file.users)}
+        declared = {"connection": set(file.connections), "sink": set(file.sinks), "role": set(file.users)}
         for item in self.catalog.items:
             if item.name in declared.get(item.kind, ()):
                 self.broken[item.name] = SqlError(item.name, f'the file declares "{item.name}" too', hint="drop it")
+        declared["schema"] = {schema.name for schema in self.catalog.schemas}
         there = {item.name: item for item in self.catalog.items if item.name not in self.broken}
         for item in self.catalog.items:
             for key in self.uses(item):
@@ -95,8 +103,12 @@ class World:
 
     @staticmethod
     def uses(item: Item) -> frozenset[str]:
-        """The keys of the connections and secrets that an object is made with."""
+        """The keys of the schema that an object is in, if that is not `public`, and of the connections and secrets that it is made
+        with."""
         found = {key_of("secret", name) for name in item.secrets.values()}
+        schema, _ = schema_and_name(item.name)
+        if schema != PUBLIC:
+            found.add(key_of("schema", schema))
         if item.settings:
             found.add(key_of("connection", msgspec.json.decode(item.settings)["kafka"]))
         if item.registry:
@@ -246,7 +258,7 @@ class World:
         if item.on:
             return frozenset([item.on]) | self.uses(item)
         if item.name in self.planned.plans:
-            return frozenset(relations(self.planned.plans[item.name]))
+            return frozenset(relations(self.planned.plans[item.name])) | self.uses(item)
         return self.uses(item)
 
     def unique(self, relation: str) -> tuple[frozenset[str], ...]:
@@ -299,5 +311,5 @@ def sink_of(item: Item) -> str:
 
 
 def shown_as(name: str) -> str:
-    """What people call a source or sink that ticks know by this name; those of the file have no dots."""
-    return name.partition(".")[0]
+    """What people call a source or sink that ticks know by this name; those of the file have no points."""
+    return name.rpartition(".")[0] or name

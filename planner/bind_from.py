@@ -13,7 +13,7 @@ from sqlglot import exp
 from planner import bind_spans, bind_table
 from planner.bind_join import bind_join, join_kind
 from planner.bind_table import is_call
-from planner.catalog import CatalogError, spelling, suggest
+from planner.catalog import PUBLIC, CatalogError, spelling, suggest
 from planner.errors import SqlError
 from planner.lateral import joined
 from planner.outer import outer_columns
@@ -155,8 +155,14 @@ def _named(node: exp.Table, env: Environment) -> From:
         relation = env.ctes[name]
     else:
         known = env.catalog.qualified(None if schema is None else spelling(schema), name)
-        if schema is not None and (node.args.get("catalog") is not None or known is None):
-            raise text.error(node, f'schema "{spelling(schema)}" does not exist', f"write {name} alone")
+        database = node.args.get("catalog")
+        if database is not None and spelling(database) != env.catalog.database:
+            there = f"the one database is {env.catalog.database}" if env.catalog.database else f"write {name} alone"
+            raise text.error(node, f'database "{spelling(database)}" does not exist', there)
+        if schema is not None and known is None:
+            others = sorted(env.catalog.schemas)
+            hint = f"there is {', '.join((PUBLIC, *others))}" if others else f"write {name} alone"
+            raise text.error(node, f'schema "{spelling(schema)}" does not exist', hint)
         relation = _relation(known or name, node, env)
     columns = _renamed(relation.columns, alias, shown, text)
     return From((relation.plan,), (), scope_of(shown, name, columns))

@@ -1,13 +1,14 @@
 """The names that queries may read, and how SQL spells names.
 
-Always true: names are exact here; folding of unquoted identifiers happens once, in `spelling`. Deliberately unknown: where a
-relation's rows come from.
+Always true: names are exact here; folding of unquoted identifiers happens once, in `spelling`. A relation in `public` is known by
+its own name, every other one by its schema's and its own with a point between; no name has a point in itself.
+Deliberately unknown: where a relation's rows come from.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from sqlglot import exp
 
@@ -15,8 +16,20 @@ from dataflow.types import Schema
 from planner.errors import did_you_mean
 from planner.functions.user import Functions
 
-PUBLIC, SYSTEM = "public", "pg_catalog"
-"""The schemas that names without a schema are looked for in: sources and views, then the system's own."""
+PUBLIC = "public"
+SYSTEM = ("pg_catalog", "mz_catalog")
+"""The schemas that names without a schema are looked for in, after `public`: the system's own."""
+
+
+def known_as(schema: str | None, name: str) -> str:
+    """The name by which a relation of a schema (None: public) is known."""
+    return name if schema in (None, PUBLIC) else f"{schema}.{name}"
+
+
+def schema_and_name(known: str) -> tuple[str, str]:
+    """The schema and the own name of a relation that is known by this name."""
+    schema, _, name = known.rpartition(".")
+    return schema or PUBLIC, name
 
 
 class CatalogError(Exception):
@@ -29,11 +42,21 @@ class CatalogError(Exception):
 
 
 class Catalog:
-    """Relations (sources and views) by name, and the functions that the service brings along."""
+    """Relations (sources and views) by name, the functions that the service brings along, and where names may be.
 
-    def __init__(self, relations: Mapping[str, Schema], functions: Functions | None = None) -> None:
+    schemas: those that SQL made beside `public`. database: what a name may be written behind; empty for nothing.
+    """
+
+    def __init__(
+        self,
+        relations: Mapping[str, Schema],
+        functions: Functions | None = None,
+        schemas: Collection[str] = (),
+        database: str = "",
+    ) -> None:
         self.relations = dict(relations)
         self.functions: Functions = functions or {}
+        self.schemas, self.database = schemas, database
 
     def add(self, name: str, schema: Schema) -> None:
         """Make a planned view readable."""
@@ -46,14 +69,14 @@ class Catalog:
     def qualified(self, schema: str | None, name: str) -> str | None:
         """The name under which `get` knows what `schema.name`, or `name` alone, means; None when there is no such schema.
 
-        Relations outside `public` are known by their qualified names, those in `pg_catalog` are found without it too.
+        Relations of the system's schemas are found without them too.
         """
         if schema is None:
-            system = f"{SYSTEM}.{name}"
-            return system if name not in self.relations and system in self.relations else name
-        if schema == PUBLIC:
-            return name
-        return f"{schema}.{name}" if any(known.startswith(f"{schema}.") for known in self.relations) else None
+            system = [] if name in self.relations else [f"{system}.{name}" for system in SYSTEM]
+            return next((known for known in system if known in self.relations), name)
+        there = schema == PUBLIC or schema in self.schemas
+        there = there or any(known.startswith(f"{schema}.") for known in self.relations)
+        return known_as(schema, name) if there else None
 
 
 def spelling(identifier: exp.Expr) -> str:
@@ -66,6 +89,12 @@ def spelling(identifier: exp.Expr) -> str:
 def quoted(name: str) -> str:
     """The name as SQL spells it: in double quotes where it must be."""
     return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
+
+
+def written(known: str) -> str:
+    """How SQL spells the relation that is known by a name: with its schema, unless that is `public`."""
+    schema, name = schema_and_name(known)
+    return quoted(name) if schema == PUBLIC else f"{quoted(schema)}.{quoted(name)}"
 
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")

@@ -62,8 +62,10 @@ class _Planner(Catalog):
         upsert_keys: Mapping[str, tuple[int, ...]],
         names: Mapping[str, Sequence[str]],
         functions: Functions,
+        schemas: Collection[str],
+        database: str,
     ) -> None:
-        super().__init__({**dict.fromkeys(views, ()), **sources}, functions)
+        super().__init__({**dict.fromkeys(views, ()), **sources}, functions, schemas, database)
         self._names = names
         self._views = {name: sql for name, sql in views.items() if name not in sources}
         self._stack: list[str] = []
@@ -125,14 +127,16 @@ def plan_views(
     upsert_keys: Mapping[str, tuple[int, ...]] | None = None,
     names: Mapping[str, Sequence[str]] | None = None,
     functions: Functions | None = None,
+    schemas: Collection[str] = (),
+    database: str = "",
 ) -> PlannedViews:
     """Plan every view. `views` maps a name to its SQL. Raises PlanErrors with every mistake found.
 
     upsert_keys: key positions of the sources with an upsert envelope, for plans that rest on them; `build_dataflow` must be
     given the same ones. names: by view, other names for its first columns, as in CREATE VIEW v (a, b).
-    functions: what the views may call besides the registry's.
+    functions: what the views may call besides the registry's. schemas, database: as in `Catalog`.
     """
-    planner = _Planner(sources, views, upsert_keys or {}, names or {}, functions or {})
+    planner = _Planner(sources, views, upsert_keys or {}, names or {}, functions or {}, schemas, database)
     for name in views:
         if name in sources:
             message = f'there is both a source and a view "{name}"'

@@ -14,7 +14,7 @@ from planner.explain import Explanation
 from planner.functions.user import Functions
 from planner.plan import Plan
 
-BESIDE = frozenset(("connection", "secret", "sink", "role"))
+BESIDE = frozenset(("connection", "role", "schema", "secret", "sink"))
 """Kinds whose names are their own: the service's file may call a sink as it calls a view."""
 
 
@@ -64,7 +64,7 @@ class Definition:
 @dataclass(frozen=True, slots=True)
 class Definitions:
     """All objects of one version of the catalog: relations and indexes by name, those of BESIDE by key; and the functions that the
-    service brings along. growing: the relations whose rows become more and more.
+    service brings along. database: what their names may be written behind. growing: the relations whose rows become more and more.
     """
 
     version: int = 0
@@ -72,6 +72,12 @@ class Definitions:
     beside: Mapping[str, Definition] = field(default_factory=dict)
     functions: Functions = field(default_factory=dict)
     growing: frozenset[str] = frozenset()
+    database: str = ""
+
+    @property
+    def schemas(self) -> dict[str, Definition]:
+        """The schemas that SQL made, by name."""
+        return {one.name: one for one in self.beside.values() if one.kind == "schema"}
 
     @property
     def every(self) -> dict[str, Definition]:
@@ -83,8 +89,8 @@ class Definitions:
         return (self.beside if kind in BESIDE else self.objects).get(key_of(kind, name))
 
     def taken(self, name: str) -> Definition | None:
-        """What has this name already, whatever it is."""
-        keys = [name, *(key_of(kind, name) for kind in sorted(BESIDE))]
+        """What has this name already, whatever it is, but for schemas: they are no objects of one."""
+        keys = [name, *(key_of(kind, name) for kind in sorted(BESIDE - {"schema"}))]
         every = self.every
         return next((every[key] for key in keys if key in every), None)
 

@@ -1,6 +1,7 @@
 """CREATE, DROP, ALTER and COMMENT: text to the change of the catalog that it asks for.
 
-Always true: names come out bare, for there is one database and one schema, `public`; what names another is refused.
+Always true: names come out as relations are known (`planner.catalog.known_as`); there is one database, and what names another is
+refused.
 Deliberately unknown: whether a change is possible.
 """
 
@@ -10,7 +11,7 @@ import re
 from collections.abc import Callable
 
 from dataflow.types import ColumnType
-from planner.catalog import PUBLIC
+from planner.catalog import PUBLIC, known_as
 from serve.pg.commands import Nothing
 from serve.pg.history import alter_history, read_options
 from serve.pg.outside import (
@@ -29,6 +30,7 @@ from serve.sql.changes import (
     ColumnDefinition,
     Comment,
     CreateIndex,
+    CreateSchema,
     CreateTable,
     CreateView,
     Drop,
@@ -46,8 +48,9 @@ KINDS = {
     "CONNECTION": "connection",
     "SECRET": "secret",
     "ROLE": "role",
+    "SCHEMA": "schema",
 }
-_CONTAINERS = ("SCHEMA", "DATABASE", "CLUSTER")
+_CONTAINERS = ("DATABASE", "CLUSTER")
 _OTHERS = (*_CONTAINERS, "TYPE", "ROLE", "USER", "FUNCTION", "SEQUENCE", "TRIGGER", "EXTENSION")
 
 
@@ -72,8 +75,8 @@ def read_create(words: Words) -> Change | Nothing:
             return reader(words, object_name(words), if_not_exists)
     if not default and words.take("ROLE"):
         return create_role(words)
-    if words.word in _CONTAINERS:
-        return _create_container(words)
+    if not default and words.take("SCHEMA"):
+        return _create_schema(words)
     raise _other("CREATE", words)
 
 
@@ -187,28 +190,20 @@ def _until_constraint(words: Words) -> str:
     return words.sql[words.found[begin].start(1) : end].strip()
 
 
-def _create_container(words: Words) -> Nothing:
-    """There is one of each: making it again is no mistake when IF NOT EXISTS says so."""
-    kind = words.name()
+def _create_schema(words: Words) -> Change:
     if_not_exists = words.take("IF", "NOT", "EXISTS")
-    name = words.name()
-    while words.take("."):
-        name = words.name()
-    name = name.rpartition(".")[2]
-    if kind == "schema" and name == PUBLIC:
-        if if_not_exists:
-            return Nothing("CREATE SCHEMA")
-        raise QueryError("42P06", f'schema "{name}" already exists')
-    raise QueryError("0A000", f"CREATE {kind.upper()} is not supported: there is one {kind}")
+    name = schema_name(words)
+    words.end()
+    return CreateSchema(name, if_not_exists)
 
 
 def read_drop(words: Words) -> Change:
     """What follows DROP."""
     kind = _kind("DROP", words)
     if_exists = words.take("IF", "EXISTS")
-    names = [object_name(words)]
+    names = [_named(kind, words)]
     while words.take(","):
-        names.append(object_name(words))
+        names.append(_named(kind, words))
     cascade = words.take("CASCADE")
     if not cascade:
         words.take("RESTRICT")
@@ -220,7 +215,7 @@ def read_alter(words: Words) -> Change:
     """What follows ALTER."""
     kind = _kind("ALTER", words)
     if_exists = words.take("IF", "EXISTS")
-    name = object_name(words)
+    name = _named(kind, words)
     if kind == "secret":
         return create_secret(words, name, False, again=True)
     if kind == "connection":
@@ -242,9 +237,10 @@ def read_comment(words: Words) -> Change:
         kind, parts = "column", _parts(words)
         if len(parts) < 2:
             raise words.wrong()
-        column, name = parts[-1], _bare(parts[:-1])
+        column, name = parts[-1], _known(parts[:-1], words)
     else:
-        kind, name = _kind("COMMENT ON", words), object_name(words)
+        kind = _kind("COMMENT ON", words)
+        name = _named(kind, words)
     words.need("IS")
     text = None if words.take("NULL") else words.name()
     words.end()
@@ -322,8 +318,19 @@ def _names(words: Words, what: str = "") -> list[str]:
 
 
 def object_name(words: Words) -> str:
-    """The name of an object in `public`, whether or not that is written."""
-    return _bare(_parts(words))
+    """The name by which an object is known, whatever part of its database's and schema's is written."""
+    return _known(_parts(words), words)
+
+
+def schema_name(words: Words) -> str:
+    """The name of a schema, whether or not its database's is written."""
+    *database, name = _parts(words)
+    _check_database(database, words)
+    return name
+
+
+def _named(kind: str, words: Words) -> str:
+    return schema_name(words) if kind == "schema" else object_name(words)
 
 
 def _parts(words: Words) -> list[str]:
@@ -340,7 +347,16 @@ def _parts(words: Words) -> list[str]:
             return parts
 
 
-def _bare(parts: list[str]) -> str:
-    if len(parts) > 1 and parts[-2] != PUBLIC:
-        raise QueryError("3F000", f'schema "{parts[-2]}" does not exist', hint=f"there is one schema, {PUBLIC}")
-    return parts[-1]
+def _known(parts: list[str], words: Words) -> str:
+    *database, schema, name = parts if len(parts) > 1 else (PUBLIC, *parts)
+    _check_database(database, words)
+    for part in (schema, name):
+        if "." in part:
+            raise QueryError("42602", f'invalid name "{part}"', hint="a name has no point in it")
+    return known_as(schema, name)
+
+
+def _check_database(names: list[str], words: Words) -> None:
+    if names and names != [words.database]:
+        there = f"the one database is {words.database}" if words.database else None
+        raise QueryError("3D000", f'database "{".".join(names)}" does not exist', hint=there)

@@ -88,7 +88,7 @@ class Executor:
     async def statement(self, sql: str, given: tuple[Any, ...]) -> Statement:
         """Plan a query, or read a command. QueryError with the first mistake."""
         sql = show_query(without_comments(sql)) or sql
-        command = parse_command(sql, self.state.queries.object)
+        command = parse_command(sql, self.state.queries.object, self.state.database)
         if isinstance(command, Dml):
             return await self._writing(command, given)
         if command is None:

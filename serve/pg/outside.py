@@ -24,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 def plain_name(name: str) -> str:
     """A name that a topic's or a transaction's may be made of. QueryError for others."""
-    if not _NAME.fullmatch(name):
+    if not all(map(_NAME.fullmatch, name.split("."))):
         raise QueryError(
             "42602", f'invalid name "{name}"', hint="use letters, digits and _, not a digit first, at most 63"
         )

@@ -41,12 +41,12 @@ _WRITES = frozenset(
 )  # fmt: skip
 
 
-def parse_command(sql: str, find: Find = lambda _: None) -> Command | None:
+def parse_command(sql: str, find: Find = lambda _: None, database: str = "") -> Command | None:
     """The command that a statement is; None for a query. QueryError for what is neither, or cannot be done here.
 
-    find: the object of a name, for statements that write.
+    find: the object of a name, for statements that write. database: what names may be written behind.
     """
-    words = Words(without_comments(sql).rstrip())
+    words = Words(without_comments(sql).rstrip(), database)
     first = words.word
     if first in _QUERIES or first == "":
         return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from planner.catalog import PUBLIC, SYSTEM
 from serve.recency import Freshness
 from serve.sql.errors import QueryError
 from serve.values import BadValue, seconds
@@ -17,10 +18,13 @@ from serve.values import BadValue, seconds
 SERVER_VERSION = "15.0"
 """The PostgreSQL whose protocol and catalog this is."""
 
+MZ_VERSION = "v0.130.0 (Headwater)"
+"""The Materialize whose catalog clients may expect: dbt-materialize asks for 0.68 and later."""
+
 REPORTED = (
     "server_version", "server_encoding", "client_encoding", "DateStyle", "IntervalStyle", "TimeZone", "integer_datetimes",
     "standard_conforming_strings", "application_name", "is_superuser", "session_authorization", "in_hot_standby",
-    "default_transaction_read_only",
+    "default_transaction_read_only", "mz_version",
 )  # fmt: skip
 """Settings that a client is told of when it connects and when they change."""
 
@@ -45,6 +49,8 @@ DEFAULTS: dict[str, str] = {
     "default_transaction_deferrable": "off",
     "transaction_deferrable": "off",
     "search_path": "public",
+    "cluster": "quickstart",
+    "mz_version": MZ_VERSION,
     "statement_timeout": "0",
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
@@ -67,13 +73,16 @@ DEFAULTS: dict[str, str] = {
 _NAMES = {name.lower(): name for name in DEFAULTS}
 _FIXED = frozenset(
     ("server_version", "server_version_num", "server_encoding", "integer_datetimes", "is_superuser", "in_hot_standby",
-     "session_authorization", "max_identifier_length", "max_index_keys")
+     "session_authorization", "max_identifier_length", "max_index_keys", "mz_version")
 )  # fmt: skip
 _ISOLATION = ("strict serializable", "serializable", "repeatable read", "read committed", "read uncommitted")
 """Levels that a session may ask for. Every read is of the last complete time, which is the first; the others ask for less."""
 _BOUNDED = "bounded staleness"
 _RECENCY = ("real_time_recency", "real_time_recency_timeout", "transaction_isolation")
 _ON, _OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
+
+_PATH = frozenset(("", "$user", PUBLIC, "information_schema", *SYSTEM))
+"""What a search path may name: where names without a schema are looked for is always the same."""
 
 _UTC = frozenset(("utc", "etc/utc", "gmt", "etc/gmt", "zulu", "0", "+0", "+00", "+00:00", "00:00", "default", "local"))
 _DURATION = re.compile(r"\s*(\d{1,10})\s*(us|ms|s|min|h|d)?\s*")
@@ -190,6 +199,14 @@ def _checked(name: str, value: str) -> str:
                 "22023", f'invalid value for parameter "TimeZone": "{value}"', hint="times are shown in UTC"
             )
         return "UTC"
+    if name == "search_path":
+        others = {part.strip().strip('"') for part in value.split(",")} - _PATH
+        if others:
+            raise QueryError(
+                "22023",
+                f'invalid value for parameter "search_path": "{value}"',
+                hint=f"names without a schema are looked for in public: write {min(others)}.name",
+            )
     if name == "DateStyle":
         if not lower.startswith("iso") and lower not in ("mdy", "dmy", "ymd", "default"):
             raise QueryError(

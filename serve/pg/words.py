@@ -10,7 +10,8 @@ import re
 from serve.sql.errors import QueryError
 
 _TOKEN = re.compile(
-    r"""\s*( [eE]?'(?:[^']|'')*' | "(?:[^"]|"")*" | [A-Za-z_][\w$]*(?:\.[\w$]+)* | [-+]?[0-9]+(?:\.[0-9]+)? | . )""",
+    r"""\s*( [eE]?'(?:[^']|'')*' | (?P<dollars>\$(?:[A-Za-z_]\w*)?\$).*?(?P=dollars) | "(?:[^"]|"")*"
+         | [A-Za-z_][\w$]*(?:\.[\w$]+)* | [-+]?[0-9]+(?:\.[0-9]+)? | . )""",
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
@@ -20,8 +21,9 @@ _ESCAPED = {"t": "\t", "n": "\n", "r": "\r", "b": "\b", "f": "\f"}
 class Words:
     """The tokens of a statement, read one by one."""
 
-    def __init__(self, sql: str) -> None:
-        self.sql = sql
+    def __init__(self, sql: str, database: str = "") -> None:
+        """database: what the names of objects may be written behind."""
+        self.sql, self.database = sql, database
         self.found = list(_TOKEN.finditer(sql))
         self.at = 0
 
@@ -51,6 +53,8 @@ class Words:
         self.at += 1
         if text[0] == '"':
             return text[1:-1].replace('""', '"')
+        if (dollars := self.found[self.at - 1]["dollars"]) is not None:
+            return text[len(dollars) : -len(dollars)]
         if text.endswith("'") and len(text) > 1:
             inner = text[text.index("'") + 1 : -1].replace("''", "'")
             return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), inner) if text[0] in "eE" else inner

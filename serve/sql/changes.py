@@ -1,7 +1,7 @@
 """Changes of the catalog that a statement asks for, and whom they are asked of.
 
-Always true: a change is a value; names in it are bare, for there is one schema. Deliberately unknown: text, and how a change is
-made.
+Always true: a change is a value; names in it are those by which objects are known. Deliberately unknown: text, and how a change
+is made.
 """
 
 from __future__ import annotations
@@ -64,6 +64,15 @@ class CreateTable:
     key: tuple[str, ...]
     if_not_exists: bool
     tag: str = "CREATE TABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSchema:
+    """CREATE SCHEMA."""
+
+    name: str
+    if_not_exists: bool
+    tag: str = "CREATE SCHEMA"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +226,7 @@ class Comment:
 
 Change = (
     CreateView | CreateIndex | CreateTable | CreateSecret | CreateConnection | Validate | CreateSource | CreateSink
-    | CreateRole | Grant | Apply | Drop | Rename | RetainHistory | Comment
+    | CreateSchema | CreateRole | Grant | Apply | Drop | Rename | RetainHistory | Comment
 )  # fmt: skip
 
 

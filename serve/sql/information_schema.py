@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from dataflow.types import Kind
 from planner.functions.types import type_name as long_name
-from serve.sql.pg_catalog import NAMESPACES, relations
+from serve.sql.pg_catalog import definitions_of, relations
+from serve.sql.schemas import namespaces
 from serve.sql.system import Facts, Row, SystemRelation
 from serve.sql.types import type_name
 
@@ -18,7 +19,7 @@ _KINDS = {"f": "FOREIGN", "r": "SYSTEM TABLE", "v": "VIEW", "m": "MATERIALIZED V
 
 def _tables(facts: Facts) -> Iterator[Row]:
     for r in relations(facts):
-        table = r.kind == "r" and r.schema == "public"
+        table = r.kind == "r" and not r.system
         yield (
             facts.service,
             r.schema,
@@ -51,13 +52,13 @@ def _columns(facts: Facts) -> Iterator[Row]:
 
 
 def _schemata(facts: Facts) -> Iterator[Row]:
-    for name in NAMESPACES:
+    for name in namespaces(definitions_of(facts)):
         yield (facts.service, name, "headwater")
 
 
 def _views(facts: Facts) -> Iterator[Row]:
     for r in relations(facts):
-        if r.kind == "v" and r.schema == "public":
+        if r.kind == "v" and not r.system:
             yield (facts.service, r.schema, r.name, r.query or None, "NO", "NO")
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
+from planner.catalog import schema_and_name
 from serve.definitions import Definition, name_of
 from serve.reads import scan
 from serve.sql.system import Facts, Row, SystemRelation
@@ -61,14 +62,15 @@ def _operators(facts: Facts) -> Iterator[Row]:
 
 def _objects(facts: Facts) -> Iterator[Row]:
     for one in _definitions(facts):
-        yield (one.name, one.kind, one.declared, one.comment or None, one.create or None, one.broken or None)
+        schema = None if one.kind == "schema" else schema_and_name(one.name)[0]
+        yield (one.name, one.kind, one.declared, one.comment or None, one.create or None, one.broken or None, schema)
 
 
 def _indexes(facts: Facts) -> Iterator[Row]:
     for one in _definitions(facts):
         if one.kind == "index" and not one.broken:
             key = ", ".join(one.schema[index].name for index in one.key)
-            yield (one.name, one.on or None, key, one.comment or None)
+            yield (one.name, one.on or None, key, one.comment or None, schema_and_name(one.name)[0])
 
 
 def _columns(facts: Facts) -> Iterator[Row]:
@@ -140,10 +142,10 @@ def _subscriptions(facts: Facts) -> Iterator[Row]:
 INTROSPECTION_RELATIONS = (
     SystemRelation(
         "headwater.objects",
-        "name text, kind text, declared boolean, comment text, create_sql text, broken text",
+        "name text, kind text, declared boolean, comment text, create_sql text, broken text, schema text",
         _objects,
     ),
-    SystemRelation("headwater.indexes", "name text, on text, key text, comment text", _indexes),
+    SystemRelation("headwater.indexes", "name text, on text, key text, comment text, schema text", _indexes),
     SystemRelation(
         "headwater.columns",
         "object text, position integer, name text, nullable boolean, type text, comment text",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from planner.catalog import Catalog, quoted
+from planner.catalog import Catalog, written
 from planner.plan import Plan
 from planner.query import Keyed
 from serve.reads import Published, PublishedView
@@ -46,6 +46,7 @@ def names_of(published: Published | None, relations: Relations) -> Names:
     system = relations.schemas()
     if published is None:
         return Names(0, Catalog(system), {}, (), ())
+    definitions = published.definitions
     kept = {**published.sources, **published.views}
     inline = {name: one.plan for name, one in published.definitions.objects.items() if one.plan is not None}
     schemas = {name: view.schema for name, view in kept.items()}
@@ -59,7 +60,7 @@ def names_of(published: Published | None, relations: Relations) -> Names:
             rounds.append({})
             indexes.append({})
         rounds[place][on], indexes[place][on] = index.key, name
-    catalog = Catalog({**schemas, **system}, published.definitions.functions)
+    catalog = Catalog({**schemas, **system}, definitions.functions, definitions.schemas, definitions.database)
     return Names(published.definitions.version, catalog, inline, tuple(rounds), tuple(indexes))
 
 
@@ -70,7 +71,7 @@ def readable(name: str, published: Published | None) -> PublishedView | None:
         raise QueryError(
             "0A000",
             f'{source.kind} "{name}" is not kept: only what is made of it can be read',
-            hint=f"write CREATE INDEX ON {quoted(name)} (...), or materialize the view that reads it",
+            hint=f"write CREATE INDEX ON {written(name)} (...), or materialize the view that reads it",
         )
     return None if view is None else ready(view)
 

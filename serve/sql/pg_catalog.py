@@ -12,20 +12,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dataflow.types import Column, ColumnType, Schema
-from planner.catalog import quoted
+from planner.catalog import known_as, quoted, schema_and_name, written
 from planner.functions.system import ARRAY_OIDS, INFORMATION_SCHEMA_FIRST, OIDS, OWNER, OWNER_OID, WELL_KNOWN
+from serve.definitions import Definitions
+from serve.reads import NOTHING
 from serve.sql.pg_empty import EMPTY
+from serve.sql.schemas import SYSTEM, namespaces
 from serve.sql.system import Facts, Row, SystemRelation
 from serve.sql.types import modifier, size, type_name
 from serve.sql.types import oid as type_oid
 
-PG_CATALOG, PUBLIC, INFORMATION_SCHEMA, HEADWATER = 11, 2200, 12_999, 16_383
-NAMESPACES = {
-    "pg_catalog": PG_CATALOG,
-    "public": PUBLIC,
-    "information_schema": INFORMATION_SCHEMA,
-    "headwater": HEADWATER,
-}
+PG_CATALOG = SYSTEM["pg_catalog"]
 FIRST_OID = 16_384
 DATABASE_OID = 5
 _HEAP, _BTREE = 2, 403
@@ -53,12 +50,27 @@ class Named:
     rows: float = -1.0
     indexes: list[tuple[int, str, tuple[int, ...]]] = field(default_factory=list)
 
+    @property
+    def known(self) -> str:
+        """Its name among the service's definitions."""
+        return known_as(self.schema, self.name)
+
+    @property
+    def system(self) -> bool:
+        """Whether it is the system's own."""
+        return self.schema in SYSTEM
+
+
+def definitions_of(facts: Facts) -> Definitions:
+    """What the catalog holds, as far as it is known yet."""
+    return facts.published.definitions if facts.published is not None else NOTHING
+
 
 def relations(facts: Facts) -> list[Named]:
     """Every view, source and system relation."""
     published = facts.published
     views = published.views if published is not None else {}
-    objects = published.definitions.objects if published is not None else {}
+    objects = definitions_of(facts).objects
     made = {name: one for name, one in objects.items() if one.oid}
     found: list[Named] = []
     for oid, name in enumerate(sorted({*views, *facts.sources} - made.keys()), FIRST_OID):
@@ -71,15 +83,21 @@ def relations(facts: Facts) -> list[Named]:
             found.append(Named(oid, "public", name, "f", facts.sources[name]))
     for name, one in made.items():
         if one.kind != "index":
-            found.append(Named(one.oid, "public", name, _RELKINDS[one.kind], one.schema, one.query))
-    by_name = {r.name: r for r in found}
+            found.append(Named(one.oid, *schema_and_name(name), _RELKINDS[one.kind], one.schema, one.query))
+    by_name = {r.known: r for r in found}
     for name, one in made.items():
         if one.kind == "index" and one.on in by_name:
-            by_name[one.on].indexes.append((one.oid, name, one.key))
+            by_name[one.on].indexes.append((one.oid, schema_and_name(name)[1], one.key))
     for r in found:
-        if (view := views.get(r.name)) is not None:
+        if (view := views.get(r.known)) is not None:
             r.rows = float(view.rows.total)
-    system = {"pg_catalog": 1000, "information_schema": INFORMATION_SCHEMA_FIRST, "headwater": 14_000}
+    system = {
+        "pg_catalog": 1000,
+        "information_schema": INFORMATION_SCHEMA_FIRST,
+        "headwater": 14_000,
+        "mz_catalog": 14_200,
+        "mz_internal": 14_400,
+    }
     for name, columns in facts.system.items():
         schema, _, bare = name.partition(".")
         oid = WELL_KNOWN.get(bare, system[schema]) if schema == "pg_catalog" else system[schema]
@@ -89,10 +107,11 @@ def relations(facts: Facts) -> list[Named]:
 
 
 def _pg_class(facts: Facts) -> Iterator[Row]:
+    schemas = namespaces(definitions_of(facts))
     for r in relations(facts):
-        yield _class_row(r.oid, r.name, NAMESPACES[r.schema], r.kind, len(r.columns), bool(r.indexes), r.rows)
+        yield _class_row(r.oid, r.name, schemas[r.schema], r.kind, len(r.columns), bool(r.indexes), r.rows)
         for oid, name, key in r.indexes:
-            yield _class_row(oid, name, PUBLIC, "i", len(key), False, r.rows)
+            yield _class_row(oid, name, schemas[r.schema], "i", len(key), False, r.rows)
 
 
 def _class_row(oid: int, name: str, schema: int, kind: str, columns: int, indexed: bool, rows: float) -> Row:
@@ -146,8 +165,8 @@ def _attribute(relation: int, place: int, column: Column) -> Row:
     )
 
 
-def _pg_namespace(_: Facts) -> list[Row]:
-    return [(oid, name, OWNER_OID, None) for name, oid in NAMESPACES.items()]
+def _pg_namespace(facts: Facts) -> list[Row]:
+    return [(oid, name, OWNER_OID, None) for name, oid in namespaces(definitions_of(facts)).items()]
 
 
 _OTHERS = ((18, "char", 1, 1002), (19, "name", 64, 1003), (26, "oid", 4, 1028), (705, "unknown", -2, 0))
@@ -209,8 +228,8 @@ def _pg_index(facts: Facts) -> Iterator[Row]:
 
 
 def _pg_description(facts: Facts) -> Iterator[Row]:
-    objects = facts.published.definitions.objects if facts.published is not None else {}
-    oids = {r.name: r.oid for r in relations(facts) if r.schema == "public"}
+    objects = definitions_of(facts).objects
+    oids = {r.known: r.oid for r in relations(facts) if not r.system}
     for name, one in objects.items():
         oid = oids.get(name, one.oid)
         if one.comment:
@@ -226,30 +245,37 @@ def _pg_database(facts: Facts) -> list[Row]:
 
 def _pg_views(facts: Facts) -> Iterator[Row]:
     for r in relations(facts):
-        if r.kind == "v" and r.schema == "public":
-            yield ("public", r.name, OWNER, r.query or None)
+        if r.kind == "v" and not r.system:
+            yield (r.schema, r.name, OWNER, r.query or None)
 
 
 def _pg_matviews(facts: Facts) -> Iterator[Row]:
     for r in relations(facts):
         if r.kind == "m":
-            yield ("public", r.name, OWNER, None, bool(r.indexes), True, r.query)
+            yield (r.schema, r.name, OWNER, None, bool(r.indexes), True, r.query)
 
 
 def _pg_indexes(facts: Facts) -> Iterator[Row]:
     for r in relations(facts):
         for _, name, key in r.indexes:
             columns = ", ".join(quoted(r.columns[at].name) for at in key)
-            yield ("public", r.name, name, None, f"CREATE INDEX {quoted(name)} ON {quoted(r.name)} ({columns})")
+            yield (r.schema, r.name, name, None, f"CREATE INDEX {quoted(name)} ON {written(r.known)} ({columns})")
+
+
+def roles(facts: Facts) -> Iterator[tuple[int, str]]:
+    """Oid and name of who owns everything, of who may log in by the file, and of the names that SQL made."""
+    yield OWNER_OID, OWNER
+    found = (one for one in definitions_of(facts).beside.values() if one.kind == "role")
+    for number, one in enumerate(found, _ROLES):
+        if one.name != OWNER:
+            yield one.oid or number, one.name
 
 
 def _pg_roles(facts: Facts) -> Iterator[Row]:
-    """Who owns everything, who may log in by the file, and the names that SQL made."""
-    yield (OWNER_OID, OWNER, False, True, False, False, True, False, -1, None, False)
-    beside = facts.published.definitions.beside.values() if facts.published is not None else ()
-    for oid, one in enumerate((one for one in beside if one.kind == "role"), _ROLES):
-        if one.name != OWNER:
-            yield (one.oid or oid, one.name, False, True, False, False, one.declared, False, -1, None, False)
+    for oid, name in roles(facts):
+        role = definitions_of(facts).find("role", name)
+        login = oid == OWNER_OID or (role is not None and role.declared)
+        yield (oid, name, False, True, False, False, login, False, -1, None, False)
 
 
 PG_CATALOG_RELATIONS = (

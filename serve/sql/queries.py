@@ -25,7 +25,7 @@ from dataflow.kernels import _rows
 from dataflow.once import Once
 from dataflow.rows import concat_deltas, consolidate
 from dataflow.types import STRINGS, ColumnType, Kind, Schema
-from planner.catalog import Catalog, quoted
+from planner.catalog import Catalog, written
 from planner.compile import compile_scalar
 from planner.errors import SqlError
 from planner.explain import Explanation
@@ -323,7 +323,7 @@ class Queries:
                 return QueryError(
                     "0A000",
                     f'source "{source}" is not kept: only views can be read',
-                    hint=f"write CREATE INDEX ON {quoted(source)} (...), or read a view of it",
+                    hint=f"write CREATE INDEX ON {written(source)} (...), or read a view of it",
                     position=error.position,
                 )
         return error

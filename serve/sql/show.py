@@ -1,13 +1,17 @@
 """SHOW of objects, as the query over the relations of `headwater` that it means.
 
-    SHOW VIEWS LIKE 'rev%'          SELECT name, comment FROM headwater.objects WHERE kind = 'view' AND name LIKE 'rev%' ...
+    SHOW VIEWS LIKE 'rev%'      SELECT name, comment FROM (SELECT substr(name, ...) AS name, ... FROM headwater.objects
+                                WHERE schema = 'public') WHERE kind = 'view' AND name LIKE 'rev%' ...
 
-Always true: a SHOW of a setting is none of these. Deliberately unknown: rows.
+Always true: a SHOW of a setting is none of these; what is listed is of one schema, under its own name there.
+Deliberately unknown: rows.
 """
 
 from __future__ import annotations
 
 import re
+
+from planner.catalog import PUBLIC, known_as
 
 _OBJECTS = {
     "objects": "name, kind AS type, comment",
@@ -20,13 +24,18 @@ _OBJECTS = {
     "secrets": "name, comment",
     "roles": "name, comment",
 }
+_OWN_NAMES = (
+    "SELECT {2}, CASE schema WHEN 'public' THEN name ELSE substr(name, length(schema) + 2) END AS name "
+    "FROM headwater.{0} WHERE schema = {1}"
+)
 _KINDS = {what: what.removesuffix("s") for what in _OBJECTS if what != "objects"}
-_TAIL = r"(?:\s+FROM\s+(?:\w+\.)?\"?public\"?)?(?:\s+LIKE\s+(?P<like>'(?:[^']|'')*'))?\s*$"
+_IDENTIFIER = r"(?:\"(?:[^\"]|\"\")+\"|[A-Za-z_][\w$]*)"
+_TAIL = rf"(?:\s+FROM\s+(?:{_IDENTIFIER}\.)?(?P<schema>{_IDENTIFIER}))?" r"(?:\s+LIKE\s+(?P<like>'(?:[^']|'')*'))?\s*$"
 _LISTED = re.compile(
     r"\s*SHOW\s+(?P<what>OBJECTS|VIEWS|MATERIALIZED\s+VIEWS|SOURCES|TABLES|SINKS|CONNECTIONS|SECRETS|ROLES)" + _TAIL,
     re.IGNORECASE,
 )
-_NAME = r"(?:\"?public\"?\.)?(?P<name>\"(?:[^\"]|\"\")+\"|[A-Za-z_][\w$]*)"
+_NAME = rf"(?:(?:{_IDENTIFIER}\.)?(?P<schema>{_IDENTIFIER})\.)?(?P<name>{_IDENTIFIER})"
 _INDEXES = re.compile(rf"\s*SHOW\s+INDEXES(?:\s+(?:ON|FROM)\s+{_NAME})?\s*$", re.IGNORECASE)
 _COLUMNS = re.compile(rf"\s*SHOW\s+COLUMNS\s+FROM\s+{_NAME}\s*$", re.IGNORECASE)
 _CREATE = re.compile(
@@ -34,9 +43,10 @@ _CREATE = re.compile(
     re.IGNORECASE,
 )
 _FIXED = {
-    "schemas": "SELECT nspname AS name, NULL::text AS comment FROM pg_namespace ORDER BY nspname",
+    "schemas": "SELECT nspname AS name, comment FROM pg_namespace LEFT JOIN headwater.objects ON kind = 'schema' "
+    "AND name = nspname ORDER BY nspname",
     "databases": "SELECT datname AS name, NULL::text AS comment FROM pg_database",
-    "clusters": "SELECT 'default' AS name, NULL::text AS comment",
+    "clusters": "SELECT name, NULL::text AS comment FROM mz_clusters",
 }
 _SINGLE = re.compile(r"\s*SHOW\s+(?P<what>SCHEMAS|DATABASES|CLUSTERS)\s*$", re.IGNORECASE)
 
@@ -50,21 +60,34 @@ def show_query(sql: str) -> str | None:
         conditions = [f"kind = '{_KINDS[what]}'"] if what in _KINDS else []
         conditions += [f"name LIKE {found['like']}"] if found["like"] else []
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        return f"SELECT {_OBJECTS[what]} FROM headwater.objects{where} ORDER BY name"
+        own = _OWN_NAMES.format("objects", _text(found["schema"] or PUBLIC), "kind, comment")
+        return f"SELECT {_OBJECTS[what]} FROM ({own}) AS o{where} ORDER BY name"
     if found := _INDEXES.match(sql):
-        where = f' WHERE "on" = {_text(found["name"])}' if found["name"] else ""
-        return f'SELECT name, "on", key, comment FROM headwater.indexes{where} ORDER BY name'
+        where = f' WHERE "on" = {_known(found)}' if found["name"] else ""
+        own = _OWN_NAMES.format("indexes", _text(found["schema"] or PUBLIC), '"on", key, comment')
+        return f'SELECT name, "on", key, comment FROM ({own}) AS i{where} ORDER BY name'
     if found := _COLUMNS.match(sql):
-        where = f"object = {_text(found['name'])}"
-        return f"SELECT name, nullable, type, comment FROM headwater.columns WHERE {where} ORDER BY position"
+        return f"SELECT name, nullable, type, comment FROM headwater.columns WHERE object = {_known(found)} ORDER BY position"
     if found := _CREATE.match(sql):
         kind = " ".join(found["kind"].lower().split())
-        where = f"name = {_text(found['name'])} AND kind = '{kind}'"
-        return f"SELECT name, create_sql FROM headwater.objects WHERE {where}"
+        return f"SELECT name, create_sql FROM headwater.objects WHERE name = {_known(found)} AND kind = '{kind}'"
     return None
 
 
-def _text(name: str) -> str:
+def _known(found: re.Match[str]) -> str:
+    """The name by which an object is known, as a string literal."""
+    schema = _bare(found["schema"]) if found["schema"] else None
+    return _literal(known_as(schema, _bare(found["name"])))
+
+
+def _text(identifier: str) -> str:
     """An identifier as a string literal."""
-    bare = name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
-    return "'" + bare.replace("'", "''") + "'"
+    return _literal(_bare(identifier))
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _bare(identifier: str) -> str:
+    return identifier[1:-1].replace('""', '"') if identifier.startswith('"') else identifier.lower()

@@ -45,7 +45,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--clock", choices=("wall", "cpu"), default="wall", help="cpu: processor time, on a busy machine"
     )
-    parser.add_argument("--peers", action="store_true", help="measure the peers too, installed under .cache/peers")
+    parser.add_argument(
+        "--peers", action="store_true", help="measure the peers too, installed under .cache/environments"
+    )
     parser.add_argument("--profile", action="store_true", help="print where the time goes instead of measuring")
     parser.add_argument("--publish", action="store_true", help="write the table and the plot of docs/benchmarks.md")
     arguments = parser.parse_args()

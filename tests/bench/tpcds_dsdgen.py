@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.bench import peers
 from tests.bench.tpcds import CACHE, SCHEMAS
 from tests.bench.tpcds_tables import FACTS, RETURNS
+from tests.servers.environments import Environment
 
 _VERSION = "1.5.5"
-_DSDGEN = peers.Peer("dsdgen", (f"duckdb=={_VERSION}", f"duckdb-extension-tpcds=={_VERSION}"), (), ())
+_DSDGEN = Environment("dsdgen", (f"duckdb=={_VERSION}", f"duckdb-extension-tpcds=={_VERSION}"))
 
 _SCRIPT = """\
 import pathlib, sys
@@ -34,7 +34,7 @@ def generate(scale: float) -> dict[str, pa.Table]:
     """Every table, with the columns `event` (-1 where the table does not stream in) and `diff`. OSError when it cannot be made."""
     folder = CACHE / f"dsdgen-{scale:g}"
     if not folder.exists():
-        if reason := peers.install(_DSDGEN):
+        if reason := _DSDGEN.install():
             raise OSError(f"no dsdgen: {reason}")
         half = folder.with_suffix(".part")
         subprocess.run([str(_DSDGEN.python), "-c", _SCRIPT, str(scale), str(half)], check=True)

@@ -259,7 +259,14 @@ def test_what_is_wrong_is_refused_with_postgresqls_codes(client: Client) -> None
         "ALTER VIEW v RENAME TO w": "2BP01",
         "COMMENT ON COLUMN v.nothing IS 'x'": "42703",
         "CREATE SOURCE s FROM KAFKA": "42601",
-        "CREATE SCHEMA other": "0A000",
+        "CREATE SCHEMA public": "42P06",
+        "CREATE SCHEMA pg_own": "42939",
+        "CREATE VIEW elsewhere.public.w AS SELECT 1 AS a": "3D000",
+        "CREATE VIEW headwater.w AS SELECT 1 AS a": "42501",
+        "CREATE CLUSTER other": "0A000",
+        "DROP SCHEMA public": "2BP01",
+        "DROP SCHEMA nowhere": "3F000",
+        "SET search_path = other": "22023",
         "CREATE MONKEY": "42601",
     }.items():
         assert client.state(sql) == state, sql
@@ -271,6 +278,50 @@ def test_what_is_wrong_is_refused_with_postgresqls_codes(client: Client) -> None
     assert client.rows("SHOW VIEWS") == [("balance", None), ("v", None)]
     assert client.run("DROP VIEW v CASCADE") == "DROP VIEW"
     assert client.state("SELECT * FROM m") == "42P01"
+
+
+def test_schemas_hold_objects_of_any_kind_and_outlast_a_kill(kafka: KafkaServer, tmp_path: Path) -> None:
+    books = Books(kafka, "schemas")
+    books.write(500)
+    service = Headwater(tmp_path, settings(kafka.bootstrap, "schemas")).start()
+    client = Client(service)
+    database = client.connection.execute("SELECT current_database()").fetchone()
+    assert database is not None
+    client.run("CREATE SCHEMA shop")
+    client.run("CREATE TABLE shop.notes (account integer PRIMARY KEY, note text DEFAULT 'none')")
+    client.run(
+        f'CREATE VIEW "{database[0]}"."shop".balance AS SELECT b.account, note FROM balance b JOIN shop.notes USING (account)'
+    )
+    client.run("CREATE MATERIALIZED VIEW shop.noted AS SELECT note, count(*) AS n FROM shop.balance GROUP BY note")
+    client.run("CREATE INDEX by_n ON shop.noted (n)")
+    client.run("COMMENT ON SCHEMA shop IS 'what the shop says'")
+    client.run("INSERT INTO shop.notes (account) VALUES (1), (2), (1000000)")
+    expected = [("none", len([total for total in books.totals() if total[0] in (1, 2)]))]
+    assert client.rows("TABLE shop.noted") == expected
+    assert client.state("TABLE noted") == "42P01"
+    assert client.rows("SELECT nspname FROM pg_namespace WHERE nspname = 'shop'") == [("shop",)]
+    assert client.rows("SHOW OBJECTS FROM shop") == [
+        ("balance", "view", None), ("by_n", "index", None), ("noted", "materialized view", None), ("notes", "table", None),
+    ]  # fmt: skip
+    assert "shop" in {name for name, *_ in client.rows("SHOW SCHEMAS")}
+    assert client.state("DROP SCHEMA shop") == "2BP01"
+    client.run("DROP INDEX shop.by_n")
+    client.run("ALTER MATERIALIZED VIEW shop.noted RENAME TO told")
+    client.connection.close()
+    service.kill()
+    service.start()
+    again = Client(service)
+    assert again.rows("TABLE shop.told") == expected
+    assert again.rows("SHOW CREATE MATERIALIZED VIEW shop.told") == again.rows(
+        "SELECT s.name || '.' || v.name, create_sql FROM mz_materialized_views v JOIN mz_schemas s ON s.id = schema_id "
+        "WHERE v.name = 'told'"
+    )
+    again.run("UPDATE shop.notes SET note = 'late' WHERE account = 2")
+    assert again.rows("SELECT account FROM shop.notes WHERE note = 'late'") == [(2,)]
+    again.run("DROP SCHEMA shop CASCADE")
+    assert again.state("TABLE shop.notes") == "3F000"
+    again.connection.close()
+    service.stop()
 
 
 def test_a_transaction_changes_the_catalog_as_one(client: Client, house: tuple[Headwater, Books]) -> None:

@@ -285,11 +285,10 @@ class Chaos:
         assert self._service.process is not None
         if self._mounted:
             ballast = self._service.state / "ballast"
-            with ballast.open("wb") as file:
+            with ballast.open("wb", buffering=0) as file:  # nothing is left to write when it is closed
                 try:
                     while True:
                         file.write(b"x" * 65536)
-                        file.flush()
                 except OSError:
                     pass
         else:  # no file may grow any more

@@ -1,4 +1,4 @@
-"""The peers: each in a virtual environment of its own under .cache/peers, installed from PyPI, one process for each run.
+"""The peers: each in a virtual environment of its own (`tests.servers.environments`), one process for each run.
 
 Always true: a peer maps the same files as the engine, runs on the same one core, and its answer is compared with DuckDB's.
 A wrong answer is reported as such, with its time. The scripts of this folder run in the peers' environments: they import
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import statistics
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,8 +23,8 @@ from tests.bench.duck import Duck
 from tests.bench.numbers import quantile
 from tests.bench.pinned import pinned
 from tests.bench.workloads import WORKLOADS, Workload
+from tests.servers.environments import Environment
 
-FOLDER = store.FOLDER.parent / "peers"
 PATIENCE = 300
 """Seconds for one run of a peer."""
 
@@ -41,9 +40,9 @@ class Peer:
     answers: str = "catch_up"
 
     @property
-    def python(self) -> Path:
-        """The interpreter of its environment."""
-        return FOLDER / self.name / "bin" / "python"
+    def environment(self) -> Environment:
+        """Where it is installed."""
+        return Environment(self.name, self.requirements)
 
 
 _CHDB = ("W1", "W2", "W3", "W4", "W5", "W7")
@@ -54,29 +53,11 @@ PEERS = (
 )
 
 
-def install(peer: Peer) -> str | None:
-    """Make the peer's environment unless it is there; the reason, where that cannot be done."""
-    stamp = FOLDER / peer.name / "installed"
-    wanted = "\n".join(peer.requirements)
-    if stamp.exists() and stamp.read_text() == wanted:
-        return None
-    print(f"installing {peer.requirements[0]} into {FOLDER / peer.name}", flush=True)
-    for command in (
-        [sys.executable, "-m", "venv", "--clear", str(FOLDER / peer.name)],
-        [str(peer.python), "-m", "pip", "install", "--quiet", *peer.requirements],
-    ):
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        if done.returncode:
-            return (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
-    stamp.write_text(wanted)
-    return None
-
-
 def run_all(names: Sequence[str], events: int, tick: int, runs: int) -> list[dict[str, Any]]:
     """Every peer on those of the workloads that it can do; one result for each, printed as it comes."""
     found = []
     for peer in PEERS:
-        if reason := install(peer):
+        if reason := peer.environment.install():
             print(f"{peer.name} left out: {reason}", flush=True)
             continue
         for name in names:
@@ -117,7 +98,7 @@ def _run(peer: Peer, workload: Workload, events: int, tick: int, mode: str, answ
     script = Path(__file__).parent / f"{peer.name}.py"
     numbers = [workload.name, str(store.folder(workload, events)), str(events), str(tick), mode, str(answer)]
     # -P: the folder of the script, where a file has the peer's own name, must not be on the path.
-    command = pinned([str(peer.python), "-P", str(script), *numbers])
+    command = pinned([str(peer.environment.python), "-P", str(script), *numbers])
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE, cwd=answer.parent)
     if done.returncode:
         raise ValueError(f"{peer.name} ended with {done.returncode}: {_last_error(done.stderr)}")

@@ -169,7 +169,8 @@ def test_settings() -> None:
         ("DateStyle", "German", "22023"),
         ("statement_timeout", "soon", "22023"),
         ("server_version", "16", "55P02"),
-        ("transaction_isolation", "bounded staleness 1s", "22023"),
+        ("transaction_isolation", "bounded staleness", "22023"),
+        ("search_path", "other", "22023"),
         ("standard_conforming_strings", "off", "22023"),
     ],
 )

@@ -1,0 +1,22 @@
+"""The schemas that there are in every service, with their oids in pg_namespace, and those that SQL made."""
+
+from __future__ import annotations
+
+from planner.catalog import PUBLIC
+from serve.definitions import Definitions
+
+SYSTEM = {
+    "pg_catalog": 11,
+    "information_schema": 12_999,
+    "headwater": 16_383,
+    "mz_catalog": 16_381,
+    "mz_internal": 16_382,
+}
+"""The system's own: nothing can be made in them."""
+PUBLIC_OID = 2200
+
+
+def namespaces(definitions: Definitions | None) -> dict[str, int]:
+    """Every schema's oid."""
+    made = definitions.schemas.items() if definitions is not None else ()
+    return {**SYSTEM, PUBLIC: PUBLIC_OID, **{name: one.oid for name, one in made}}

@@ -1,0 +1,3 @@
+{{ config(store_failures=true) }}
+
+SELECT * FROM {{ ref('revenue') }} WHERE total < 0

@@ -38,10 +38,10 @@ log = structlog.get_logger(__name__)
 TICK_ROWS = 65_536
 """Rows of one source that a tick takes at most: bounds how long the others wait for it."""
 
-CATCH_UP_ROWS = 262_144
-"""Rows of one source in a step of replaying or hydrating, where nobody waits for a single step. More of them merge less and
-retract fewer rows of before; beyond this, what a step needs for a moment no longer fits into the caches. Sources read no
-further ahead."""
+CATCH_UP_ROWS = 1_048_576
+"""Rows of one source in a step of replaying or hydrating, where nobody waits for a single step. More of them merge less, retract
+fewer rows of before, and lie in pages that are huge; a step takes some 100 bytes a row for a moment. Sources read no further ahead,
+and not so far where rows are wide (`ingest.source.AHEAD_BYTES`)."""
 
 LOADED_INTERVAL = 0.01
 """Seconds from the start of one tick to the start of the next while data keeps coming."""

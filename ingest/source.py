@@ -29,7 +29,7 @@ __all__ = [
     "WatermarksUnavailable",
 ]
 
-AHEAD_ROWS = 262_144
+AHEAD_ROWS = 1_048_576
 AHEAD_BYTES = 128 << 20
 """Read-ahead of one source: messages, and bytes of their decoded columns; librdkafka holds up to 64 MiB more."""
 

@@ -98,6 +98,28 @@ class Buffer {
   bool foreign_ = false;
 };
 
+// The memory of a column.
+struct Buffers {
+  Buffer validity, offsets, data;
+};
+
+// A column that takes its memory over; what was reserved too generously goes back.
+inline Column column_over(const Format& format, int64_t length, int64_t nulls, Buffers buffers) {
+  auto memory = std::make_shared<Buffers>(std::move(buffers));
+  memory->data.reserve(1);
+  memory->data.shrink();
+  memory->offsets.shrink();
+  Column column;
+  column.format = format;
+  column.length = length;
+  column.nulls = nulls;
+  column.validity = nulls ? memory->validity.data() : nullptr;
+  column.offsets = memory->offsets.as<int64_t>();
+  column.data = memory->data.data();
+  column.owner = std::move(memory);
+  return column;
+}
+
 // Makes one column row by row. `finish` may be called once.
 class Builder {
  public:
@@ -145,24 +167,7 @@ class Builder {
   }
 
   Column finish() {
-    struct Memory {
-      Buffer validity, offsets, data;
-    };
-    auto memory = std::make_shared<Memory>();
-    data_.reserve(1);
-    data_.shrink();
-    memory->validity = std::move(validity_);
-    memory->offsets = std::move(offsets_);
-    memory->data = std::move(data_);
-    Column column;
-    column.format = format_;
-    column.length = length_;
-    column.nulls = nulls_;
-    column.validity = nulls_ ? memory->validity.data() : nullptr;
-    column.offsets = memory->offsets.as<int64_t>();
-    column.data = memory->data.data();
-    column.owner = std::move(memory);
-    return column;
+    return column_over(format_, length_, nulls_, {std::move(validity_), std::move(offsets_), std::move(data_)});
   }
 
  private:

@@ -47,29 +47,18 @@ void Accumulator::add(double value, int64_t diff) {
                 (value < 0) != (diff < 0));
 }
 
-void Accumulator::add(const Accumulator& other) {
-  uint64_t carry = 0;
+void Accumulator::add(const Accumulator& other, bool negative) {
+  const uint64_t flip = negative ? ~uint64_t{0} : 0;
+  uint64_t carry = negative;
   for (int i = 0; i < kLimbs; ++i) {
-    uint128 sum = static_cast<uint128>(limbs[i]) + other.limbs[i] + carry;
+    uint128 sum = static_cast<uint128>(limbs[i]) + (other.limbs[i] ^ flip) + carry;
     limbs[i] = static_cast<uint64_t>(sum);
     carry = static_cast<uint64_t>(sum >> 64);
   }
-  nans = plus(nans, other.nans);
-  infinities = plus(infinities, other.infinities);
-  minus_infinities = plus(minus_infinities, other.minus_infinities);
-}
-
-void Accumulator::subtract(const Accumulator& other) {
-  uint64_t borrow = 0;
-  for (int i = 0; i < kLimbs; ++i) {
-    uint128 difference = static_cast<uint128>(limbs[i]) - other.limbs[i] - borrow;
-    limbs[i] = static_cast<uint64_t>(difference);
-    borrow = static_cast<uint64_t>(difference >> 64) & 1;
-  }
-  auto minus = [](int64_t& count, int64_t by) { count = plus(count, static_cast<int64_t>(-static_cast<uint64_t>(by))); };
-  minus(nans, other.nans);
-  minus(infinities, other.infinities);
-  minus(minus_infinities, other.minus_infinities);
+  auto count = [&](int64_t& mine, int64_t its) { mine = plus(mine, static_cast<int64_t>((static_cast<uint64_t>(its) ^ flip) + negative)); };
+  count(nans, other.nans);
+  count(infinities, other.infinities);
+  count(minus_infinities, other.minus_infinities);
 }
 
 double Accumulator::round() const {

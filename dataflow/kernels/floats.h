@@ -16,8 +16,8 @@ struct Accumulator {
   int64_t nans = 0, infinities = 0, minus_infinities = 0;
 
   void add(double value, int64_t diff);
-  void add(const Accumulator& other);
-  void subtract(const Accumulator& other);
+  // Add another sum, or with `negative` take it away.
+  void add(const Accumulator& other, bool negative = false);
   // The sum, rounded once to the nearest double, ties to even; NaN and infinities as PostgreSQL's sum. A finite sum
   // beyond the largest double gives an infinity.
   double round() const;

@@ -141,35 +141,16 @@ void append(std::vector<Gather>& columns, const std::vector<Sources>& sources, c
 }
 
 Column Gather::finish() {
-  struct Memory {
-    Buffer validity, offsets, data;
-  };
-  auto memory = std::make_shared<Memory>();
   if (format_.layout == arrow::Layout::bytes && !offsets_.size()) std::memset(offsets_.extend(8), 0, 8);
-  data_.reserve(1);
-  data_.shrink();
-  offsets_.shrink();
-  memory->validity = std::move(validity_);
-  memory->offsets = std::move(offsets_);
-  memory->data = std::move(data_);
-  Column column;
-  column.format = format_;
-  column.length = length_;
-  column.nulls = nulls_;
-  column.validity = nulls_ ? memory->validity.data() : nullptr;
-  column.offsets = memory->offsets.as<int64_t>();
-  column.data = memory->data.data();
-  column.owner = std::move(memory);
-  return column;
+  return column_over(format_, length_, nulls_, {std::move(validity_), std::move(offsets_), std::move(data_)});
 }
 
-std::vector<Column> gather(const std::vector<const std::vector<Column>*>& tables, const std::vector<Format>& formats,
-                           const Ref* refs, int64_t count) {
+std::vector<Column> gather(const std::vector<Column>& from, const Ref* refs, int64_t count) {
   std::vector<Gather> columns;
-  std::vector<Sources> sources(formats.size());
-  for (size_t c = 0; c < formats.size(); ++c) {
-    for (const auto* table : tables) sources[c].push_back(&(*table)[c]);
-    columns.emplace_back(formats[c]);
+  std::vector<Sources> sources;
+  for (const Column& column : from) {
+    sources.push_back({&column});
+    columns.emplace_back(column.format);
     columns.back().reserve(count, 0);
   }
   append(columns, sources, refs, count);

@@ -52,8 +52,7 @@ class Gather {
 // Add row refs[i] of sources[c] to columns[c], for all columns, which are equally long; O(rows x columns), in pieces.
 void append(std::vector<Gather>& columns, const std::vector<Sources>& sources, const Ref* refs, int64_t count);
 
-// Row refs[i] of column c of the tables, for every column.
-std::vector<Column> gather(const std::vector<const std::vector<Column>*>& tables, const std::vector<Format>& formats,
-                           const Ref* refs, int64_t count);
+// Row refs[i] of every column; the source of a ref is 0.
+std::vector<Column> gather(const std::vector<Column>& from, const Ref* refs, int64_t count);
 
 }  // namespace headwater::rows

@@ -104,8 +104,7 @@ bool column_agrees(const Column& column, const Groups& groups) {
       bool same = true;
       for (int64_t i = begin; i < end; ++i) {
         int64_t first = groups.representatives[static_cast<size_t>(groups.ids[static_cast<size_t>(i)])];
-        bool left = column.valid(i), right = column.valid(first);
-        same &= left && right ? type.equal(type.get(column, i), type.get(column, first)) : left == right;
+        same &= same_value(type, column, i, column, first);
       }
       if (!same) agrees = false;
     });

@@ -52,7 +52,7 @@ Pieces sorted_keys(const std::vector<Column>& keys, int64_t rows, bool nulls_mat
   if (some) hashes.resize(whole.size());
   Pieces entries(hashes, [&](size_t i) { return Entry{hashes[i], 0, some ? whole[i] : static_cast<uint32_t>(i), 0}; });
   // What an arrangement sorted comes in order.
-  if (!std::is_sorted(hashes.begin(), hashes.end())) entries.sort([](size_t, const Entry*, size_t, size_t) {});
+  if (!std::is_sorted(hashes.begin(), hashes.end())) entries.sort(entries.tasks(), [](size_t, const Entry*, size_t, size_t) {});
   return entries;
 }
 
@@ -78,9 +78,7 @@ void verify(const Column& key, const Column& column, Found& found) {
   size_t kept = 0;
   visit(key.format, [&](auto type) {
     for (size_t i = 0; i < found.rows.size(); ++i) {
-      int64_t a = found.probes[i], b = found.rows[i];
-      bool left = key.valid(a), right = column.valid(b);
-      bool same = left && right ? type.equal(type.get(key, a), type.get(column, b)) : left == right;
+      bool same = same_value(type, key, found.probes[i], column, found.rows[i]);
       found.probes[kept] = found.probes[i];
       found.rows[kept] = found.rows[i];
       kept += same;

@@ -77,12 +77,6 @@ void check_rows(const std::vector<Column>& columns, int64_t rows) {
 
 int64_t size(const Int64s& numbers) { return static_cast<int64_t>(numbers.shape(0)); }
 
-std::vector<Format> formats_of(const std::vector<Column>& columns) {
-  std::vector<Format> formats;
-  for (const Column& column : columns) formats.push_back(column.format);
-  return formats;
-}
-
 Numpy<uint64_t> hash_columns(nb::handle columns_, int64_t rows) {
   std::vector<Column> columns = read_columns(columns_);
   check_rows(columns, rows);
@@ -109,7 +103,7 @@ nb::list take(nb::handle columns_, Int64s indices) {
         refs[static_cast<size_t>(i)] = {0, static_cast<uint32_t>(row)};
       }
     });
-    out = gather({&columns}, formats_of(columns), refs.data(), static_cast<int64_t>(refs.size()));
+    out = gather(columns, refs.data(), static_cast<int64_t>(refs.size()));
   }
   return write_columns(out);
 }
@@ -137,7 +131,7 @@ nb::tuple consolidate(nb::handle columns_, Int64s diffs) {
       sums.push_back(all[g]);
       refs.push_back({0, static_cast<uint32_t>(groups.representatives[g])});
     }
-    out = gather({&columns}, formats_of(columns), refs.data(), static_cast<int64_t>(refs.size()));
+    out = gather(columns, refs.data(), static_cast<int64_t>(refs.size()));
   }
   return nb::make_tuple(write_columns(out), to_numpy(std::move(sums)));
 }
@@ -274,9 +268,7 @@ nb::tuple float_frames(nb::handle values_, nb::handle bases_, const std::vector<
     std::vector<Sliding> ranges(lows.size());
     auto change = [&](Accumulator& sum, int64_t i, int64_t sign) {
       if (bases.valid(i)) {
-        Accumulator base = Accumulator::unpack(bases.bytes(i));
-        if (sign > 0) sum.add(base);
-        else sum.subtract(base);
+        sum.add(Accumulator::unpack(bases.bytes(i)), sign < 0);
       } else if (values.valid(i)) {
         sum.add(values.format.width == 4 ? static_cast<double>(values.value<float>(i)) : values.value<double>(i), sign);
       }
@@ -311,7 +303,9 @@ std::shared_ptr<Shape> make_shape(nb::handle empty_columns, std::vector<int64_t>
                                   const std::vector<std::tuple<int64_t, bool, bool>>& order) {
   std::vector<Order> orders;
   for (const auto& [column, descending, nulls_first] : order) orders.push_back({column, descending, nulls_first});
-  return std::make_shared<Shape>(formats_of(read_columns(empty_columns)), std::move(key), orders);
+  std::vector<Format> formats;
+  for (const Column& column : read_columns(empty_columns)) formats.push_back(column.format);
+  return std::make_shared<Shape>(std::move(formats), std::move(key), orders);
 }
 
 // Python's None arrives as null.

@@ -90,23 +90,34 @@ constexpr size_t kCounted = 16, kPiece = 4;
 constexpr int kMostBits = 8;
 
 // Sort few entries by counting for each how many come before it: no branch depends on a key, and guesses would cost more.
-void sort_few(Entry* entries, size_t count, Entry* spare) {
+template <class Key>
+void sort_few(const Entry* entries, size_t count, Entry* to, Key&& key) {
+  decltype(key(*entries)) keys[kCounted];
   uint8_t places[kCounted] = {};
+  for (size_t i = 0; i < count; ++i) keys[i] = key(entries[i]);
   for (size_t i = 1; i < count; ++i) {
+    auto place = static_cast<uint8_t>(i);
     for (size_t j = 0; j < i; ++j) {
-      bool before = entries[i] < entries[j];
+      bool before = keys[i] < keys[j];
       places[j] += before;
-      places[i] += !before;
+      place -= before;
     }
+    places[i] = place;
   }
-  std::copy_n(entries, count, spare);
-  for (size_t i = 0; i < count; ++i) entries[places[i]] = spare[i];
+  for (size_t i = 0; i < count; ++i) to[places[i]] = entries[i];
+}
+
+void sort_few(const Entry* entries, size_t count, Entry* to) {
+  // Most often they are of one key.
+  uint64_t apart = 0;
+  for (size_t i = 1; i < count; ++i) apart |= entries[i].hash ^ entries[0].hash;
+  if (apart) sort_few(entries, count, to, [](const Entry& entry) { return static_cast<uint128>(entry.hash) << 64 | entry.second; });
+  else sort_few(entries, count, to, [](const Entry& entry) { return entry.second; });
 }
 
 // Sort by `word` (and then, if that is the hash, by the second) in linear time for numbers that spread over their range; each
 // level of pieces settles three bits at least of any others.
 void sort_piece(Entry* entries, size_t count, Entry* spare, uint64_t Entry::*word) {
-  if (count <= kCounted) return sort_few(entries, count, spare);
   uint64_t low = ~uint64_t{0}, high = 0;
   for (size_t i = 0; i < count; ++i) {
     low = std::min(low, entries[i].*word);
@@ -124,15 +135,24 @@ void sort_piece(Entry* entries, size_t count, Entry* spare, uint64_t Entry::*wor
   for (size_t i = 0; i < count; ++i) ++ends[((entries[i].*word - low) >> shift) + 1];
   for (size_t piece = 1; piece < pieces; ++piece) ends[piece + 1] += ends[piece];
   for (size_t i = 0; i < count; ++i) spare[ends[(entries[i].*word - low) >> shift]++] = entries[i];
-  std::copy_n(spare, count, entries);
-  size_t begin = 0;
-  for (size_t piece = 0; piece < pieces; begin = ends[piece++])
-    if (ends[piece] - begin > 1) sort_piece(entries + begin, ends[piece] - begin, spare + begin, word);
+  for (size_t piece = 0, begin = 0; piece < pieces; begin = ends[piece++]) {
+    size_t rows = ends[piece] - begin;
+    if (rows <= kCounted) {
+      sort_few(spare + begin, rows, entries + begin);
+    } else {
+      std::copy_n(spare + begin, rows, entries + begin);
+      sort_piece(entries + begin, rows, spare + begin, word);
+    }
+  }
 }
 
 }  // namespace
 
-void Pieces::sort_entries(Entry* entries, size_t count, Entry* spare) { sort_piece(entries, count, spare, &Entry::hash); }
+void Pieces::sort_entries(Entry* entries, size_t count, Entry* spare) {
+  if (count > kCounted) return sort_piece(entries, count, spare, &Entry::hash);
+  std::copy_n(entries, count, spare);
+  sort_few(spare, count, entries);
+}
 
 namespace {
 
@@ -151,37 +171,58 @@ Pieces make_pieces(const Shape& shape, const std::vector<Column>& columns, const
           }};
 }
 
+// The order column whose values the seconds are, or -1: 64 bits are, where none is NULL.
+int64_t read_off_seconds(const Shape& shape, const std::vector<Column>& columns) {
+  if (!shape.ordered) return -1;
+  const Column& column = columns[static_cast<size_t>(shape.ties.front().column)];
+  return column.format.meaning == arrow::Meaning::integer && column.format.width == 8 && !column.validity ? shape.ties.front().column : -1;
+}
+
+Column column_of(const Numbers<uint64_t>& seconds, const Order& order, const Format& format) {
+  Buffer data;
+  auto* values = reinterpret_cast<uint64_t*>(data.extend(8 * seconds.size()));
+  const uint64_t flip = (order.descending ? ~uint64_t{0} : 0) ^ kSign;
+  split(seconds.size(), [&](int64_t begin, int64_t end, int64_t) {
+    for (int64_t i = begin; i < end; ++i) values[i] = seconds[i] ^ flip;
+  });
+  return arrow::column_over(format, seconds.size(), 0, {{}, {}, std::move(data)});
+}
+
 // How a sorted entry compares with the one before it.
 enum Tie : uint8_t { kApart, kSame, kTied };  // kTied: hash and second are equal, the rows are not
 
 // What settling a piece needs for a moment.
 struct Ties {
-  std::vector<uint8_t> ties;
-  std::vector<uint32_t> tied;
-  bool any = false;
+  Raw<uint8_t> ties;
+  Raw<uint32_t> tied;
 
-  void find(const std::vector<Column>& columns, const Entry* entries, size_t count) {
-    ties.assign(count + 1, kApart);
-    tied.clear();
-    any = false;
+  // See which entries tie, and put those that are not the same row in order. Columns but the one that the seconds are.
+  void find(const Shape& shape, const std::vector<Column>& columns, int64_t seconds, Entry* entries, size_t count) {
+    ties.resize(count + 1);
+    tied.resize(count);
+    ties[0] = ties[count] = kApart;
+    size_t some = 0;
     for (size_t i = 1; i < count; ++i) {
-      ties[i] = entries[i].hash == entries[i - 1].hash && entries[i].second == entries[i - 1].second;
-      if (ties[i]) tied.push_back(static_cast<uint32_t>(i));
+      bool tie = !((entries[i].hash ^ entries[i - 1].hash) | (entries[i].second ^ entries[i - 1].second));
+      tied[some] = static_cast<uint32_t>(i);
+      some += ties[i] = tie;
     }
-    for (const Column& column : columns) {
-      visit(column.format, [&](auto type) {
-        for (uint32_t i : tied) {
-          int64_t a = entries[i - 1].index, b = entries[i].index;
-          bool left = column.valid(a), right = column.valid(b);
-          bool same = left && right ? type.equal(type.get(column, a), type.get(column, b)) : left == right;
-          if (!same) ties[i] = kTied, any = true;
+    bool any = false;
+    for (size_t c = 0; c < columns.size(); ++c) {
+      if (static_cast<int64_t>(c) == seconds) continue;
+      visit(columns[c].format, [&](auto type) {
+        const Column& column = columns[c];
+        for (size_t t = 0; t < some; ++t) {
+          int64_t a = entries[tied[t] - 1].index, b = entries[tied[t]].index;
+          if (!same_value(type, column, a, column, b)) ties[tied[t]] = kTied, any = true;
         }
       });
     }
+    if (any) order(shape, columns, entries, count);
   }
 
   // Put the entries that have one hash and one second in order, and see again which of them are the same row.
-  void settle(const Shape& shape, const std::vector<Column>& columns, Entry* entries, size_t count) {
+  void order(const Shape& shape, const std::vector<Column>& columns, Entry* entries, size_t count) {
     for (size_t begin = 0, end; begin < count; begin = end) {
       bool same = true;
       for (end = begin + 1; ties[end]; ++end) same &= ties[end] == kSame;
@@ -195,22 +236,47 @@ struct Ties {
   }
 };
 
-// Add up equal rows; what is left of them moves to the front, its diffs to `sums`. Returns how many are left.
-size_t add_up(Entry* entries, size_t count, const Ties& ties, const int64_t* diffs, int64_t* sums) {
-  // The last entry of a row writes it, if anything is left of it; where it goes is a sum rather than a branch.
-  size_t first = 0, kept = 0;
-  uint64_t sum = 0;
-  for (size_t i = 0; i < count; ++i) {
-    bool same = ties.ties[i];
-    int64_t diff = entries[i].diff == Entry::kLong ? diffs[entries[i].index] : entries[i].diff;
-    first = same ? first : i;
-    sum = (same ? sum : 0) + static_cast<uint64_t>(diff);
-    entries[kept] = entries[first];
-    sums[kept] = static_cast<int64_t>(sum);
-    kept += !ties.ties[i + 1] && sum;
+// The rows of a sort, with room for all of them. A task's begin at a place of its own until `close` moves them up to each other.
+struct Sorted {
+  struct Stretch {
+    size_t from = 0, count = 0;
+  };
+  uint64_t *hashes, *seconds;
+  Raw<Ref> refs;
+  Raw<int64_t> diffs;
+  std::vector<Stretch> stretches;
+
+  // Add a piece, whose first entry is at `from`; equal rows are added up.
+  void add(size_t task, size_t from, const Entry* entries, size_t count, const Ties& ties, const int64_t* given) {
+    if (!stretches[task].count) stretches[task].from = from;
+    // The last entry of a row writes it, if anything is left of it; where it goes is a sum rather than a branch.
+    size_t to = stretches[task].from + stretches[task].count, begin = to;
+    uint32_t first = 0;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; ++i) {
+      bool same = ties.ties[i];
+      int64_t diff = entries[i].diff == Entry::kLong ? given[entries[i].index] : entries[i].diff;
+      first = same ? first : entries[i].index;
+      sum = (same ? sum : 0) + static_cast<uint64_t>(diff);
+      hashes[to] = entries[i].hash;
+      seconds[to] = entries[i].second;
+      refs[to] = {0, first};
+      diffs[to] = static_cast<int64_t>(sum);
+      to += !ties.ties[i + 1] && sum;
+    }
+    stretches[task].count += to - begin;
   }
-  return kept;
-}
+
+  int64_t close() {
+    size_t to = 0;
+    for (auto [from, count] : stretches) {
+      auto move = [&](auto* values) { std::memmove(values + to, values + from, count * sizeof(*values)); };
+      if (from != to) move(hashes), move(seconds), move(refs.data()), move(diffs.data());
+      to += count;
+    }
+    return static_cast<int64_t>(to);
+  }
+};
 
 }  // namespace
 
@@ -219,40 +285,27 @@ RunPtr make_run(const std::shared_ptr<const Shape>& shape, const std::vector<Col
   shape->check(columns);
   if (rows > kMaxRows) throw std::invalid_argument("a delta of " + std::to_string(rows) + " rows is too large");
   Pieces pieces = make_pieces(*shape, columns, diffs, static_cast<size_t>(rows));
-  auto sums = std::make_unique_for_overwrite<int64_t[]>(pieces.size());
-  struct Kept {
-    size_t from, count, to;  // a piece's rows: where they are, how many, and their place in the run
-  };
-  std::vector<Kept> kept(pieces.count());
-  pieces.sort([&](size_t piece, Entry* entries, size_t from, size_t count) {
-    thread_local Ties ties;
-    ties.find(columns, entries, count);
-    if (ties.any) ties.settle(*shape, columns, entries, count);
-    kept[piece] = {from, add_up(entries, count, ties, diffs, sums.get() + from), 0};
-  });
-  size_t left = 0;
-  for (Kept& piece : kept) piece.to = std::exchange(left, left + piece.count);
+  const int64_t own = read_off_seconds(*shape, columns), tasks = pieces.tasks();
   auto run = std::make_shared<Run>();
   run->shape = shape;
-  run->reserve(static_cast<int64_t>(left));
-  auto* hashes = reinterpret_cast<uint64_t*>(run->hashes.memory.extend(8 * static_cast<int64_t>(left)));
-  auto* seconds = reinterpret_cast<uint64_t*>(run->seconds.memory.extend(8 * static_cast<int64_t>(left)));
-  Raw<Ref> refs(left);
-  split_into(parts_of(rows), static_cast<int64_t>(kept.size()), [&](int64_t begin, int64_t end, int64_t) {
-    for (; begin < end; ++begin) {
-      const Kept& piece = kept[static_cast<size_t>(begin)];
-      const Entry* entries = pieces.begin() + piece.from;
-      for (size_t i = 0, to = piece.to; i < piece.count; ++i, ++to) {
-        hashes[to] = entries[i].hash;
-        seconds[to] = entries[i].second;
-        refs[to] = {0, entries[i].index};
-      }
-    }
+  run->reserve(rows);
+  Sorted sorted{run->hashes.memory.as<uint64_t>(), run->seconds.memory.as<uint64_t>(), Raw<Ref>(pieces.size()), Raw<int64_t>(pieces.size()),
+                std::vector<Sorted::Stretch>(static_cast<size_t>(tasks))};
+  pieces.sort(tasks, [&](size_t task, Entry* entries, size_t from, size_t count) {
+    thread_local Ties ties;
+    ties.find(*shape, columns, own, entries, count);
+    sorted.add(task, from, entries, count, ties, diffs);
   });
-  for (const Kept& piece : kept)
-    for (size_t i = 0; i < piece.count; ++i) run->count(hashes[piece.to + i], sums[piece.from + i]);
+  const int64_t left = sorted.close();
+  run->hashes.memory.extend(8 * left);
+  run->seconds.memory.extend(8 * left);
+  for (int64_t row = 0; row < left; ++row) run->directory.push(sorted.hashes[row], row);
+  for (int64_t row = 0; row < left; ++row) run->weigh(sorted.diffs[static_cast<size_t>(row)]);
   run->finish();
-  run->columns = gather({&columns}, shape->formats, refs.data(), static_cast<int64_t>(left));
+  std::vector<Column> others = columns;
+  if (own >= 0) others.erase(others.begin() + own);
+  run->columns = gather(others, sorted.refs.data(), left);
+  if (own >= 0) run->columns.insert(run->columns.begin() + own, column_of(run->seconds, shape->ties.front(), columns[static_cast<size_t>(own)].format));
   return run;
 }
 

@@ -134,6 +134,9 @@ struct Run : std::enable_shared_from_this<Run> {
   // Add a row whose hash and second are there.
   void count(uint64_t hash, int64_t diff) {
     directory.push(hash, rows());
+    weigh(diff);
+  }
+  void weigh(int64_t diff) {
     diffs.push(diff);
     negatives += diff < 0;
     total += static_cast<uint64_t>(diff);
@@ -217,12 +220,6 @@ struct Entry {
   uint32_t index;
   int32_t diff;  // kLong: to be looked up
   static constexpr int32_t kLong = std::numeric_limits<int32_t>::min();
-
-  bool operator<(const Entry& other) const {
-    // As one number of 128 bits: most keys of a sort tie, and a branch on that is a guess.
-    uint128 mine = static_cast<uint128>(hash) << 64 | second, its = static_cast<uint128>(other.hash) << 64 | other.second;
-    return mine < its;
-  }
 };
 
 // Entries in pieces by the leading bits of their hashes: what is done in a piece finds it in a near cache. The pieces depend on
@@ -259,26 +256,30 @@ class Pieces {
   }
   const Entry* begin() const { return entries_.get(); }
   size_t size() const { return size_; }
-  size_t count() const { return begins_.size() - 1; }
 
-  // Put each piece in order, then call use(piece, its entries, the place of the first one, how many).
+  // How many tasks `sort` is; neighbouring pieces are one.
+  int64_t tasks() const {
+    auto pieces = static_cast<int64_t>(begins_.size()) - 1;
+    return Pool::shared().threads() == 1 ? 1 : std::min(pieces, pieces_of(static_cast<int64_t>(size_)));
+  }
+  // Put each piece in order, then call use(task, its entries, the place of the first one, how many), in order within one of `tasks` tasks.
   template <class Use>
-  void sort(Use&& use) {
-    auto pieces = static_cast<int64_t>(count()), tasks = std::min(pieces, pieces_of(static_cast<int64_t>(size_)));
+  void sort(int64_t tasks, Use&& use) {
+    auto pieces = static_cast<int64_t>(begins_.size()) - 1;
     Pool::shared().run(tasks, [&](int64_t task) {
       std::vector<Entry> spare;
       for (int64_t p = pieces * task / tasks; p < pieces * (task + 1) / tasks; ++p) {
         size_t from = begins_[static_cast<size_t>(p)], rows = begins_[static_cast<size_t>(p) + 1] - from;
         if (spare.size() < rows) spare.resize(rows);
         sort_entries(entries_.get() + from, rows, spare.data());
-        use(static_cast<size_t>(p), entries_.get() + from, from, rows);
+        use(static_cast<size_t>(task), entries_.get() + from, from, rows);
       }
     });
   }
 
  private:
-  static constexpr int kMostBits = 11;
-  static constexpr size_t kRows = 1024;
+  static constexpr int kMostBits = 8;
+  static constexpr size_t kRows = 2048;
 
   static void sort_entries(Entry* entries, size_t count, Entry* spare);
 

@@ -20,7 +20,7 @@ Numbers<uint64_t> borrow_numbers(const Column& column) {
 void check_hash(const Shape& shape, const std::vector<Column>& columns, const Numbers<uint64_t>& hashes) {
   if (!hashes.size()) return;
   const Ref row{0, 0};
-  std::vector<Column> first = gather({&columns}, shape.formats, &row, 1);
+  std::vector<Column> first = gather(columns, &row, 1);
   uint64_t hash = 0;
   hash_rows(shape.key_of(first), 1, kKeySeed, &hash);
   if (hash != hashes[0]) refuse("hashes of another version");

@@ -137,11 +137,15 @@ decltype(auto) visit(const Format& format, Use&& use) {
   return use(Integer<int64_t>{});
 }
 
-// Whether row i of a equals row j of b; both have one format.
-inline bool equal_value(const Column& a, int64_t i, const Column& b, int64_t j) {
+// Whether row i of a equals row j of b; both have one format, of this type.
+template <class Type>
+bool same_value(Type type, const Column& a, int64_t i, const Column& b, int64_t j) {
   bool left = a.valid(i), right = b.valid(j);
-  if (!left || !right) return left == right;
-  return visit(a.format, [&](auto type) { return type.equal(type.get(a, i), type.get(b, j)); });
+  return left && right ? type.equal(type.get(a, i), type.get(b, j)) : left == right;
+}
+
+inline bool equal_value(const Column& a, int64_t i, const Column& b, int64_t j) {
+  return visit(a.format, [&](auto type) { return same_value(type, a, i, b, j); });
 }
 
 inline bool equal_rows(const std::vector<Column>& a, int64_t i, const std::vector<Column>& b, int64_t j) {

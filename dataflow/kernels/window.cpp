@@ -90,38 +90,28 @@ class Reader {
     return places;
   }
 
-  // The row at the smallest place, if any is left; the places move past it. Several versions of it may lie in the runs.
+  // The row at the smallest place, if any is left; the places move past it.
   bool next(Places& places, Row& row) {
-    std::ptrdiff_t smallest = -1;
-    for (size_t i = 0; i < ranges_.size(); ++i)
-      if (places[i] < ranges_[i].end &&
-          (smallest < 0 || compare(own_, ranges_[i].run, places[i], ranges_[static_cast<size_t>(smallest)].run,
-                                   places[static_cast<size_t>(smallest)]) < 0))
-        smallest = static_cast<std::ptrdiff_t>(i);
-    if (smallest < 0) return false;
-    Ref model = ref(static_cast<size_t>(smallest), places[static_cast<size_t>(smallest)]);
-    same_.clear();
-    for (size_t i = 0; i < ranges_.size(); ++i)
-      for (; places[i] < ranges_[i].end && compare(own_, ranges_[i].run, places[i], model.source, model.row) == 0; ++places[i])
-        same_.push_back(ref(i, places[i]));
-    row = fold();
-    return true;
+    return pass(places, 1, row, [&](size_t i) { return places[i] < ranges_[i].end; });
   }
 
   // The same backwards: the places move before the row in front of them, no further than `low`.
   bool previous(Places& places, const Places& low, Row& row) {
-    std::ptrdiff_t largest = -1;
-    for (size_t i = 0; i < ranges_.size(); ++i)
-      if (places[i] > low[i] &&
-          (largest < 0 || compare(own_, ranges_[i].run, places[i] - 1, ranges_[static_cast<size_t>(largest)].run,
-                                  places[static_cast<size_t>(largest)] - 1) > 0))
-        largest = static_cast<std::ptrdiff_t>(i);
-    if (largest < 0) return false;
-    Ref model = ref(static_cast<size_t>(largest), places[static_cast<size_t>(largest)] - 1);
+    return pass(places, -1, row, [&](size_t i) { return places[i] > low[i]; });
+  }
+
+  // Several versions of the row may lie in the runs. left(i): whether range i has a row in the direction of the step.
+  template <class Left>
+  bool pass(Places& places, int step, Row& row, Left&& left) {
+    auto at = [&](size_t i) { return step < 0 ? places[i] - 1 : places[i]; };
+    size_t none = ranges_.size(), best = none;
+    for (size_t i = 0; i < none; ++i)
+      if (left(i) && (best == none || step * compare(own_, ranges_[i].run, at(i), ranges_[best].run, at(best)) < 0)) best = i;
+    if (best == none) return false;
+    Ref model = ref(best, at(best));
     same_.clear();
-    for (size_t i = 0; i < ranges_.size(); ++i)
-      for (; places[i] > low[i] && compare(own_, ranges_[i].run, places[i] - 1, model.source, model.row) == 0; --places[i])
-        same_.push_back(ref(i, places[i] - 1));
+    for (size_t i = 0; i < none; ++i)
+      for (; left(i) && compare(own_, ranges_[i].run, at(i), model.source, model.row) == 0; places[i] += step) same_.push_back(ref(i, at(i)));
     row = fold();
     return true;
   }

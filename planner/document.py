@@ -42,7 +42,7 @@ _AGGREGATES = """
 
 All take FILTER; those without WITHIN GROUP take ORDER BY and, but for those of pairs, DISTINCT. count, sum, avg, min, max,
 bool_and, bool_or and every slide with a window's frame; all others without WITHIN GROUP may have OVER a whole partition, which
-string_agg, jsonb_agg and jsonb_object_agg take in the window's order. The examples are over these rows:
+string_agg, array_agg, jsonb_agg and jsonb_object_agg take in the window's order. The examples are over these rows:
 
     {}
 
@@ -113,7 +113,7 @@ def _mark(name: str, function: Function) -> str:
     exact = name in _DIGITS and Kind.NUMERIC in function.parameters
     read = name == "to_timestamp" and Kind.TEXT in function.parameters
     document = name == "-" and function.parameters[0] is Kind.JSONB
-    number = name == "to_char" and function.parameters[0] in NUMBERS
+    number = (name == "to_char" and function.parameters[0] in NUMBERS) or name == "to_number"
     return "\\*" if name in _PER_ROW or exact or document or read or number else ""
 
 

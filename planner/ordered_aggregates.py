@@ -33,7 +33,7 @@ _BY = {"max_by": True, "min_by": False, "arg_max": True, "arg_min": False}
 WITHIN = ("percentile_cont", "percentile_disc", "mode")
 """Those that are written with WITHIN GROUP."""
 
-IN_ORDER = ("string_agg", "jsonb_agg", "jsonb_object_agg")
+IN_ORDER = ("string_agg", "array_agg", "jsonb_agg", "jsonb_object_agg")
 """Those that put all values together, one after the other."""
 
 _DOCUMENTS = ("jsonb_agg", "jsonb_object_agg")

@@ -88,6 +88,7 @@ atanh | inverse hyperbolic tangent | atanh(0)
 << | bits moved left | 1 << 4
 >> | bits moved right, the sign kept | -16 >> 2
 to_hex | hexadecimal digits | to_hex(255)
+to_number | a number from a text by a pattern | to_number('1,234.5-', '9G999D9S')
 factorial | the product of all whole numbers up to it | factorial(20)
 scale | digits behind the point | scale(1.50)
 min_scale | digits behind the point that it needs | min_scale(1.50)

@@ -1031,3 +1031,6 @@ WITH g AS (SELECT customer, count(*) AS n, max(qty) AS m FROM orders GROUP BY cu
 SELECT c.id, o.qty, e.v FROM customers c LEFT JOIN orders o ON o.customer = c.id LEFT JOIN events e ON e.id = o.qty JOIN customers d ON d.id = e.v WHERE o.note IS NOT NULL OR e.w > 0
 
 SELECT t.name, count(*) AS n FROM (SELECT c.name, o.qty FROM customers c FULL JOIN orders o ON o.customer = c.id) t WHERE t.qty IN (1, 2, 3) GROUP BY t.name HAVING t.name > 'b'
+
+-- postgres: DuckDB has lists
+SELECT id, array_agg(qty) OVER (PARTITION BY customer ORDER BY qty, id RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)::text AS t FROM orders

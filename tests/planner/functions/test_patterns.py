@@ -12,6 +12,7 @@ from planner import PlanErrors
 from planner.document import result_of, rows_of
 from planner.functions import FunctionError
 from planner.functions.number_patterns import write_number
+from planner.functions.number_reading import read_number
 from planner.functions.number_shapes import read_pattern
 from tests.planner.functions.oracle import ask
 from tests.servers.postgres import PostgresServer
@@ -56,6 +57,50 @@ def _written(pattern: str, kind: str, value: str) -> str | None:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+READ = (
+    *(
+        "0",
+        "1",
+        "-1",
+        "12.345",
+        "-12.345",
+        "0.5",
+        "1234.5",
+        "-1,234.5",
+        "<12>",
+        "12-",
+        "12+",
+        "+12",
+        " 12",
+        "1 2",
+        "$12",
+        "12.5-",
+    ),
+    *("1,2,3", "a12", "", "-", "12,34", "1st", "Price: 12.5", ".5", "-.5", "5.", "12 -", "x5x", "1234567"),
+)
+
+
+@pytest.mark.postgres
+def test_reading_numbers(postgres: PostgresServer) -> None:
+    chance = random.Random(7)
+    atoms = [atom for atom in ATOMS if atom != "V"]
+    patterns = [p for p in PATTERNS if not any(word in p for word in ("RN", "rn", "EEEE"))]
+    patterns += ["".join(chance.choices(atoms, k=chance.randrange(1, 8))) for _ in range(60)]
+    asked = [(pattern, text) for pattern in patterns for text in READ]
+    with postgres.connect() as database:
+        theirs = ask(database, [f"trim_scale(to_number({_quoted(text)}, {_quoted(p)}))" for p, text in asked])
+    wrong = []
+    for (pattern, text), answer in zip(asked, theirs, strict=True):
+        try:
+            ours = read_number(text, read_pattern(pattern))
+        except (FunctionError, ValueError, OverflowError):
+            ours = None
+        if ours != (None if answer.value is None else Decimal(answer.value)):
+            wrong.append((pattern, text, ours, answer))
+    assert not wrong
+    assert result_of("to_number('1,234.50-', '9G999D99S')") == "-1234.5"
 
 
 INTERVALS = (

@@ -23,7 +23,16 @@ REFUSED = {(name, Kind.JSONB) for name in ("<", "<=", ">", ">=", "greatest", "le
 
 
 CONSTANT = {
-    *("regexp_replace", "to_char", "format", "to_date", "to_timestamp", "regexp_match", "regexp_split_to_array"),
+    *(
+        "regexp_replace",
+        "to_char",
+        "format",
+        "to_date",
+        "to_timestamp",
+        "to_number",
+        "regexp_match",
+        "regexp_split_to_array",
+    ),
     *("any", "all"),
 }
 """Functions with arguments that must be constants: `test_casts.py` has calls of them."""

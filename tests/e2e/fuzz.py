@@ -27,11 +27,11 @@ from tests.e2e.visible import settings
 from tests.serve.pg.door import Wire, frame, startup
 from tests.serve.pg.test_fuzz import SEEDS, mutated
 
-CLIENTS = 4
+CLIENTS = 16
 MESSAGES = 60
 """Of a connection."""
 
-IDLE_SECONDS, HANG_SECONDS = 0.3, 60.0
+IDLE_SECONDS, HANG_SECONDS = 0.3, 120.0
 """Without an answer for so long, a client goes; then the server has this long to close."""
 
 OWN_SEEDS: tuple[tuple[bytes, bytes], ...] = (
@@ -86,6 +86,7 @@ class Fuzz:
         """Look at the memory of the service."""
         assert self._service.process is not None
         status = Path(f"/proc/{self._service.process.pid}/statm").read_text()
+        print(f"{self.sent} messages", file=sys.stderr, flush=True)
         self.memory.append((self.sent, int(status.split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20))
 
     def _guarded(self, number: int) -> None:

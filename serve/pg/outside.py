@@ -167,7 +167,7 @@ def create_source(words: Words, name: str, if_not_exists: bool) -> CreateSource:
     if not words.take("KAFKA"):
         raise _unsupported(f"a source from {words.word}", "use FROM KAFKA CONNECTION, or a table")
     words.need("CONNECTION")
-    settings: dict[str, object] = {"kafka": words.name(), "topic": _topic(words)["TOPIC"]}
+    settings: dict[str, object] = {"kafka": _public(words, "a connection"), "topic": _topic(words)["TOPIC"]}
     registry = ""
     if words.take("KEY", "FORMAT"):
         settings["key_format"], registry = _format(words)
@@ -239,7 +239,7 @@ def _format(words: Words) -> tuple[str, str]:
         if not words.take("USING"):
             return "avro", ""
         words.need("CONFLUENT", "SCHEMA", "REGISTRY", "CONNECTION")
-        return "avro", words.name()
+        return "avro", _public(words, "a connection")
     raise _unsupported(f"FORMAT {words.word}", "use FORMAT JSON or FORMAT AVRO")
 
 
@@ -256,12 +256,12 @@ def create_sink(words: Words, name: str, if_not_exists: bool) -> CreateSink:
     """What follows CREATE SINK name."""
     _pass_cluster(words)
     words.need("FROM")
-    settings: dict[str, object] = {"view": words.name().removeprefix("public.")}
+    settings: dict[str, object] = {"view": _public(words, "what a sink reads")}
     words.need("INTO")
     if not words.take("KAFKA"):
         raise _unsupported(f"a sink into {words.word}", "use INTO KAFKA CONNECTION")
     words.need("CONNECTION")
-    settings["kafka"] = words.name()
+    settings["kafka"] = _public(words, "a connection")
     options = _topic(words, "TOPIC PARTITION COUNT", "TOPIC REPLICATION FACTOR")
     settings["topic"] = options["TOPIC"]
     for option, key in (("TOPIC PARTITION COUNT", "partitions"), ("TOPIC REPLICATION FACTOR", "replication")):
@@ -289,6 +289,17 @@ def create_sink(words: Words, name: str, if_not_exists: bool) -> CreateSink:
         words.need(")")
     words.end()
     return CreateSink(plain_name(name), settings, enforced, if_not_exists)
+
+
+def _public(words: Words, what: str) -> str:
+    """The name of an object of `public`. QueryError for others: what the file's settings name has no schema."""
+    name = words.name()
+    while words.take("."):
+        name = f"{name}.{words.name()}"
+    schema, _, bare = name.rpartition(".")
+    if schema not in ("", "public"):
+        raise _unsupported(f"{what} in schema {schema}", f"make {bare} in public, and name that")
+    return bare
 
 
 def _topic(words: Words, *others: str) -> dict[str, str]:

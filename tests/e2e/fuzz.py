@@ -104,7 +104,7 @@ class Fuzz:
             self._left -= MESSAGES
             self.sent += MESSAGES
             self.connections += 1
-            if self.connections % 500 == 0:
+            if self.connections % 100 == 0:
                 self.note()
             return True
 
@@ -125,12 +125,16 @@ class Fuzz:
     def _read(self, wire: Wire) -> None:
         """Read until the server closes. A length too large waits for more, a subscription for changes: then the client goes."""
         wire.socket.settimeout(IDLE_SECONDS)
+        left = False
         while True:
             try:
                 if (data := wire.socket.recv(65536)) == b"":
                     return
                 self.answered += len(data)
             except TimeoutError:
+                if left:
+                    raise RuntimeError(f"the server has not closed {HANG_SECONDS} s after its client went") from None
+                left = True
                 wire.socket.settimeout(HANG_SECONDS)
                 with suppress(OSError):
                     wire.socket.shutdown(socket.SHUT_WR)

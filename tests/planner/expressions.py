@@ -71,6 +71,7 @@ class Expressions:
                 lambda: f"({sub('bool')})::int",
                 lambda: f"(- {sub('int')})",
                 lambda: f"({sub('date')} - {sub('date')})",
+                lambda: self._of_array(sub),
             ],
             "numeric": [
                 lambda: f"({sub('numeric')} {self.rng.choice('+-*')} {sub('numeric')})",
@@ -91,6 +92,11 @@ class Expressions:
                 lambda: f"({sub('int')})::text",
                 lambda: f"({sub('bool')})::text",
                 lambda: f"replace({sub('text')}, 'e', 'xx')",
+                lambda: f"({self.array(sub)})::text",
+                lambda: (
+                    f"array_to_string({self.texts(sub)}, {self.rng.choice([chr(39) + ';' + chr(39), sub('text')])}, '*')"
+                ),
+                lambda: f"({self.texts(sub)})[{self.rng.randrange(4)}]",
                 *(lambda name=name: f"({name} ->> '{self.rng.choice('ab')}')" for name in documents),
             ],
             "bool": [
@@ -106,11 +112,61 @@ class Expressions:
                 lambda: f"({sub('numeric')} BETWEEN {sub('int')} AND {sub('numeric')})",
                 lambda: f"(({sub('int')}, {sub('text')}) {compared} ({sub('int')}, {sub('text')}))",
                 lambda: f"({sub('int')} {compared} {self.rng.choice(['ANY', 'ALL'])} (ARRAY[{sub('int')}, 2]))",
+                lambda: f"({self.array(sub)} {self.rng.choice((compared, '@>', '<@', '&&'))} {self.array(sub)})",
+                lambda: f"({sub('int')} {compared} {self.rng.choice(['ANY', 'ALL'])} ({self.array(sub)}))",
+                lambda: f"({sub('text')} {self.rng.choice(['=', 'LIKE', '<'])} ANY ({self.texts(sub)}))",
                 lambda: f"({sub('text')} LIKE '{self.rng.choice(['r%', '%e%', '_ed', ''])}')",
             ],
             "date": [lambda: f"({sub('date')} + {sub('int')}::int)", lambda: f"({sub('time')})::date"],
             "time": [lambda: f"date_trunc('hour', {sub('time')})", lambda: f"({sub('date')})::timestamptz"],
         }[kind]
+
+    def array(self, sub: Callable[[str], str], depth: int = 1) -> str:
+        """A bigint[]."""
+        one = lambda: f"({sub('int')})::bigint"  # noqa: E731
+        made = [
+            lambda: f"ARRAY[{one()}, {one()}]",
+            lambda: f"ARRAY[{one()}]",
+            lambda: self.rng.choice(
+                ["'{}'::bigint[]", "'{3,NULL,1}'::bigint[]", "NULL::bigint[]", "'[0:1]={1,2}'::bigint[]"]
+            ),
+        ]
+        if depth:
+            inner = lambda: self.array(sub, depth - 1)  # noqa: E731
+            low = self.rng.randrange(-1, 3)
+            made += [
+                lambda: f"({inner()} || {inner()})",
+                lambda: f"array_append({inner()}, {one()})",
+                lambda: f"array_prepend({one()}, {inner()})",
+                lambda: f"array_remove({inner()}, {one()})",
+                lambda: f"array_replace({inner()}, {one()}, {one()})",
+                lambda: f"({inner()})[{low}:{low + self.rng.randrange(-1, 3)}]",
+                lambda: f"CASE WHEN {sub('bool')} THEN {inner()} ELSE {inner()} END",
+                lambda: f"greatest({inner()}, {inner()})",
+            ]
+        return self.rng.choice(made)()
+
+    def texts(self, sub: Callable[[str], str]) -> str:
+        """A text[]."""
+        made = [
+            lambda: f"ARRAY[{sub('text')}, {sub('text')}]",
+            lambda: f"string_to_array({sub('text')}, 'e')",
+            lambda: f"string_to_array({sub('text')}, NULL, 'r')",
+        ]
+        return self.rng.choice(made)()
+
+    def _of_array(self, sub: Callable[[str], str]) -> str:
+        """A number that an array has."""
+        made = [
+            lambda: f"cardinality({self.array(sub)})",
+            lambda: f"array_length({self.array(sub)}, 1)",
+            lambda: f"array_lower({self.array(sub)}, 1)",
+            lambda: f"array_upper({self.texts(sub)}, 1)",
+            lambda: f"array_position({self.array(sub)}, ({sub('int')})::bigint)",
+            lambda: f"({self.array(sub)})[{self.rng.randrange(-1, 4)}]",
+            lambda: f"({self.array(sub)})[({sub('int')})::int]",
+        ]
+        return self.rng.choice(made)()
 
     def _subquery(self, kind: str, columns: Columns) -> str:
         """A subquery as a value; it may refer to the columns around it."""

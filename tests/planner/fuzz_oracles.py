@@ -30,6 +30,8 @@ _OTHERWISE = re.compile(
     r"mode\(\)|percentile|"
     # row values: a NULL within is the greatest value there, and not unknown
     r"\) (?:=|<>|[<>]=?|IS (?:NOT )?DISTINCT FROM) \(|"
+    # lists are other things than arrays
+    r"ARRAY\[|\[\]|array_|cardinality|unnest|"
     # what is not there, or is another type
     r"UNKNOWN|WITH ORDINALITY|generate_series|jsonb|failing"
 )

@@ -115,7 +115,14 @@ class Queries(Expressions):
             low, high = self.expression("int", seen, 1), self.expression("int", seen, 1)
             text = f"generate_series({low} % 4, {high} % 4) WITH ORDINALITY AS {alias} (i, n)"
             return f" {join} {text}{on}", [(f"{alias}.i", "int"), (f"{alias}.n::int", "int")]
-        if choice < 0.4 and documents:
+        if choice < 0.32:
+
+            def value(kind: str) -> str:
+                return self.expression(kind, seen, 1)
+
+            text = f"unnest({self.array(value)}, {self.texts(value)}) WITH ORDINALITY AS {alias} (i, t, n)"
+            return f" {join} {text}{on}", [(f"{alias}.i", "int"), (f"{alias}.t", "text"), (f"{alias}.n::int", "int")]
+        if choice < 0.42 and documents:
             text = f"jsonb_object_keys({self.rng.choice(documents)}) AS {alias} (k)"
             return f" {join} LATERAL {text}{on}", [(f"{alias}.k", "text")]
         table, inner = self.rng.choice(list(self.tables)), self.name("s")
@@ -255,6 +262,8 @@ class Queries(Expressions):
         found = [(f"mode() {within}", kind), (f"percentile_disc({share}) {within}", kind)]
         if kind in ("int", "float"):
             found.append((f"percentile_cont({share}) {within}", "float"))
+        if kind in ("int", "text", "date"):
+            found += 2 * [(f"(array_agg({distinct}{typed} ORDER BY {typed}{down}){kept})::text", "text")]
         if kind == "text":
             found += 3 * [(f"string_agg({distinct}{typed}, '; ' ORDER BY {typed}{down}){kept}", kind)]
         return found

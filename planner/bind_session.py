@@ -65,9 +65,28 @@ def call(binder: Binder, node: exp.Anonymous, name: str) -> Bound | None:
                 node, "current_setting of a value that is computed", "write the setting's name"
             )
         return Parameter(SETTING + setting.name.lower(), TEXT)
+    if name in system.LOOKED_UP and 1 <= len(node.expressions) <= 3:
+        return _looked_up(binder, node, name)
     if name in system.NAMES:
         return binder.call(node, system.PREFIX + name, [binder.bind(argument) for argument in node.expressions])
     return None
+
+
+def _looked_up(binder: Binder, node: exp.Anonymous, name: str) -> Bound:
+    """A function of a number whose answer is a row of the catalog, as a subquery."""
+    from planner.bind_subquery import scalar
+
+    oid, place, text = (exp.column(column.split()[0]) for column in system.DEFINITION_COLUMNS)
+    by_place = system.LOOKED_UP[name] and len(node.expressions) > 1
+    wanted = node.expressions[1].copy() if by_place else exp.Literal.number(0)
+    same = [exp.EQ(this=oid, expression=node.expressions[0].copy()), exp.EQ(this=place, expression=wanted)]
+    table = exp.Table(this=exp.to_identifier(system.DEFINITIONS), db=exp.to_identifier("pg_catalog"))
+    query = exp.Select(
+        expressions=[exp.Anonymous(this="max", expressions=[text])],
+        from_=exp.From(this=table),
+        where=exp.Where(this=exp.And(this=same[0], expression=same[1])),
+    )
+    return binder.placed(scalar(binder, exp.Subquery(this=query)), node)
 
 
 def plain(node: exp.Column) -> exp.Column:

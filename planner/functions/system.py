@@ -71,6 +71,12 @@ ARRAY_OIDS: dict[Kind, int] = {
 }
 """Those of arrays, by the kind of their elements."""
 
+DEFINITIONS = "headwater_definitions"
+DEFINITION_COLUMNS = ("headwater_oid bigint", "headwater_place integer", "headwater_text text")
+"""A relation of pg_catalog, and its columns: what LOOKED_UP answer; place is the column that was asked for, 0 for all."""
+LOOKED_UP = {"pg_get_indexdef": True, "pg_get_constraintdef": False}
+"""Functions whose answers are rows of it, and whether their second argument is a column's place."""
+
 _LONG = {
     Kind.TIME: "time without time zone",
     Kind.TIMESTAMP: "timestamp without time zone",
@@ -153,6 +159,11 @@ def _visible(operands: Operands, rows: int) -> tuple[Any, Any]:
     return pc.invert(inside), None
 
 
+def _written(operands: Operands, rows: int) -> tuple[Any, Any]:
+    """pg_get_expr: expressions are kept as they were written."""
+    return operands[0] if len(operands[0]) == rows else pa.repeat(operands[0][0], rows), None
+
+
 def _always(value: object, type_: ColumnType) -> Any:
     scalar = pa.scalar(value, type_.arrow)
     return fixed(lambda _operands, rows: (pa.repeat(scalar, rows), None))
@@ -176,12 +187,13 @@ ENTRIES = (
     *_constant("shobj_description", None, TEXT, 2),
     Function(PREFIX + "to_regtype", (Kind.TEXT,), BIGINT, fixed(_to_regtype)),
     Function(PREFIX + "json_build_object", (Pattern.ANYTHING,), JSONB, fixed(_json_build_object), variadic=True),
-    *_constant("pg_get_expr", None, TEXT, 2, 3),
+    *(
+        Function(PREFIX + "pg_get_expr", (Kind.TEXT, *(Pattern.ANYTHING,) * count), TEXT, fixed(_written))
+        for count in (1, 2)
+    ),
     *_constant("pg_get_function_result", None, TEXT, 1),
     *_constant("pg_get_function_arguments", None, TEXT, 1),
     *_constant("pg_get_function_identity_arguments", None, TEXT, 1),
-    *_constant("pg_get_indexdef", None, TEXT, 1, 3),
-    *_constant("pg_get_constraintdef", None, TEXT, 1, 2),
     *_constant("pg_get_viewdef", None, TEXT, 1, 2),
     *_constant("pg_get_ruledef", None, TEXT, 1, 2),
     *_constant("pg_get_triggerdef", None, TEXT, 1, 2),

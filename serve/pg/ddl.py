@@ -182,7 +182,7 @@ def _until_constraint(words: Words) -> str:
     """The text up to the next word that begins a constraint, outside parentheses."""
     begin, depth = words.at, 0
     while words.word and (depth or words.at == begin or words.word not in _CONSTRAINTS):
-        depth += {"(": 1, ")": -1}.get(words.word, 0)
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(words.word, 0)
         words.at += 1
     if begin == len(words.found):
         raise words.wrong()

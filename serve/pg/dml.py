@@ -196,7 +196,7 @@ def _until(words: Words, ends: tuple[str, ...], second: str = "") -> str:
     while words.word:
         if depth == 0 and words.word in ends and not (second and words.word == ends[0] and not _next_is(words, second)):
             break
-        depth += {"(": 1, ")": -1}.get(words.word, 0)
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(words.word, 0)
         words.at += 1
     if begin == words.at:
         return ""

@@ -83,7 +83,7 @@ class Words:
         """The texts between commas up to the closing parenthesis, which is passed over."""
         parts, depth, begin = list[str](), 0, self.at
         while self.word:
-            if self.word == "(":
+            if self.word in ("(", "["):
                 depth += 1
             elif self.word in (")", ",") and depth == 0:
                 parts.append(self.sql[self.found[begin].start(1) : self.found[self.at].start(1)].strip())
@@ -91,7 +91,7 @@ class Words:
                 if self.word == ")":
                     self.at += 1
                     return parts
-            elif self.word == ")":
+            elif self.word in (")", "]"):
                 depth -= 1
             self.at += 1
         raise self.wrong()

@@ -8,12 +8,21 @@ join with and that have no rows here are listed with their columns only. Deliber
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dataflow.types import Column, ColumnType, Schema
 from planner.catalog import known_as, quoted, schema_and_name, written
-from planner.functions.system import ARRAY_OIDS, INFORMATION_SCHEMA_FIRST, OIDS, OWNER, OWNER_OID, WELL_KNOWN
+from planner.functions.system import (
+    ARRAY_OIDS,
+    DEFINITION_COLUMNS,
+    DEFINITIONS,
+    INFORMATION_SCHEMA_FIRST,
+    OIDS,
+    OWNER,
+    OWNER_OID,
+    WELL_KNOWN,
+)
 from serve.definitions import Definitions
 from serve.reads import NOTHING
 from serve.sql.pg_empty import EMPTY
@@ -30,16 +39,28 @@ _ROLES = 15_000
 """The oids of those who may log in."""
 
 _INDEXES = 1 << 20
-"""What the oid of a relation's index is above its own."""
+"""What the oid of a relation's index is above its own, and that of a primary key above its index's."""
+_DEFAULTS = 1 << 32
+"""What the oid of a column's default is above its relation's, times the column's place."""
 
 _CATEGORIES = {"bool": "B", "text": "S", "date": "D", "timestamp": "D", "timestamptz": "D", "interval": "T"}
 _RELKINDS = {"table": "r", "view": "v", "materialized view": "m", "source": "f"}
 _NUMBERS = frozenset(("int2", "int4", "int8", "numeric", "float4", "float8"))
 
 
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index: its oid, name and columns. primary: whether it is a table's primary key."""
+
+    oid: int
+    name: str
+    key: tuple[int, ...]
+    primary: bool = False
+
+
 @dataclass
 class Named:
-    """A relation as pg_class has it. indexes: oid, name and columns of each."""
+    """A relation as pg_class has it. defaults: by column, the expressions of values that are not given."""
 
     oid: int
     schema: str
@@ -48,7 +69,12 @@ class Named:
     columns: Schema
     query: str = ""
     rows: float = -1.0
-    indexes: list[tuple[int, str, tuple[int, ...]]] = field(default_factory=list)
+    indexes: list[Index] = field(default_factory=list)
+    defaults: Mapping[str, str] = field(default_factory=dict)
+
+    def listed(self, index: Index) -> str:
+        """An index's columns."""
+        return ", ".join(quoted(self.columns[at].name) for at in index.key)
 
     @property
     def known(self) -> str:
@@ -78,16 +104,22 @@ def relations(facts: Facts) -> list[Named]:
             query = objects[name].query if name in objects else ""
             found.append(Named(oid, "public", name, "v", view.schema, query))
             if view.key and not any(index.on == name and index.key == view.key for index in made.values()):
-                found[-1].indexes.append((oid + _INDEXES, f"{name}_key", view.key))
+                found[-1].indexes.append(Index(oid + _INDEXES, f"{name}_key", view.key))
         else:
             found.append(Named(oid, "public", name, "f", facts.sources[name]))
     for name, one in made.items():
         if one.kind != "index":
-            found.append(Named(one.oid, *schema_and_name(name), _RELKINDS[one.kind], one.schema, one.query))
+            found.append(
+                Named(
+                    one.oid, *schema_and_name(name), _RELKINDS[one.kind], one.schema, one.query, defaults=one.defaults
+                )
+            )
+            if one.kind == "table" and one.key:
+                found[-1].indexes.append(Index(one.oid + _INDEXES, f"{found[-1].name}_pkey", one.key, primary=True))
     by_name = {r.known: r for r in found}
     for name, one in made.items():
         if one.kind == "index" and one.on in by_name:
-            by_name[one.on].indexes.append((one.oid, schema_and_name(name)[1], one.key))
+            by_name[one.on].indexes.append(Index(one.oid, schema_and_name(name)[1], one.key))
     for r in found:
         if (view := views.get(r.known)) is not None:
             r.rows = float(view.rows.total)
@@ -110,8 +142,8 @@ def _pg_class(facts: Facts) -> Iterator[Row]:
     schemas = namespaces(definitions_of(facts))
     for r in relations(facts):
         yield _class_row(r.oid, r.name, schemas[r.schema], r.kind, len(r.columns), bool(r.indexes), r.rows)
-        for oid, name, key in r.indexes:
-            yield _class_row(oid, name, schemas[r.schema], "i", len(key), False, r.rows)
+        for index in r.indexes:
+            yield _class_row(index.oid, index.name, schemas[r.schema], "i", len(index.key), False, r.rows)
 
 
 def _class_row(oid: int, name: str, schema: int, kind: str, columns: int, indexed: bool, rows: float) -> Row:
@@ -140,12 +172,13 @@ def _class_row(oid: int, name: str, schema: int, kind: str, columns: int, indexe
 
 def _pg_attribute(facts: Facts) -> Iterator[Row]:
     for r in relations(facts):
-        yield from (_attribute(r.oid, place, column) for place, column in enumerate(r.columns, 1))
-        for number, _, key in r.indexes:
-            yield from (_attribute(number, place, r.columns[at]) for place, at in enumerate(key, 1))
+        for place, column in enumerate(r.columns, 1):
+            yield _attribute(r.oid, place, column, column.name in r.defaults)
+        for index in r.indexes:
+            yield from (_attribute(index.oid, place, r.columns[at]) for place, at in enumerate(index.key, 1))
 
 
-def _attribute(relation: int, place: int, column: Column) -> Row:
+def _attribute(relation: int, place: int, column: Column, default: bool = False) -> Row:
     type_ = column.type
     sizes = (-1, size(type_), place, 0, -1, modifier(type_), True, "p", "i", "")
     return (
@@ -154,7 +187,7 @@ def _attribute(relation: int, place: int, column: Column) -> Row:
         type_oid(type_),
         *sizes,
         not column.nullable,
-        False,
+        default,
         False,
         "",
         "",
@@ -221,10 +254,57 @@ def _vector(numbers: Sequence[int]) -> str:
 
 def _pg_index(facts: Facts) -> Iterator[Row]:
     for r in relations(facts):
-        for number, _, key in r.indexes:
-            flags = (False, False, False, True, False, True, False, True, True, False)
+        for index in r.indexes:
+            key = index.key
+            flags = (index.primary, index.primary, False, True, False, True, False, True, True, False)
             places = (_vector([at + 1 for at in key]), _vector([0] * len(key)))
-            yield (number, r.oid, len(key), len(key), *flags, *places, None, None)
+            yield (index.oid, r.oid, len(key), len(key), *flags, *places, None, None)
+
+
+def _pg_attrdef(facts: Facts) -> Iterator[Row]:
+    for r in relations(facts):
+        for place, column in enumerate(r.columns, 1):
+            if column.name in r.defaults:
+                yield (r.oid + _DEFAULTS * place, r.oid, place, r.defaults[column.name])
+
+
+def _pg_constraint(facts: Facts) -> Iterator[Row]:
+    schemas = namespaces(definitions_of(facts))
+    for r in relations(facts):
+        for index in r.indexes:
+            if index.primary:
+                places = "{" + ",".join(str(at + 1) for at in index.key) + "}"
+                head = (
+                    index.oid + _INDEXES,
+                    index.name,
+                    schemas[r.schema],
+                    "p",
+                    False,
+                    False,
+                    True,
+                    r.oid,
+                    0,
+                    index.oid,
+                    0,
+                    0,
+                )
+                yield (*head, " ", " ", " ", True, False, places, None)
+
+
+def _definitions(facts: Facts) -> Iterator[Row]:
+    """What pg_get_indexdef and pg_get_constraintdef answer: of an index as a whole (place 0) and by column, of a constraint."""
+    for r in relations(facts):
+        for index in r.indexes:
+            yield (index.oid, 0, _create_index(r, index))
+            yield from ((index.oid, place, quoted(r.columns[at].name)) for place, at in enumerate(index.key, 1))
+            if index.primary:
+                yield (index.oid + _INDEXES, 0, f"PRIMARY KEY ({r.listed(index)})")
+
+
+def _create_index(relation: Named, index: Index) -> str:
+    unique = "UNIQUE " if index.primary else ""
+    name = f"{quoted(relation.schema)}.{quoted(relation.name)}"
+    return f"CREATE {unique}INDEX {quoted(index.name)} ON {name} USING btree ({relation.listed(index)})"
 
 
 def _pg_description(facts: Facts) -> Iterator[Row]:
@@ -257,9 +337,7 @@ def _pg_matviews(facts: Facts) -> Iterator[Row]:
 
 def _pg_indexes(facts: Facts) -> Iterator[Row]:
     for r in relations(facts):
-        for _, name, key in r.indexes:
-            columns = ", ".join(quoted(r.columns[at].name) for at in key)
-            yield (r.schema, r.name, name, None, f"CREATE INDEX {quoted(name)} ON {written(r.known)} ({columns})")
+        yield from ((r.schema, r.name, index.name, None, _create_index(r, index)) for index in r.indexes)
 
 
 def roles(facts: Facts) -> Iterator[tuple[int, str]]:
@@ -318,6 +396,16 @@ PG_CATALOG_RELATIONS = (
         "indexprs text, indpred text",
         _pg_index,
     ),
+    SystemRelation("pg_catalog.pg_attrdef", "oid bigint, adrelid bigint, adnum integer, adbin text", _pg_attrdef),
+    SystemRelation(
+        "pg_catalog.pg_constraint",
+        "oid bigint, conname text, connamespace bigint, contype text, condeferrable boolean, condeferred boolean, "
+        "convalidated boolean, conrelid bigint, contypid bigint, conindid bigint, conparentid bigint, confrelid bigint, "
+        "confupdtype text, confdeltype text, confmatchtype text, conislocal boolean, connoinherit boolean, "
+        "conkey smallint[], confkey smallint[]",
+        _pg_constraint,
+    ),
+    SystemRelation(f"pg_catalog.{DEFINITIONS}", ", ".join(DEFINITION_COLUMNS), _definitions),
     SystemRelation(
         "pg_catalog.pg_database",
         "oid bigint, datname text, datdba bigint, encoding integer, datcollate text, datctype text, datistemplate boolean, "

@@ -8,11 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 EMPTY: Mapping[str, str] = {
-    "pg_attrdef": "oid bigint, adrelid bigint, adnum integer, adbin text",
-    "pg_constraint": "oid bigint, conname text, connamespace bigint, contype text, condeferrable boolean, condeferred boolean, "
-    "convalidated boolean, conrelid bigint, contypid bigint, conindid bigint, conparentid bigint, confrelid bigint, "
-    "confupdtype text, confdeltype text, confmatchtype text, conislocal boolean, connoinherit boolean, "
-    "conkey smallint[], confkey smallint[]",
     "pg_shdescription": "objoid bigint, classoid bigint, description text",
     "pg_inherits": "inhrelid bigint, inhparent bigint, inhseqno integer, inhdetachpending boolean",
     "pg_proc": "oid bigint, proname text, pronamespace bigint, proowner bigint, prolang bigint, prokind text, "

@@ -227,7 +227,11 @@ def test_after_kill_9_what_was_acknowledged_is_there_and_nothing_twice(tmp_path:
 
 
 def test_psql_describes_a_table(house: Headwater, client: Client) -> None:
-    client.run(TABLE)
+    client.run(TABLE.replace(" amount", " tags text[], amount"))
+    client.run("CREATE INDEX by_tags ON t (tags, name)")
+    client.run("INSERT INTO t VALUES (1, 'a', ARRAY['x', NULL]), (2, 'b', '{}')")
+    (found,) = client.connection.execute("SELECT id, tags, 'x' = ANY (tags) FROM t WHERE tags = '{x,NULL}'").fetchall()
+    assert found == (1, ["x", None], True)
     done = subprocess.run(
         [
             program("psql", "postgresql-client"),
@@ -253,6 +257,10 @@ def test_psql_describes_a_table(house: Headwater, client: Client) -> None:
         " Column |     Type      | Collation | Nullable | Default \n"
         "--------+---------------+-----------+----------+---------\n"
         " id     | integer       |           | not null | \n"
-        " name   | text          |           |          | \n"
-        " amount | numeric(12,2) |           | not null | \n\n",
+        " name   | text          |           |          | 'none'\n"
+        " tags   | text[]        |           |          | \n"
+        " amount | numeric(12,2) |           | not null | 0\n"
+        "Indexes:\n"
+        '    "t_pkey" PRIMARY KEY, btree (id)\n'
+        '    "by_tags" btree (tags, name)\n\n',
     )

@@ -51,7 +51,8 @@ def _objects(facts: Facts) -> Iterator[_Object]:
         prefix = "s" if r.system else "u"
         own = None if r.system else definitions.objects.get(r.known)
         yield _Object(f"{prefix}{r.oid}", r.oid, r.schema, r.name, _KINDS[r.kind], r, own)
-        for number, name, _ in r.indexes:
+        for index in r.indexes:
+            number, name = index.oid, index.name
             found = definitions.objects.get(known_as(r.schema, name))
             yield _Object(f"{prefix}{number}", number, r.schema, name, "index", None, found)
     for one in definitions.beside.values():
@@ -129,7 +130,8 @@ def _mz_outside(facts: Facts, type_: str) -> Iterator[Row]:
 def _mz_indexes(facts: Facts) -> Iterator[Row]:
     definitions = definitions_of(facts)
     for r in relations(facts):
-        for number, name, _ in r.indexes:
+        for index in r.indexes:
+            number, name = index.oid, index.name
             found = definitions.objects.get(known_as(r.schema, name))
             create = found.create or None if found is not None else None
             prefix = "s" if r.system else "u"

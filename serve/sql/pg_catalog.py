@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dataflow.types import Column, ColumnType, Schema
-from planner.catalog import known_as, quoted, schema_and_name, written
+from planner.catalog import known_as, quoted, schema_and_name
 from planner.functions.system import (
     ARRAY_OIDS,
     DEFINITION_COLUMNS,

@@ -1,19 +1,17 @@
 """CREATE, DROP, ALTER and COMMENT: text to the change of the catalog that it asks for.
 
-Always true: names come out as relations are known (`planner.catalog.known_as`); there is one database, and what names another is
-refused.
+Always true: names come out as relations are known (`serve.pg.names`).
 Deliberately unknown: whether a change is possible.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from dataflow.types import ColumnType
-from planner.catalog import PUBLIC, known_as
 from serve.pg.commands import Nothing
 from serve.pg.history import alter_history, read_options
+from serve.pg.names import column_name, named, object_name, schema_name
 from serve.pg.outside import (
     alter_connection,
     create_connection,
@@ -201,9 +199,9 @@ def read_drop(words: Words) -> Change:
     """What follows DROP."""
     kind = _kind("DROP", words)
     if_exists = words.take("IF", "EXISTS")
-    names = [_named(kind, words)]
+    names = [named(kind, words)]
     while words.take(","):
-        names.append(_named(kind, words))
+        names.append(named(kind, words))
     cascade = words.take("CASCADE")
     if not cascade:
         words.take("RESTRICT")
@@ -215,7 +213,7 @@ def read_alter(words: Words) -> Change:
     """What follows ALTER."""
     kind = _kind("ALTER", words)
     if_exists = words.take("IF", "EXISTS")
-    name = _named(kind, words)
+    name = named(kind, words)
     if kind == "secret":
         return create_secret(words, name, False, again=True)
     if kind == "connection":
@@ -234,13 +232,11 @@ def read_comment(words: Words) -> Change:
     words.need("ON")
     column: str | None = None
     if words.take("COLUMN"):
-        kind, parts = "column", _parts(words)
-        if len(parts) < 2:
-            raise words.wrong()
-        column, name = parts[-1], _known(parts[:-1], words)
+        kind = "column"
+        name, column = column_name(words)
     else:
         kind = _kind("COMMENT ON", words)
-        name = _named(kind, words)
+        name = named(kind, words)
     words.need("IS")
     text = None if words.take("NULL") else words.name()
     words.end()
@@ -315,48 +311,3 @@ def _names(words: Words, what: str = "") -> list[str]:
             return found
         if not words.take(","):
             raise _unsupported(what) if what else words.wrong()
-
-
-def object_name(words: Words) -> str:
-    """The name by which an object is known, whatever part of its database's and schema's is written."""
-    return _known(_parts(words), words)
-
-
-def schema_name(words: Words) -> str:
-    """The name of a schema, whether or not its database's is written."""
-    *database, name = _parts(words)
-    _check_database(database, words)
-    return name
-
-
-def _named(kind: str, words: Words) -> str:
-    return schema_name(words) if kind == "schema" else object_name(words)
-
-
-def _parts(words: Words) -> list[str]:
-    """A name's parts: without quotes they are one word with dots."""
-    parts: list[str] = []
-    while True:
-        if words.at < len(words.found) and words.found[words.at][1][0] == '"':
-            parts.append(words.name())
-        else:
-            if words.at < len(words.found) and not re.match(r"[A-Za-z_]", words.found[words.at][1]):
-                raise words.wrong()
-            parts += words.name().split(".")
-        if not words.take("."):
-            return parts
-
-
-def _known(parts: list[str], words: Words) -> str:
-    *database, schema, name = parts if len(parts) > 1 else (PUBLIC, *parts)
-    _check_database(database, words)
-    for part in (schema, name):
-        if "." in part:
-            raise QueryError("42602", f'invalid name "{part}"', hint="a name has no point in it")
-    return known_as(schema, name)
-
-
-def _check_database(names: list[str], words: Words) -> None:
-    if names and names != [words.database]:
-        there = f"the one database is {words.database}" if words.database else None
-        raise QueryError("3D000", f'database "{".".join(names)}" does not exist', hint=there)

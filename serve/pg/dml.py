@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from planner.catalog import quoted
 from serve.definitions import Definition
-from serve.pg.ddl import object_name
+from serve.pg.names import object_name
 from serve.pg.words import Words
 from serve.sql.dml import Dml, delete_query, excluded, insert_query, merge_query, update_query
 from serve.sql.errors import QueryError

@@ -124,7 +124,11 @@ class Headwater:
 def running(folder: Path, settings: Mapping[str, Any], ready_within: float = 60.0) -> Iterator[Headwater]:
     """A started service that is stopped at the end; a clean stop is part of every test."""
     service = Headwater(folder, settings)
-    service.start(ready_within)
+    try:
+        service.start(ready_within)
+    except BaseException:
+        service.kill()
+        raise
     try:
         yield service
     finally:

@@ -48,10 +48,11 @@ class History:
         elif rows is not None or before.kernel_runs != errors.kernel_runs:
             self._add(Change(time, rows, before))
         while self.expired(time):
+            # Times before this one are not readable again, also when the length grows later.
             if self._pieces:
-                self._pieces = self._pieces[1:]
+                self._start, self._pieces = self._pieces[0].last, self._pieces[1:]
             else:
-                self._latest, self._rows = [], 0
+                self._start, self._latest, self._rows = self._latest[-1].time, [], 0
         return Past(self._start, self.length, self._pieces, self._latest, len(self._latest))
 
     def _add(self, change: Change) -> None:

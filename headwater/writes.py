@@ -134,7 +134,10 @@ class Writes:
     def _insert(self, plain: dict[str, list[_Asked]]) -> None:
         """Insert what came for each table, looked at together; only those that share a key with another row are looked at alone."""
         for name, several in plain.items():
-            table = self._tables(name) if len(several) > 1 else None
+            try:
+                table = self._tables(name) if len(several) > 1 else None
+            except QueryError:  # each of them is told alone; what is written to other tables is not theirs
+                table = None
             if table is not None:
                 mine, others = list[_Asked](), list[_Asked]()
                 for asked in several:

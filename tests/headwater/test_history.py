@@ -7,10 +7,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from dataflow.delta import Delta
+from dataflow.layout import Layout
+from dataflow.spine import Spine
+from dataflow.types import BIGINT, TEXT
 from headwater import history
 from headwater.checkpoint import Checkpoints
 from serve.past import NotKeptError
@@ -141,3 +145,20 @@ def test_a_view_without_history_reads_its_newest_time_only(tmp_path: Path) -> No
         for time in (published.time - 1, published.time + 1):
             with pytest.raises(NotKeptError, match=f"it is readable as of its newest time {published.time} only"):
                 published.as_of(time).views["totals"]
+
+
+def test_what_went_does_not_come_back_when_more_is_kept(tmp_path: Path) -> None:
+    """Invariant: with a longer history from now on, times whose changes are gone stay refused."""
+    spine = Spine(Layout((BIGINT,), ()))
+    errors = Spine(Layout((TEXT,), (0,))).snapshot()
+    kept = history.History(1)
+    kept.length = 10
+    for time in range(100):
+        spine.insert(Delta((pa.array([time], pa.int64()),), np.array([1], np.int64)))
+        past = kept.record(time, Delta((pa.array([time], pa.int64()),), np.array([1], np.int64)), errors)
+    past = kept.record(1000, None, errors)
+    assert past.since(1000) == 990
+    kept.length = 10_000
+    past = kept.record(1001, None, errors)
+    assert past.since(1001) == 99
+    assert sum(bag(past.rows(99, spine.snapshot()).rows()).values()) == 100

@@ -144,3 +144,24 @@ def test_who_waits_while_the_loop_ends_is_told(tmp_path: Path) -> None:
         with pytest.raises(QueryError, match="stopping"):
             future.result(timeout=0)
     loop.close()
+
+
+def test_a_table_that_is_not_there_yet_fails_its_own_writes_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Invariant: who is told that nothing was written finds nothing of it, whatever else came with it."""
+    loop = Loop(tmp_path)
+    there = loop._table
+
+    def table(name: str) -> Table | None:
+        if name == "filling":
+            raise QueryError("57P03", "table filling is being filled")
+        return there(name)
+
+    monkeypatch.setattr(loop.writes, "_tables", table)
+    names = ["free", "free", "filling", "filling"]
+    asked = [loop.writes.write(Transaction((Write(name, 1, delta([(1, "a")], [1]), False),))) for name in names]
+    loop.tick()
+    assert [outcome(future) for future in asked] == [(1,), (1,), "57P03", "57P03"]
+    assert loop.rows("free") == Counter({(1, "a"): 2})
+    loop.close()

@@ -104,3 +104,11 @@ def test_bytes_within_arrays_keep_their_order(values: list[bytes | None]) -> Non
     a, b = column.to_pylist()
     if None not in values:
         assert (a < b, a == b) == (values[0] < values[1], values[0] == values[1])  # type: ignore[operator]
+
+
+def test_a_subscript_behind_the_last_element_is_one_too() -> None:
+    texts = pa.array(["[2147483646:2147483646]={1}", "[2147483646:2147483647]={1,2}"], TEXT.arrow)
+    values, errors = scalars.parse(texts, 2, INTEGER.array)
+    assert values.is_null().to_pylist() == [False, True]
+    assert errors.to_pylist()[0] is None
+    assert "lower bound is too large" in errors.to_pylist()[1]

@@ -62,7 +62,7 @@ nb::tuple measure(int what, nb::handle arrays, nb::handle of, int64_t rows) {
       else if (kind == Measure::dimensions) out.set(i, shape.dimensions);
       else if (kind == Measure::length) out.set(i, shape.lengths[dimension]);
       else if (kind == Measure::lower) out.set(i, shape.lower[dimension]);
-      else out.set(i, shape.lower[dimension] + shape.lengths[dimension] - 1);
+      else out.set(i, static_cast<int32_t>(int64_t{shape.lower[dimension]} + shape.lengths[dimension] - 1));
     }
   }
   return arrow::write_column(out.finish("i"));

@@ -75,6 +75,8 @@ class Literal {
       if (at_ == text_.size() || text_[at_++] != ']') return false;
       if (high < low) return failure_ = "upper bound cannot be less than lower bound", false;
       if (high - low >= kMostElements) return failure_ = kTooLarge, false;
+      // As in PostgreSQL: what comes after the last element has a subscript too.
+      if (high == std::numeric_limits<int32_t>::max()) return failure_ = "array lower bound is too large", false;
       shape.lengths[shape.dimensions] = static_cast<int32_t>(high - low + 1);
       shape.lower[shape.dimensions++] = static_cast<int32_t>(low);
     }

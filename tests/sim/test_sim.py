@@ -28,7 +28,7 @@ def test_fresh_seeds_break_no_promise(capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize("plant", PLANTS)
 def test_a_mistake_that_is_built_in_is_found(plant: str) -> None:
-    done = simulate("--first", "1", "--seeds", "20", "--ticks", "60", "--shrink", "3", "--plant", plant)
+    done = simulate("--first", "1", "--seeds", "200", "--ticks", "60", "--shrink", "3", "--plant", plant)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "broke a promise" in done.stdout
     assert "shrunk to" in done.stdout

@@ -33,7 +33,8 @@ from headwater.ticks import TickLoop
 from headwater.world import FIRST_OID, World, source_of
 from headwater.writes import Table, Writes
 from ingest.source import ReplayMismatch, Source
-from ingest.tables import PREFIX, TableSource
+from ingest.table_log import PREFIX
+from ingest.tables import TableSource
 from serve.sql.changes import Change, Changed, Transaction, Written
 from serve.sql.errors import QueryError
 from sinks.kafka import KafkaSink
@@ -68,6 +69,7 @@ class Changes:
         for item in self._world.layer_items():
             stack.put_on(self._world.layer(item))
             self._add_table(self._world, item)
+        self._keep_tables(self._world)
         for name in self._world.readers:
             live.sources[name] = outside.source(self._world, name)
         for name, settings in self._world.writers.items():
@@ -116,6 +118,11 @@ class Changes:
         name = source_of(item)
         if item.kind == "table" and name not in self._live.sources and self._tables is not None:
             self._live.sources[name] = TableSource(name, item.name, world.tables[item.name], self._tables)
+
+    def _keep_tables(self, world: World) -> None:
+        """Let the tables' log forget the rows of tables that are gone, in its own time; those that cannot be used now stay."""
+        if self._tables is not None:
+            self._tables.keep([source_of(item) for item in world.catalog.items if item.kind == "table"])
 
     def _reshape(self) -> None:
         """Between ticks: let readers and sinks see the world as it is."""
@@ -233,6 +240,7 @@ class Changes:
             self._running.go(name)
             source = live.sources.pop(name)
             gone += [source] if isinstance(source, Source) else []
+        self._keep_tables(world)
         live.schemas.clear()
         live.schemas.update(world.declared.schemas)
         self._world = world

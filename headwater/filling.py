@@ -19,7 +19,7 @@ from headwater.world import shown_as
 from ingest.ranges import Range, compare, join
 from ingest.remap import Log
 from ingest.source import Source
-from ingest.tables import PREFIX, TableLog
+from ingest.table_log import PREFIX, TableLog
 from serve.sql.errors import QueryError
 
 POLL_SECONDS = 0.02
@@ -122,9 +122,9 @@ class Filling:
     def _read_table(self, group: Group, name: str, until: Mapping[int, int], now: int, check: Check) -> None:
         """Give layers what a table's log held up to this frame."""
         assert self._tables is not None
-        for number in range(until.get(0, 0)):
+        for delta in self._tables.frames(name, until.get(0, 0)):
             check()
-            group.step({name: self._tables.read(name, number)}, time=now)
+            group.step({name: delta} if len(delta) else {}, time=now)
 
     def _read_again(self, group: Group, name: str, until: Mapping[int, int], now: int, check: Check) -> None:
         """Give layers what a topic held up to these offsets. ReplayMismatch when it no longer holds what was read from it."""

@@ -25,7 +25,7 @@ from ingest.embedded import EMBEDDED
 from ingest.objects import SCHEME, Objects
 from ingest.remap import Log, RemapLog
 from ingest.remap_objects import ObjectLog
-from ingest.tables import TableLog
+from ingest.table_log import TableLog
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,8 @@ from dataflow.types import Schema
 from headwater.checkpoint import Checkpoints
 from ingest.remap import Log
 from ingest.source import Source
-from ingest.tables import TableLog, TableSource
+from ingest.table_log import TableLog
+from ingest.tables import TableSource
 from serve.definitions import Definitions
 from serve.metrics import Metrics
 from serve.reads import NOTHING, Publication

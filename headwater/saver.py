@@ -20,6 +20,7 @@ from headwater.feed import SinkFeed
 from headwater.manifest import Cut, Manifest
 from headwater.resume import in_need, refusal
 from headwater.rooms import Clock, Rooms
+from ingest.table_log import PREFIX
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +43,7 @@ class Saver:
         for manifest in self._checkpoints.candidates:
             lost = self._lost(manifest)
             reason = refusal(manifest, rooms.dataflow.shape, rooms.meaning, rooms.remap.bindings, frontiers, lost)
-            if not reason:
+            if not (reason := reason or self._folded_over(manifest)):
                 try:
                     self._checkpoints.restore(manifest, self._resume(manifest))
                 except CheckpointError as error:
@@ -80,6 +81,14 @@ class Saver:
         dataflow = self._rooms.dataflow
         lacking = dataflow.lacking(manifest.parts) if isinstance(dataflow, Stack) else set[str]()
         return {sink for sink, view in self._rooms.sink_views.items() if view in lacking}
+
+    def _folded_over(self, manifest: Manifest) -> str:
+        """Why the tables' log cannot be read from where a checkpoint ends; empty when it can."""
+        tables = self._rooms.tables
+        for name, ends in manifest.cut.positions.items() if tables is not None else ():
+            if tables is not None and name.startswith(PREFIX) and not tables.begins_at(name, ends.get(0, 0)):
+                return "the log of the tables is folded up to a later time"
+        return ""
 
     def _resume(self, manifest: Manifest) -> Callable[[list[list[RunColumns]]], State]:
         """How the dataflow takes this checkpoint's runs over."""

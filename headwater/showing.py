@@ -14,7 +14,7 @@ from dataflow.types import TEXT
 from headwater.history import History
 from headwater.rooms import Pending, Rooms, Shape, Shown
 from headwater.world import shown_as
-from ingest.tables import PREFIX
+from ingest.table_log import PREFIX
 from serve.past import Past
 from serve.reads import Published, PublishedView
 

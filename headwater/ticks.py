@@ -28,10 +28,11 @@ from headwater.replay import Fold, fold, positions
 from headwater.rooms import Clock, Pending, Rooms, Shape, SystemClock
 from headwater.saver import Saver
 from headwater.showing import Showing
+from headwater.table_folding import TableFolding
 from ingest.ranges import compare, join
 from ingest.remap import Binding, RemapError
 from ingest.source import Range, ReplayMismatch, Taken
-from ingest.tables import Staged
+from ingest.table_log import Staged
 
 log = structlog.get_logger(__name__)
 
@@ -97,6 +98,11 @@ class TickLoop:
             Saver(rooms, self._feed, rooms.checkpoints, self._clock) if rooms.checkpoints is not None else None
         )
         self._folding = LogFolding(rooms, self._feed, self._saver, self._reading, self._disk)
+        self._table_folding = (
+            TableFolding(rooms.tables, rooms.remap, self._feed, self._saver, self._reading, self._disk)
+            if rooms.tables is not None
+            else None
+        )
         self._ends = {name: dict(ends) for name, ends in self._bound.items()}
         self._unmerged = True
         self.calls = Calls(wake.set)
@@ -201,6 +207,8 @@ class TickLoop:
         cuts = [*self._feed.durable_frontiers, *(time_ + 1 for time_ in saved)]
         if self._feed.late:  # it may be complete up to any of them
             cuts = [binding.time + 1 for binding in self._rooms.remap.bindings]
+        if (tables := self._rooms.tables) is not None:
+            cuts = [cut for cut in cuts if cut > tables.folded_to]
         folds = fold(self._rooms.remap.bindings, cuts)
         self._compact(folds, topic_ids)
         for part in folds:
@@ -334,6 +342,8 @@ class TickLoop:
         coming = isinstance(self._rooms.dataflow, Stack) and self._rooms.dataflow.recording
         if not self._unusable and not coming:
             self._folding.go_on(self._last_time, self._showing.shape.catalog, self._epoch)
+            if self._table_folding is not None:
+                self._table_folding.go_on(self._last_time)
         self._rooms.metrics.observe_tick(self._clock.monotonic() - started, rows)
 
     def _take(self, names: Iterable[str], most: int) -> dict[str, Taken]:

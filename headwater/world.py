@@ -23,7 +23,7 @@ from dataflow.types import Column, ColumnType, Schema
 from headwater.catalog import Catalog, Item, Kind
 from headwater.declared import Declared
 from headwater.rooms import Shape, Shown
-from ingest.tables import PREFIX
+from ingest.table_log import PREFIX
 from planner.catalog import PUBLIC, schema_and_name
 from planner.errors import PlanErrors, SqlError
 from planner.layers import Ground, build_layer, build_table, build_upserts

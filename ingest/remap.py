@@ -161,7 +161,8 @@ class RemapLog:
         """Put these bindings, the folds of all that the log holds before offset `end` (None: of all), in the place of it.
 
         A crash leaves the one or the other. ValueError when the folds of all end at another time. OSError when the disk refuses:
-        the log is as it was. RemapError after an earlier failure. In the thread that appends, or while nobody does.
+        the log is as it was, or takes nothing more. RemapError after an earlier failure. In the thread that appends, or while
+        nobody does.
         """
         if self._broken:
             raise RemapError(f"{self._path} cannot be written since {self._broken}; restart the service")
@@ -171,8 +172,14 @@ class RemapLog:
         temporary = _write(self._path, b"".join(encode(binding) for binding in bindings) + rest)
         file = temporary.open("r+b", buffering=0)
         try:
-            _rename(temporary, self._path)
+            temporary.rename(self._path)
         except BaseException:
+            file.close()
+            raise
+        try:
+            _sync_name(self._path)
+        except OSError as error:  # nobody knows which of the two a power cut leaves
+            self._broken = str(error)
             file.close()
             raise
         self._file.close()
@@ -291,7 +298,8 @@ def _damage(path: str, at: int, what: str) -> RemapError:
 
 def _create(path: Path) -> None:
     """Make an empty log that is either whole or not there."""
-    _rename(_write(path, b""), path)
+    _write(path, b"").rename(path)
+    _sync_name(path)
 
 
 def _write(path: Path, frames: bytes) -> Path:
@@ -304,8 +312,7 @@ def _write(path: Path, frames: bytes) -> Path:
     return temporary
 
 
-def _rename(temporary: Path, path: Path) -> None:
-    temporary.rename(path)
+def _sync_name(path: Path) -> None:
     for folder in (path.parent, path.parent.parent):
         sync_folder(folder)
 

@@ -24,6 +24,8 @@ from headwater.rooms import Rooms, Shape, Shown
 from headwater.ticks import RUNNING, TickLoop
 from ingest.remap import FILE, Binding, Log, RemapLog, read
 from ingest.source import PartitionStatus, Range, SourceStatus, Taken
+from ingest.table_log import PREFIX, TableLog
+from ingest.tables import TableSource
 from planner import build_dataflow, plan_views
 from serve.metrics import Metrics
 from serve.reads import Publication, Published
@@ -37,6 +39,7 @@ VIEWS = {
     "notes": "SELECT k, sum(n) AS n FROM late GROUP BY k",
     "both": "SELECT items.k, late.n FROM items JOIN late ON items.k = late.k",
 }
+TABLE = f"{PREFIX}1"
 NOW = 1_795_346_117_450
 
 
@@ -192,6 +195,9 @@ class House:
         self.checkpoints: Checkpoints | None = None
         self.memory: MemoryLimit | None = None
         self.hub: Hub | None = None
+        self.tables: TableLog | None = None
+        """With it, the source `TABLE` is a table."""
+        self.table: TableSource | None = None
         self.history = 0
         """Milliseconds for which every view's past is kept."""
         self.dataflow: Dataflow
@@ -201,7 +207,9 @@ class House:
         self.metrics.watch(self.publication)
 
     def make(self) -> TickLoop:
-        sources = {"items": self.items, "late": self.late}
+        sources: dict[str, ListSource | TableSource] = {"items": self.items, "late": self.late}
+        if self.tables is not None:
+            self.table = sources[TABLE] = TableSource(TABLE, "limits", SCHEMA, self.tables)
         schemas = dict.fromkeys(sources, SCHEMA)
         planned = plan_views(schemas, self.views)
         self.dataflow = build_dataflow(planned, schemas, {}, dict.fromkeys(self.views, (0,)), time.perf_counter)
@@ -221,6 +229,7 @@ class House:
             checkpoint_seconds=0.0,
             meaning=repr(self.views),
             subscriptions=self.hub,
+            tables=self.tables,
         )
         loop = TickLoop(rooms, self.wake, self.stop, self.clock)
         if self.history:
@@ -289,4 +298,6 @@ def running(house: House) -> Iterator[House]:
         house.log.close()
         if house.checkpoints is not None:
             house.checkpoints.close()
+        if house.tables is not None:
+            house.tables.close()
         assert not thread.is_alive()

@@ -21,7 +21,8 @@ from dataflow.spine import Spine
 from dataflow.types import BIGINT, TEXT, Column
 from headwater.calls import Calls
 from headwater.writes import Table, Writes
-from ingest.tables import PREFIX, TableLog, TableSource
+from ingest.table_log import PREFIX, TableLog
+from ingest.tables import TableSource
 from serve.sql.changes import Transaction, Write, Written
 from serve.sql.errors import QueryError
 from tests.examples import examples

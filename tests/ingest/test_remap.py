@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from functools import reduce
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest import remap
 from ingest.ranges import Range, ReplayMismatch, compare
 from ingest.remap import HEADER, Binding, RemapError, RemapLog, encode, read
 
@@ -199,6 +202,28 @@ def test_a_changed_range_says_how() -> None:
         ReplayMismatch, match=r"t\[0\] from offset 0 to 9 has the same 9 records as before, but with other contents"
     ):
         compare("t", before, {0: Range(0, 0, 9, 9, 8)})
+
+
+def test_a_folded_log_whose_name_is_not_durable_takes_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Invariant: what is appended is in the file that has the name; where that is not known, nothing is."""
+    log = RemapLog.open(tmp_path)
+    log.append([_binding(1), _binding(2)])
+
+    def refuse(_: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(remap, "sync_folder", refuse)
+        with pytest.raises(OSError, match="Input/output"):
+            log.rewrite([_binding(2)])
+    with pytest.raises(RemapError, match="cannot be written since"):
+        log.append([_binding(3)])
+    log.close()
+    log = RemapLog.open(tmp_path)
+    assert log.bindings[-1].time == 2
+    log.close()
 
 
 def test_rewrite_keeps_the_time_and_goes_on(tmp_path: Path) -> None:

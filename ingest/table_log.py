@@ -1,0 +1,394 @@
+"""The log of all tables of one state: what clients wrote, frame by frame.
+
+One file `tables.log` in the state folder: a header, then frames: payload length, CRC-32 of the payload, payload
+(MessagePack: table, number, Arrow IPC stream of the columns and the diffs, and what else `Frame` says). A frame is what one tick
+changed in one table; its number counts that table's frames from 0 and is its offset, so that the remap log binds tables as it
+binds topics. Frames up to a time from which on every start begins, or before which none stops, are folded: fewer frames, which
+cover the same numbers, hold the rows that they add up to (`fold`, `put`).
+Always true: a frame is durable before it is bound; a frame that is not bound was never visible, and is cut off at the next
+start; what is bound and cannot be read is an error, never a shorter table; a crash leaves the log as it was or folded.
+Deliberately unknown: SQL, constraints, which time may be folded up to.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+import zlib
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import structlog
+
+from dataflow.delta import Delta
+from dataflow.rows import concat_deltas, consolidate
+from ingest.durable import replace, sync_folder
+from ingest.remap import RemapError
+
+log = structlog.get_logger(__name__)
+
+FILE = "tables.log"
+HEADER = b"headwater tables log 2\n"
+READABLE = (HEADER, b"headwater tables log 1\n")
+"""The headers of logs that can be read: the first version has no folded frames."""
+
+PREFIX = "table "
+"""What the names of tables begin with where sources are named; no name in the file has a blank."""
+
+PIECE_BYTES = 64 << 20
+"""Bytes of rows that a folded frame has, about."""
+
+SUM_ROWS = 1 << 20
+"""Rows that are read before they are added up, at least."""
+
+_HEAD = struct.Struct(">II")
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True):
+    """What one tick changed in one table; or, in a folded frame, a part of what several did.
+
+    end: the number after the last that it covers; 0 where it covers its own only. time: of a folded frame, the one up to which the
+    log is folded.
+    """
+
+    table: str
+    number: int
+    rows: bytes
+    end: int = 0
+    time: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A frame that is not written yet."""
+
+    table: str
+    number: int
+    delta: Delta
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a frame's payload is. end: the number after the last that it covers."""
+
+    end: int
+    at: int
+    length: int
+
+
+Places = dict[str, list[_Place]]
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A folded log that is not in its place yet.
+
+    until: where of the log before it ends; what came since is to follow. time: it is folded up to this one. sums: where the frames
+    begin that are not folded. ends: by table, the number of those that are.
+    """
+
+    path: Path
+    places: Places
+    size: int
+    until: int
+    time: int
+    sums: int
+    ends: Mapping[str, int]
+
+
+class TableLog:
+    """The log of one state folder, whose lock the remap log holds.
+
+    Only the thread of the remap log appends and puts; any thread reads.
+    """
+
+    def __init__(self, folder: Path, bound: Mapping[str, Mapping[int, int]]) -> None:
+        """Open or create the log. bound: by table, partition 0 to the number of frames that the remap log binds.
+
+        RemapError when a bound frame is missing or damaged; OSError when the file cannot be used.
+        """
+        self._path = folder / FILE
+        self._places: Places = {}
+        self._staged: list[Staged] = []
+        self._lock = threading.Lock()
+        self._tables: Collection[str] | None = None
+        self._broken = ""
+        self.folded_to = 0
+        """The time up to which the log is folded: a start can tell none before it apart."""
+        self._sums = 0
+        self._folds: dict[str, int] = {}  # table to the number of frames that it has no longer by themselves
+        self._path.with_suffix(".new").unlink(missing_ok=True)
+        if not self._path.exists():
+            replace(self._path, HEADER)
+        self._file: IO[bytes] = self._path.open("r+b", buffering=0)
+        try:
+            self._end = self._scan({name: ends.get(0, 0) for name, ends in bound.items()})
+            if self._end < self._path.stat().st_size:
+                log.warning(
+                    "cut off what was written to tables and never acknowledged", file=str(self._path), offset=self._end
+                )
+                self._file.truncate(self._end)
+                os.fsync(self._file.fileno())
+        except BaseException:
+            self._file.close()
+            raise
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the file."""
+        return self._end
+
+    @property
+    def loose_bytes(self) -> int:
+        """Bytes of frames that are not folded."""
+        return self._end - self._sums
+
+    def stage(self, frame: Staged) -> None:
+        """Have a frame written with the coming tick."""
+        self._staged.append(frame)
+
+    def staged(self) -> list[Staged]:
+        """The frames to be written now."""
+        frames, self._staged = self._staged, []
+        return frames
+
+    def append(self, frames: Sequence[Staged]) -> None:
+        """Write frames behind the others: one write, one fsync. OSError when the disk refuses; then none of them counts.
+
+        RemapError after a folding that failed half-way.
+        """
+        if self._broken:
+            raise RemapError(f"{self._path} cannot be written since {self._broken}; restart the service")
+        data = bytearray()
+        places = []
+        for frame in frames:
+            payload = msgspec.msgpack.encode(Frame(frame.table, frame.number, _encode(frame.delta)))
+            data += _head(payload)
+            places.append((frame.table, _Place(frame.number + 1, self._end + len(data), len(payload))))
+            data += payload
+        self._file.seek(self._end)
+        _write(self._file, data)
+        os.fsync(self._file.fileno())
+        with self._lock:
+            self._end += len(data)
+            for table, place in places:
+                self._places.setdefault(table, []).append(place)
+
+    def count(self, table: str) -> int:
+        """How many frames of a table are durable."""
+        with self._lock:
+            places = self._places.get(table)
+            return places[-1].end if places else 0
+
+    def read(self, table: str, number: int) -> tuple[Delta, int]:
+        """What changed from a frame on, and the number up to which. RemapError when it cannot be read. Any thread.
+
+        From 0 on, or from where `begins_at`, each from where the one before ended.
+        """
+        with self._lock:
+            places = self._places.get(table, [])
+            at = bisect_right(places, number, key=lambda place: place.end)
+            return _delta(self._frame(self._file.fileno(), places[at])), places[at].end
+
+    def frames(self, table: str, until: int) -> Iterator[Delta]:
+        """What changed up to a frame where `begins_at`, as of now, whatever is folded meanwhile. Any thread."""
+        with self._lock:
+            places = [place for place in self._places.get(table, []) if place.end <= until]
+            handle = os.dup(self._file.fileno())
+        try:
+            for place in places:
+                yield _delta(self._frame(handle, place))
+        finally:
+            os.close(handle)
+
+    def begins_at(self, table: str, number: int) -> bool:
+        """Whether what changed before this frame and what changed from it on can be told apart."""
+        with self._lock:
+            return number == 0 or number >= self._folds.get(table, 0)
+
+    def keep(self, tables: Collection[str]) -> None:
+        """Say which tables there are: of all others folding leaves nothing."""
+        self._tables = tuple(tables)
+
+    def fold(self, ends: Mapping[str, int], time: int) -> Folded:
+        """Write beside the log a shorter one, in which each table up to some frame is what these frames add up to.
+
+        ends: by table, the number of frames that are bound up to this time. A thread that is neither the ticks' nor the remap
+        log's, one at a time. OSError when the disk refuses: the log is as it was.
+        """
+        with self._lock:
+            handle, until, tables = os.dup(self._file.fileno()), self._end, self._tables
+            before = {table: list(places) for table, places in self._places.items()}
+        places: Places = {}
+        path = self._path.with_suffix(".new")
+        try:
+            with path.open("wb") as file:
+                file.write(HEADER)
+                for table in sorted(ends.keys() & before.keys()):
+                    whole = [place for place in before[table] if place.end <= ends[table]]
+                    if whole:
+                        parts = self._summed(handle, whole) if tables is None or table in tables else []
+                        places[table] = list(_write_folded(file, table, parts, whole[-1].end, time))
+                        before[table] = before[table][len(whole) :]
+                sums, folds = file.tell(), {table: found[-1].end for table, found in places.items()}
+                self._copy(handle, before, file, places)
+                file.flush()
+                os.fsync(file.fileno())
+                return Folded(path, places, file.tell(), until, time, sums, folds)
+        except OSError:
+            path.unlink(missing_ok=True)  # there is no room for it
+            raise
+        finally:
+            os.close(handle)
+
+    def put(self, folded: Folded) -> None:
+        """Put a folded log in the place of this one, with what was appended meanwhile. OSError when the disk refuses: the log is as
+        it was, or takes nothing more. In the thread that appends."""
+        if self._broken:
+            raise RemapError(f"{self._path} cannot be written since {self._broken}; restart the service")
+        file = folded.path.open("r+b", buffering=0)
+        try:
+            file.seek(folded.size)
+            at = folded.until
+            while at < self._end:
+                data = os.pread(self._file.fileno(), min(PIECE_BYTES, self._end - at), at)
+                _write(file, data)
+                at += len(data)
+            os.fsync(file.fileno())
+            folded.path.rename(self._path)
+        except BaseException as error:
+            file.close()
+            if isinstance(error, OSError):
+                folded.path.unlink(missing_ok=True)
+            raise
+        try:
+            sync_folder(self._path.parent)
+        except OSError as error:  # which of the two a power cut leaves nobody knows
+            self._broken = str(error)
+            file.close()
+            raise
+        moved = folded.size - folded.until
+        with self._lock:
+            for table, places in self._places.items():
+                since = [_Place(p.end, p.at + moved, p.length) for p in places if p.at >= folded.until]
+                folded.places.setdefault(table, []).extend(since)
+            before, self._file, self._places = self._file, file, folded.places
+            self._end += moved
+            self._sums, self.folded_to = folded.sums, folded.time
+            self._folds |= folded.ends
+        before.close()
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        self._file.close()
+
+    def _summed(self, handle: int, places: Sequence[_Place]) -> list[Delta]:
+        """What frames add up to."""
+        parts: list[Delta] = []
+        limit = SUM_ROWS
+        for place in places:
+            parts.append(_delta(self._frame(handle, place)))
+            if sum(map(len, parts)) > limit:
+                parts = [consolidate(concat_deltas(parts))]
+                limit = max(SUM_ROWS, 2 * len(parts[0]))
+        whole = consolidate(concat_deltas(parts))
+        rows = max(1, len(whole) * PIECE_BYTES // max(1, sum(int(column.nbytes) for column in whole.columns)))
+        rows = max(rows, -(-len(whole) // places[-1].end))  # there are as many numbers as there were frames
+        starts = range(0, max(1, len(whole)), rows)
+        return [
+            Delta(tuple(column.slice(start, rows) for column in whole.columns), whole.diffs[start : start + rows])
+            for start in starts
+        ]
+
+    def _copy(self, handle: int, rest: Places, file: IO[bytes], places: Places) -> None:
+        """Write the frames that stay as they are, in their order."""
+        ordered = sorted(((place, table) for table, some in rest.items() for place in some), key=lambda one: one[0].at)
+        for place, table in ordered:
+            payload = self._payload(handle, place)
+            file.write(_head(payload))
+            places.setdefault(table, []).append(_Place(place.end, file.tell(), place.length))
+            file.write(payload)
+
+    def _payload(self, handle: int, place: _Place) -> bytes:
+        head = os.pread(handle, _HEAD.size, place.at - _HEAD.size)
+        payload = os.pread(handle, place.length, place.at)
+        if len(head) < _HEAD.size or _HEAD.unpack(head) != (place.length, zlib.crc32(payload)):
+            raise self._damaged(place.at)
+        return payload
+
+    def _frame(self, handle: int, place: _Place) -> Frame:
+        return msgspec.msgpack.decode(self._payload(handle, place), type=Frame)
+
+    def _scan(self, bound: Mapping[str, int]) -> int:
+        """Find the bound frames; where they end."""
+        size = self._path.stat().st_size
+        if os.pread(self._file.fileno(), len(HEADER), 0) not in READABLE:
+            raise RemapError(f"{self._path} is not a log of this version; restore the state folder from a copy")
+        at = len(HEADER)
+        while at + _HEAD.size <= size:
+            length, crc = _HEAD.unpack(os.pread(self._file.fileno(), _HEAD.size, at))
+            payload = os.pread(self._file.fileno(), length, at + _HEAD.size) if at + length <= size else b""
+            if len(payload) != length or zlib.crc32(payload) != crc or not length:
+                break
+            frame = msgspec.msgpack.decode(payload, type=Frame)
+            if frame.number >= bound.get(frame.table, 0):
+                break
+            places = self._places.setdefault(frame.table, [])
+            if frame.number != (places[-1].end if places else 0):
+                raise self._damaged(at)
+            places.append(_Place(frame.end or frame.number + 1, at + _HEAD.size, length))
+            at += _HEAD.size + length
+            if frame.end:
+                self._sums, self.folded_to = at, max(self.folded_to, frame.time)
+                self._folds[frame.table] = frame.end
+        for table, count in bound.items():
+            if self.count(table) < count and table.startswith(PREFIX):
+                raise self._damaged(at)
+        return at
+
+    def _damaged(self, at: int) -> RemapError:
+        return RemapError(f"{self._path} is damaged at offset {at}: rows that were acknowledged cannot be read; restore the "
+                          "state folder from a copy")  # fmt: skip
+
+
+def _write_folded(file: IO[bytes], table: str, parts: Sequence[Delta], end: int, time: int) -> Iterator[_Place]:
+    """Write the frames that stand for all before a number; the last of them covers what is left of the numbers."""
+    for number, part in enumerate(parts or [Delta((), np.zeros(0, np.int64))]):
+        behind = end if number + 1 >= len(parts) else number + 1
+        payload = msgspec.msgpack.encode(Frame(table, number, _encode(part), behind, time))
+        file.write(_head(payload))
+        yield _Place(behind, file.tell(), len(payload))
+        file.write(payload)
+
+
+def _head(payload: bytes) -> bytes:
+    return _HEAD.pack(len(payload), zlib.crc32(payload))
+
+
+def _write(file: IO[bytes], data: bytes | bytearray) -> None:
+    """Write all of it: the system may take a part at a time."""
+    view, written = memoryview(data), 0
+    while written < len(view):
+        written += file.write(view[written:])
+
+
+def _encode(delta: Delta) -> bytes:
+    names = [str(index) for index in range(len(delta.columns))]
+    batch = pa.record_batch([*delta.columns, pa.array(delta.diffs)], names=[*names, "diff"])
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return bytes(sink.getvalue())
+
+
+def _delta(frame: Frame) -> Delta:
+    batch = pa.ipc.open_stream(frame.rows).read_next_batch()
+    *columns, diffs = batch.columns
+    return Delta(tuple(columns), np.asarray(diffs, np.int64))

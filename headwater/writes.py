@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -44,11 +44,12 @@ class Table:
 
 @dataclass(slots=True, eq=False)
 class _Asked:
-    """A transaction that somebody waits for. counts: what it did."""
+    """A transaction that somebody waits for. counts, refused: what it did, see `Written`."""
 
     transaction: Transaction
     told: Future[Written] = field(default_factory=Future)
     counts: tuple[int, ...] = ()
+    refused: dict[int, QueryError] = field(default_factory=dict)
 
     @property
     def plain(self) -> bool:
@@ -58,15 +59,12 @@ class _Asked:
             len(writes) == 1
             and not (self.transaction.reads or writes[0].ignore)
             and len(writes[0].delta) > 0
-            and bool((writes[0].delta.diffs == 1).all())
+            and (self.transaction.apart or bool((writes[0].delta.diffs == 1).all()))
         )
 
     def fail(self, error: BaseException) -> None:
         """Nothing of it is written, or nobody knows."""
-        known = isinstance(error, QueryError)
-        self.told.set_exception(
-            error if known else QueryError("57P01", f"it is not known whether it is written: {error}")
-        )
+        self.told.set_exception(_reason(error))
 
 
 class Writes:
@@ -107,7 +105,7 @@ class Writes:
             if asked.told.done():
                 continue
             if error is None:
-                asked.told.set_result(Written(time, asked.counts))
+                asked.told.set_result(Written(time, asked.counts, asked.refused))
             else:
                 asked.fail(error)
 
@@ -135,7 +133,7 @@ class Writes:
         """Insert what came for each table, looked at together; only those that share a key with another row are looked at alone."""
         for name, several in plain.items():
             try:
-                table = self._tables(name) if len(several) > 1 else None
+                table = self._tables(name) if len(several) > 1 or several[0].transaction.apart else None
             except QueryError:  # each of them is told alone; what is written to other tables is not theirs
                 table = None
             if table is not None:
@@ -149,26 +147,48 @@ class Writes:
 
     def _together(self, table: Table, several: list[_Asked]) -> list[_Asked]:
         """Insert all of these but those that are returned: they have a key that is there, was written since the last tick, or comes
-        twice.
+        twice. Of those whose rows are apart such rows are looked at here, and alone.
         """
         if not several:
             return []
         deltas = [asked.transaction.writes[0].delta for asked in several]
         delta = concat_deltas(deltas)
-        owners = np.repeat(np.arange(len(deltas)), [len(part) for part in deltas])
-        wrong = self._sharing(table, delta, owners) if table.key else np.zeros(len(deltas), np.bool_)
+        owns = [len(part) if asked.transaction.apart else 1 for asked, part in zip(several, deltas, strict=True)]
+        begins = np.cumsum([0, *owns])
+        owners = np.concatenate(
+            [
+                np.arange(begin, begin + own) if asked.transaction.apart else np.full(len(part), begin)
+                for asked, part, begin, own in zip(several, deltas, begins.tolist(), owns, strict=False)
+            ]
+        )
+        wrong = self._sharing(table, delta, owners) if table.key else np.zeros(int(begins[-1]), np.bool_)
         if wrong.any():
             kept = ~wrong[owners]
             delta = Delta(rows.filter_rows(delta.columns, kept), delta.diffs[kept])
         if len(delta):
             table.source.write(delta, self._time)
         left = []
-        for asked, part, bad in zip(several, deltas, wrong.tolist(), strict=True):
-            if bad:
+        for asked, part, begin, own in zip(several, deltas, begins.tolist(), owns, strict=False):
+            bad = np.flatnonzero(wrong[begin : begin + own]).tolist()
+            if asked.transaction.apart:
+                self._rows_alone(asked, bad)
+            elif bad:
                 left.append(asked)
-            else:
-                asked.counts = (len(part),)
+                continue
+            asked.counts = (len(part) - len(asked.refused),)
         return left
+
+    def _rows_alone(self, asked: _Asked, places: list[int]) -> None:
+        """Insert rows that are apart one after the other, as far as that is possible."""
+        (write,) = asked.transaction.writes
+        for place in places:
+            row = Delta(
+                tuple(column.slice(place, 1) for column in write.delta.columns), write.delta.diffs[place : place + 1]
+            )
+            try:
+                self._apply(Transaction((replace(write, delta=row),)))
+            except Exception as error:  # noqa: BLE001  (it is this row's, whose writer is told)
+                asked.refused[place] = _reason(error)
 
     def _sharing(self, table: Table, delta: Delta, owners: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which owners of rows have a key that is somewhere else too. The keys of the others count as written from now on."""
@@ -248,3 +268,12 @@ class Writes:
         for place in np.flatnonzero(net):
             own[names[int(place)]] = own.get(names[int(place)], 0) + int(net[place])
         return delta
+
+
+def _reason(error: BaseException) -> QueryError:
+    """What a writer is told."""
+    return (
+        error
+        if isinstance(error, QueryError)
+        else QueryError("57P01", f"it is not known whether it is written: {error}")
+    )

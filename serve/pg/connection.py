@@ -83,6 +83,7 @@ class Connection(asyncio.Protocol):
         self._secure = False
         self.session: Session | None = None
         self._task: asyncio.Task[None] | None = None
+        self._held = False
         self._writable = asyncio.Event()
         self._writable.set()
         self._arrived = asyncio.Event()
@@ -91,7 +92,7 @@ class Connection(asyncio.Protocol):
     @property
     def working(self) -> bool:
         """Whether a message is being handled."""
-        return self._task is not None
+        return self._task is not None or self._held
 
     @property
     def address(self) -> str:
@@ -108,9 +109,12 @@ class Connection(asyncio.Protocol):
         self._host.arrived(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._task is None and self.session is not None and not self._frontend.waiting and self.session.quick(data):
-            self._flush()
-            return
+        if not self.working and self.session is not None and not self._frontend.waiting:
+            answer = self.session.quick(data, self)
+            if answer is not None:
+                self._held = not answer
+                self._reply(answer)
+                return
         self._frontend.feed(data)
         self._arrived.set()
         self._pump()
@@ -166,6 +170,19 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("the client is gone")
 
+    def answered(self, answer: bytes) -> None:
+        """See `inserts.Writing`."""
+        self._held = False
+        self._reply(answer)
+        if self._frontend.waiting:
+            self._pump()
+
+    def again(self, data: bytes) -> None:
+        """See `inserts.Writing`."""
+        self._held = False
+        self._frontend.put_back(data)
+        self._pump()
+
     def close(self) -> None:
         """End the connection now."""
         if self._transport is not None:
@@ -183,7 +200,7 @@ class Connection(asyncio.Protocol):
     def _pump(self) -> None:
         """Handle every whole message; stop at one that takes long, and go on when it is done."""
         try:
-            while self._task is None and self._transport is not None:
+            while not self.working and self._transport is not None:
                 if self.session is None:
                     if not self._begin():
                         break
@@ -207,7 +224,7 @@ class Connection(asyncio.Protocol):
         if self._task is None or self.session is None or not self.session.brief:
             self._flush()
         if self._transport is not None:
-            if self._task is not None and self._frontend.waiting > READ_AHEAD:
+            if self.working and self._frontend.waiting > READ_AHEAD:
                 self._transport.pause_reading()
             elif not self._transport.is_reading():
                 self._transport.resume_reading()
@@ -220,6 +237,11 @@ class Connection(asyncio.Protocol):
         finally:
             self._task = None
         self._pump()
+
+    def _reply(self, answer: bytes) -> None:
+        """Send an answer. Nothing waits to be sent before it."""
+        if answer and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(answer)
 
     def _flush(self) -> None:
         if self._out and self._transport is not None and not self._transport.is_closing():

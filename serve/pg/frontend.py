@@ -62,6 +62,10 @@ class Frontend:
             self._forget()
         self._buffer += data
 
+    def put_back(self, data: bytes) -> None:
+        """Bytes that go before those that wait."""
+        self._buffer[self._at : self._at] = data
+
     @property
     def waiting(self) -> int:
         """Bytes that are no whole message yet."""

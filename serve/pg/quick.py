@@ -23,7 +23,8 @@ from serve.pg.rows import as_stored, forms
 from serve.pg.state import IDLE, State, columns_of
 from serve.sql.errors import QueryError
 
-_LENGTH = struct.Struct("!i")
+LENGTH = struct.Struct("!i")
+"""A length on the wire."""
 
 # How a key is sent, by its kind and format code. The numbers are the contract with Sent in kernels/pg_lookups.cpp.
 _SENT: dict[tuple[Kind, int], int] = {
@@ -56,13 +57,27 @@ def answer(template: Template, data: bytes, state: State) -> bytes | None:
     return None if finder is None else template.lookups.answer(data, finder)
 
 
-def learn(data: bytes, state: State) -> Template | None:
-    """The template of a lookup that these bytes are; None when they are anything else."""
-    known = state.statements.get(
-        data[6 : data.find(b"\0", 6)].decode("latin-1")
-    )  # of other names than ASCII's nothing is learned
-    if known is None or known.prepared is None or known.prepared.lookup is None or known.command is not None:
-        return None
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One execution of a prepared statement, alone in what was read: Bind, perhaps Describe, Execute of all rows, Sync.
+
+    values: as sent, with the format code of each. results: the format codes of the result's columns. head: Bind's body up to the
+    first value; tail: what of it is behind the last one; rest: the messages behind it.
+    """
+
+    name: str
+    statement: Statement
+    described: bool
+    values: tuple[bytes | None, ...]
+    formats: tuple[int, ...]
+    results: tuple[int, ...]
+    head: bytes
+    tail: bytes
+    rest: bytes
+
+
+def see(data: bytes, state: State) -> Seen | None:
+    """What these bytes execute; None when they are anything else."""
     frontend = Frontend()
     frontend.feed(data)
     try:
@@ -73,43 +88,57 @@ def learn(data: bytes, state: State) -> Template | None:
         if frontend.waiting or kinds not in (b"BES", b"BDES"):
             return None
         bind = read_bind(found[0].body)
-        if len(bind.values) != 1 or bind.values[0] is None or bind.portal or read_execute(found[-2].body) != ("", 0):
+        if bind.portal or read_execute(found[-2].body) != ("", 0) or (kinds == b"BDES" and found[1].body != b"P\0"):
             return None
-    except ProtocolError:
+        statement = state.statements.get(bind.statement)
+        if statement is None or len(statement.types) != len(bind.values):
+            return None
+        formats = spread(bind.formats, len(bind.values))
+    except (ProtocolError, QueryError):
         return None
-    statement = state.statements.get(bind.statement)
-    if (
-        statement is None
-        or statement.prepared is None
-        or statement.command is not None
-        or statement.as_of is not None
-        or (kinds == b"BDES" and found[1].body != b"P\0")
-    ):
-        return None
+    head = 5 + len(bind.statement.encode()) + 2 + 2 + 2 * len(bind.formats) + 2  # the last: how many values
+    size = sum(4 + len(value or b"") for value in bind.values)
+    end = 1 + LENGTH.unpack_from(data, 1)[0]
+    return Seen(
+        bind.statement,
+        statement,
+        kinds == b"BDES",
+        bind.values,
+        formats,
+        bind.results,
+        head=data[5:head],
+        tail=data[head + size : end],
+        rest=data[end:],
+    )
+
+
+def learn(seen: Seen) -> Template | None:
+    """The template of a lookup that was seen; None when it was anything else."""
+    statement = seen.statement
     prepared = statement.prepared
+    if prepared is None or statement.command is not None or statement.as_of is not None:
+        return None
     if prepared.lookup is None or prepared.query.limit is not None or prepared.query.offset != 0:
         return None
     key = prepared.lookup.source.key
+    if len(seen.values) != 1 or seen.values[0] is None:
+        return None
     if prepared.query.needs != {"1"} or len(key) != 1 or not isinstance(key[0], Parameter):
         return None
-    formats = spread(bind.formats, 1)
-    sent = _SENT.get((key[0].type.kind, formats[0]))
+    sent = _SENT.get((key[0].type.kind, seen.formats[0]))
     if sent is None or key[0].type != ColumnType(key[0].type.kind) or not as_stored(prepared.types):
         return None
     try:
-        portal = Portal(statement, {}, columns_of(prepared), bind.results)
+        portal = Portal(statement, {}, columns_of(prepared), seen.results)
     except QueryError:
         return None
-    head = 5 + len(bind.statement.encode()) + 2 + 2 + 2 * len(bind.formats) + 2  # the last: how many values
-    size = len(bind.values[0])
-    end = 1 + _LENGTH.unpack_from(data, 1)[0]
     lookups = _pg_rows.Lookups(
-        head=data[5:head],
-        tail=data[head + 4 + size : end],
-        rest=data[end:],
-        before=messages.BIND_COMPLETE + ((portal.describe() or b"") if kinds == b"BDES" else b""),
+        head=seen.head,
+        tail=seen.tail,
+        rest=seen.rest,
+        before=messages.BIND_COMPLETE + ((portal.describe() or b"") if seen.described else b""),
         sent=sent,
         columns=prepared.lookup.columns,
         forms=forms(prepared.types, portal.formats),
     )
-    return Template(bind.statement, statement, lookups)
+    return Template(seen.name, statement, lookups)

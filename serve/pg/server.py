@@ -19,6 +19,7 @@ import structlog
 
 from serve.pg.connection import Connection
 from serve.pg.frontend import Startup
+from serve.pg.inserts import Inserts
 from serve.pg.scram import Verifier
 from serve.pg.session import Session
 from serve.pg.settings import Settings
@@ -68,6 +69,7 @@ class PgServer:
         self._host, self._port = host, port
         self._queries = queries
         self._hub, self._recency = hub, recency
+        self._inserts = Inserts(queries)
         self.users = {name: Verifier.of(password) for name, password in users.items()}
         self.tls = tls
         self._service, self._version = service, version
@@ -124,7 +126,7 @@ class PgServer:
             version=self._version,
             process=process,
         )
-        session = Session(state, connection, self._threads, self._hub, self._recency)
+        session = Session(state, connection, self._threads, self._hub, self._recency, self._inserts)
         self._sessions[process] = (secret, session)
         self._connections[connection] = process
         return session, secret

@@ -15,9 +15,10 @@ from serve.pg import frontend, messages, values
 from serve.pg.execute import Executor, Work
 from serve.pg.follow import Client
 from serve.pg.frontend import Message, ProtocolError
+from serve.pg.inserts import Insert, Inserts, Writing
 from serve.pg.perform import error_message
 from serve.pg.portal import Portal, Statement, describe, spread
-from serve.pg.quick import Template, answer, learn
+from serve.pg.quick import Template, answer, learn, see
 from serve.pg.settings import REPORTED
 from serve.pg.state import FAILED, IDLE, INSIDE, State, columns_of
 from serve.recency import Recency
@@ -31,7 +32,7 @@ MAX_STATEMENTS = 10_000
 
 
 LEARNED = 100
-"""Attempts of a session to recognise its lookups by their bytes; who sends other things does without."""
+"""Attempts of a session to recognise its lookups and inserts by their bytes; who sends other things does without."""
 
 
 class Session:
@@ -44,12 +45,15 @@ class Session:
         threads: ThreadPoolExecutor,
         hub: Hub,
         recency: Recency | None = None,
+        inserts: Inserts | None = None,
     ) -> None:
+        """inserts: the server's, for this event loop; None where nothing comes by `quick`."""
         self.state = state
         self._send = client.send
+        self._inserts = inserts
         self._executor = Executor(state, client, threads, hub, recency)
         self._skipping = False
-        self._template: Template | None = None
+        self._templates: dict[bytes, Template | Insert] = {}
         self._learned = 0
         self.brief = False
         """Whether the work under way answers once and soon: what is before it is sent with that."""
@@ -71,17 +75,28 @@ class Session:
         self._send(messages.key_data(self.state.process, secret))
         self._send(messages.ready(IDLE))
 
-    def quick(self, data: bytes) -> bool:
-        """Answer bytes that are prepared reads by key and nothing else, at once; False to have them handled as messages."""
+    def quick(self, data: bytes, who: Writing) -> bytes | None:
+        """The answer to bytes that are prepared reads by key and nothing else, or one insert: empty, as it comes later, to `who`,
+        for whom nothing may be handled before. None to have them handled as messages.
+        """
         if self._skipping or not data.startswith(b"B"):
-            return False
-        if self._template is not None and (found := answer(self._template, data, self.state)) is not None:
-            self._send(found)
-            return True
+            return None
+        name = data[6 : data.find(b"\0", 6)]
+        template = self._templates.get(name)
+        if isinstance(template, Template):
+            if (found := answer(template, data, self.state)) is not None:
+                return found
+        elif template is not None and self._inserts is not None and self._inserts.take(template, data, self.state, who):
+            return b""
         if self._learned < LEARNED:
             self._learned += 1
-            self._template = learn(data, self.state) or self._template
-        return False
+            seen = see(data, self.state)
+            learned: Template | Insert | None = None if seen is None else learn(seen)
+            if seen is not None and learned is None and self._inserts is not None:
+                learned = self._inserts.learn(seen)
+            if learned is not None:
+                self._templates[name] = learned
+        return None
 
     def handle(self, message: Message) -> Work | None:
         """Do what a message asks for: at once (None), or by the coroutine that is returned and has to end before the next one."""
@@ -108,6 +123,7 @@ class Session:
         self.cancel()
         self.state.close_portals()
         self.state.statements.clear()
+        self._templates.clear()
 
     async def _guarded(self, work: Work, kind: bytes) -> None:
         try:

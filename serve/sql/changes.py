@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dataflow.delta import Delta
+from serve.sql.errors import QueryError
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,19 +254,27 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """Writes that happen all at once or not at all. They follow from rows that these tables, `reads`, had at the time `read`."""
+    """Writes that happen all at once or not at all. They follow from rows that these tables, `reads`, had at the time `read`.
+
+    apart: each row is a transaction of its own, one after the other; of rows that one write inserts, and that follow from nothing.
+    """
 
     writes: tuple[Write, ...]
     reads: frozenset[str] = frozenset()
     read: int = 0
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A transaction that is durable, and seen by all who read from `time` on. counts: how many rows entered, by write."""
+    """A transaction that is durable, and seen by all who read from `time` on. counts: how many rows entered, by write.
+
+    refused: where rows are apart, what is wrong with those that did not enter, by their place.
+    """
 
     time: int
     counts: tuple[int, ...]
+    refused: Mapping[int, QueryError] = field(default_factory=dict)
 
 
 class Changer(Protocol):

@@ -43,8 +43,8 @@ from planner.query import (
     schemas,
     with_values,
 )
-from planner.scalar import Literal, Parameter, Scalar
-from planner.scalars import rewrite
+from planner.scalar import Cast, Literal, Parameter, Scalar
+from planner.scalars import rewrite, walk
 from serve.definitions import Definition
 from serve.reads import Publication, Published, lookup, pieces
 from serve.sql.changes import Change, Changed, Changer, Transaction, Written
@@ -124,7 +124,10 @@ class Queries:
     def known(self, sql: str, given: Sequence[ColumnType | None] = ()) -> Prepared | None:
         """The plan of a query that was planned before, with the catalog as it is; None when it was not."""
         published = self._publication.current()
-        key = (0 if published is None else published.definitions.version, sql, tuple(given))
+        return self._find(0 if published is None else published.definitions.version, sql, given)
+
+    def _find(self, version: int, sql: str, given: Sequence[ColumnType | None]) -> Prepared | None:
+        key = version, sql, tuple(given)
         with self._lock:
             found = self._kept.get(key)
             if found is not None:
@@ -144,7 +147,8 @@ class Queries:
         """The query, planned for the catalog of what is read. QueryError when that gives it other columns."""
         if published is None or published.definitions.version == prepared.version:
             return prepared
-        again = self._prepare(prepared.sql, prepared.query.parameters, published)
+        given, version = prepared.query.parameters, published.definitions.version
+        again = self._find(version, prepared.sql, given) or self._prepare(prepared.sql, given, published)
         if again.query.columns != prepared.query.columns:
             raise QueryError("0A000", "cached plan must not change result type", hint="prepare the statement again")
         return again
@@ -168,8 +172,8 @@ class Queries:
         growing = frozenset[str]() if published is None else published.definitions.growing
         return explained(prepared.query, prepared.lookup, values, self._names_of(published), growing)
 
-    def constant(self, prepared: Prepared, values: Values) -> Batch | None:
-        """The row of a query that reads nothing and makes one row of constants and parameters, as INSERT's do; else None. Quick."""
+    def row(self, prepared: Prepared) -> tuple[Scalar, ...] | None:
+        """The scalars of a query that reads nothing and makes one row of constants and parameters, as INSERT's does; else None."""
         plan, query = prepared.query.plan, prepared.query
         if (
             not (isinstance(plan, Project) and plan.input == Constant(((),), ()))
@@ -177,9 +181,13 @@ class Queries:
             or query.limit is not None
         ):
             return None
-        if not all(isinstance(output, Literal | Parameter) for output in plan.outputs):
-            return None
-        return Batch(tuple(_array(output, values) for output in plan.outputs), 1)
+        simple = all(isinstance(node, Literal | Parameter | Cast) for output in plan.outputs for node in walk(output))
+        return plan.outputs if simple else None
+
+    def constant(self, prepared: Prepared, values: Values) -> Batch | None:
+        """The one row of such a query; None for any other. Quick."""
+        row = self.row(prepared)
+        return None if row is None else Batch(tuple(_array(output, values) for output in row), 1)
 
     def over(self, sql: str, given: Sequence[ColumnType | None], name: str, schema: Schema) -> Prepared:
         """Plan a query that reads, besides what there is, rows that are given as a relation of this name; for `returned`."""

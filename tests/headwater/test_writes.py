@@ -79,19 +79,25 @@ WRITES = st.builds(
     Rows,
     st.sampled_from([False, False, False, True]),
 )
-TICKS = st.lists(st.lists(st.lists(WRITES, min_size=1, max_size=2), max_size=8), min_size=1, max_size=4)
+APART = st.builds(
+    lambda table, rows: Transaction((Write(table, 1, delta(rows, [1] * len(rows))),), apart=True),
+    st.sampled_from(["keyed", "keyed", "free", "none"]),
+    st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["a", "b"])), min_size=1, max_size=5),
+)
+TRANSACTIONS = st.one_of(st.lists(WRITES, min_size=1, max_size=2).map(lambda w: Transaction(tuple(w))), APART)
+TICKS = st.lists(st.lists(TRANSACTIONS, max_size=8), min_size=1, max_size=4)
 
 
 @settings(max_examples=examples(60), deadline=None)
 @given(TICKS)
-def test_a_batch_is_as_good_as_one_after_the_other(ticks: list[list[list[Write]]]) -> None:
+def test_a_batch_is_as_good_as_one_after_the_other(ticks: list[list[Transaction]]) -> None:
     with TemporaryDirectory() as together, TemporaryDirectory() as alone:
         batch, single = Loop(Path(together)), Loop(Path(alone))
         for tick in ticks:
-            transactions = [Transaction(tuple(writes)) for writes in tick]
-            asked = [batch.writes.write(transaction) for transaction in transactions]
+            asked = [(transaction, batch.writes.write(transaction)) for transaction in tick]
             batch.tick()
-            told = [outcome(future) for future in asked]
+            found = [pair for transaction, future in asked for pair in outcomes(transaction, future)]
+            transactions, told = [one for one, _ in found], [what for _, what in found]
             # What was taken is taken one by one too, in the order in which it was asked, and nothing else would be.
             for transaction, found in zip(transactions, told, strict=True):
                 if not isinstance(found, str):
@@ -111,6 +117,32 @@ def test_a_batch_is_as_good_as_one_after_the_other(ticks: list[list[list[Write]]
             assert all(count == 1 for count in keys.values())
         batch.close()
         single.close()
+
+
+def outcomes(transaction: Transaction, future: Future[Written]) -> list[tuple[Transaction, tuple[int, ...] | str]]:
+    """What became of a transaction; of one whose rows are apart, of each row as one of its own."""
+    whole = outcome(future)
+    if not transaction.apart:
+        return [(transaction, whole)]
+    (write,) = transaction.writes
+    refused = {} if isinstance(whole, str) else future.result().refused
+    assert isinstance(whole, str) or whole == (len(write.delta) - len(refused),)
+    alone = [
+        Transaction(
+            (
+                Write(
+                    write.table,
+                    write.oid,
+                    Delta(tuple(c.slice(i, 1) for c in write.delta.columns), np.ones(1, np.int64)),
+                ),
+            )
+        )
+        for i in range(len(write.delta))
+    ]
+    return [
+        (one, whole if isinstance(whole, str) else refused[i].code if i in refused else (1,))
+        for i, one in enumerate(alone)
+    ]
 
 
 def outcome(future: Future[Written]) -> tuple[int, ...] | str:

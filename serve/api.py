@@ -75,6 +75,15 @@ class _Collected:
                 "53400", f"the results have more than {MAX_RESULT_BYTES >> 20} MiB", hint="read them over the wire"
             )
 
+    @property
+    def ready(self) -> bool:
+        """Whether there is room: `drain` says when there is none."""
+        return True
+
+    def push(self, data: bytes) -> None:
+        """See `send`."""
+        self.send(data)
+
     def next(self) -> Message | None:
         """A request has no more messages than its statements."""
         return None

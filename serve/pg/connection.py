@@ -153,6 +153,16 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("the client is gone")
 
+    @property
+    def ready(self) -> bool:
+        """Whether `drain` would return at once: the client is there and has room."""
+        return self._writable.is_set() and self._transport is not None and not self._transport.is_closing()
+
+    def push(self, data: bytes) -> None:
+        """Send bytes now, behind those that wait to be sent."""
+        self._out.append(data)
+        self._flush()
+
     def next(self) -> Message | None:
         """The client's next message, for work that is under way; None when it is not whole yet. ProtocolError when it is none."""
         message = self._frontend.next()

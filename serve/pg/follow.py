@@ -23,6 +23,7 @@ from serve.pg.rows import BINARY_END, BINARY_HEADER, copy_rows, text_batch
 from serve.reads import pieces
 from serve.sql.errors import QueryError
 from serve.sql.results import Batch
+from serve.subscribe.direct import INLINE_ROWS, Direct, Written
 from serve.subscribe.envelopes import Shape
 from serve.subscribe.hub import Hub
 from serve.subscribe.options import Options, Subscribed
@@ -30,9 +31,6 @@ from serve.subscribe.stream import Entry, Part, Reader
 
 Compute = Callable[[Callable[[], Any]], Awaitable[Any]]
 Encode = Callable[[Batch], bytes]
-
-INLINE_ROWS = 2048
-"""Rows that are encoded on the event loop, and kept for others who want the same; more are encoded in another thread."""
 
 
 class Client(Protocol):
@@ -44,6 +42,15 @@ class Client(Protocol):
 
     async def drain(self) -> None:
         """Return when the client has taken enough. ConnectionError when it is gone."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether `drain` would return at once: the client is there and has room."""
+        ...
+
+    def push(self, data: bytes) -> None:
+        """Send bytes now, behind those that wait to be sent."""
         ...
 
     def next(self) -> Message | None:
@@ -164,33 +171,40 @@ class Follower:
         self._client.send(messages.complete(f"SUBSCRIBE {count}"))
 
     async def _stream(self, following: Following, encoding: _Encoding) -> int:
-        tail, count = self.open(following), 0
+        tail, count, shape = self.open(following), 0, following.shape
+
+        def write(time: int, delta: Delta) -> Written:
+            batch = shape.rows(time, delta)
+            return encoding.write(batch), batch.rows
+
+        def accept(data: bytes, rows: int) -> None:
+            nonlocal count
+            count += rows
+            self._client.push(data)
+
+        told = partial(_told, shape, encoding)
+        direct = Direct(encoding.name, write, told, lambda: self._client.ready, accept)
         try:
             while True:
-                async for data, rows in self._ready(tail, encoding):
+                await self._client.drain()
+                async for data, rows in self._ready(tail, direct, encoding):
                     self._client.send(data)
                     count += rows
                     await self._client.drain()
                 if tail.finished:
                     return count
-                await self._wait(tail, None)
+                await self._wait(tail, None, direct)
         finally:
             tail.close()
 
-    async def _ready(self, tail: Tail, encoding: _Encoding) -> AsyncIterator[tuple[bytes, int]]:
+    async def _ready(self, tail: Tail, direct: Direct, encoding: _Encoding) -> AsyncIterator[Written]:
         """What is there now, as bytes, with the number of rows."""
-        shape = tail.shape
-
-        def write(time: int, delta: Delta) -> tuple[bytes, int]:
-            batch = shape.rows(time, delta)
-            return encoding.write(batch), batch.rows
-
         while True:
             item = tail.next()
             if isinstance(item, int):
-                yield encoding.write(shape.told(item)), 1
+                yield direct.told(item)
             elif item is not None and len(item.delta) <= INLINE_ROWS:
-                yield item.bytes(encoding.name, write)
+                yield item.bytes(direct.how, direct.write)
             elif item is not None or tail.snapshot is not None:
                 batch = await self._batch(tail, item)
                 if batch is not None:
@@ -251,14 +265,18 @@ class Follower:
             if (found := await self._batch(tail, item)) is not None and found.rows:
                 return found
 
-    async def _wait(self, tail: Tail, seconds: float | None) -> None:
+    async def _wait(self, tail: Tail, seconds: float | None, direct: Direct | None = None) -> None:
         self._reading = tail
         try:
-            await tail.reader.wait(seconds)
+            await tail.reader.wait(seconds, direct)
         finally:
             self._reading = None
         if tail.reader.cancelled:
             raise QueryError("57014", "canceling statement due to user request")
+
+
+def _told(shape: Shape, encoding: _Encoding, time: int) -> Written:
+    return encoding.write(shape.told(time)), 1
 
 
 def _copied(types: Sequence[ColumnType], copy: Copy, batch: Batch) -> bytes:

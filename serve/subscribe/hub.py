@@ -22,6 +22,7 @@ from serve.sql.errors import QueryError
 from serve.sql.system import Relations
 from serve.status import SubscriptionStatus
 from serve.subscribe.collection import Collection, Tick, make_collection
+from serve.subscribe.direct import give
 from serve.subscribe.options import Options, Subscribed
 from serve.subscribe.stream import Reader, Stream
 
@@ -308,7 +309,7 @@ class Hub:
 
     @staticmethod
     def _notify(followed: Mapping[str, _Followed]) -> None:
-        """Wake the readers for whom there is something, with one call for each loop."""
+        """Have readers given what there is for them, or woken, with one call for each loop."""
         hungry: dict[asyncio.AbstractEventLoop, list[Reader]] = {}
         for one in followed.values():
             with one.stream.lock:
@@ -342,7 +343,7 @@ def _begin(what: Subscribed, published: Published, as_of: int | None) -> int | N
 
 def _waker(readers: list[Reader]) -> Callable[[], None]:
     def wake() -> None:
-        for reader in readers:
+        for reader in give(readers):
             reader.wake()
 
     return wake

@@ -11,14 +11,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from dataflow.delta import Delta
 from dataflow.rows import concat_deltas, consolidate
 from dataflow.snapshot import Snapshot
 from serve.sql.errors import QueryError
+from serve.subscribe.direct import Direct
 from serve.subscribe.options import Options
 
 MAX_WAITING_BYTES = 64 << 20
@@ -85,6 +86,8 @@ class Reader:
         self._start: int | None = None
         self._ended: QueryError | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self.direct: Direct | None = None
+        """How it is given what comes while it waits; None where it has to be woken."""
 
     # The hub's.
 
@@ -135,15 +138,32 @@ class Reader:
         self.cancelled = True
         self.wake()
 
-    async def wait(self, seconds: float | None = None) -> None:
-        """Until there may be something to take, the time is over, or somebody cancels."""
-        self._waiter = waiter = self.loop.create_future()
+    @property
+    def alike(self) -> Hashable | None:
+        """The same for readers that may be given the same now, the same way; None for one that has to take by itself."""
+        direct = self.direct
+        if (
+            direct is None
+            or self.cancelled
+            or self.stream is None
+            or self._start is not None
+            or self._ended is not None
+        ):
+            return None
+        if self._waiter is None or self._waiter.done() or not direct.ready():
+            return None
+        return self.stream, self.place, self.told, self.options.up_to, self.options.progress, direct.how
+
+    async def wait(self, seconds: float | None = None, direct: Direct | None = None) -> None:
+        """Until there may be something to take, the time is over, or somebody cancels. direct: by whom it is taken meanwhile."""
+        self._waiter, self.direct = self.loop.create_future(), direct
+        waiter = self._waiter
         timer = None if seconds is None else self.loop.call_later(seconds, self.wake)
         try:
             if not (self.cancelled or self.hungry):
                 await waiter
         finally:
-            self._waiter = None
+            self._waiter = self.direct = None
             if timer is not None:
                 timer.cancel()
 
@@ -208,34 +228,54 @@ class Stream:
 
     def take(self, reader: Reader) -> Part | None:
         """See `Reader.take`."""
-        limit = reader.options.up_to
         with self.lock:
             if self.ended is not None:
                 raise self.ended
-            begin = bisect_right(self._entries, reader.place, key=lambda entry: entry.number)
-            taken: list[Entry] = []
-            size, upper, last = 0, self.upper, self.complete
-            for entry in self._entries[begin:]:
-                if limit is not None and entry.time >= limit:
-                    break
-                if taken and size + entry.nbytes > TAKE_BYTES:
-                    upper, last = taken[-1].time + 1, False
-                    break
-                taken.append(entry)
-                size += entry.nbytes
-            if taken:
-                reader.place = taken[-1].number
-            if limit is not None and upper >= limit:
-                upper, last = limit, True
+            part, limit = self._part(reader), reader.options.up_to
             start, snapshot = reader.first()
             if start is not None and limit is not None and start >= limit:
                 snapshot = None
                 if start > limit:
                     raise QueryError("22023", f"UP TO {limit} is before the subscription's first time, {start}")
-            if not (taken or last or start is not None or (reader.options.progress and upper > reader.told)):
+            if not (part.entries or part.last or start is not None or _progressed(reader, part)):
                 return None
-            reader.told = upper
-            return Part(start, snapshot, taken, upper, last)
+            part = replace(part, start=start, snapshot=snapshot)
+            _moved(reader, part)
+            return part
+
+    def give(self, readers: Sequence[Reader], most: int) -> Part | None:
+        """What all of these readers, which are alike, take now; None, and nothing is taken, when there is nothing, or it ends their
+        subscription, or has an entry of more rows than `most`.
+        """
+        with self.lock:
+            if self.ended is not None:
+                return None
+            part = self._part(readers[0])
+            if part.last or any(len(entry.delta) > most for entry in part.entries):
+                return None
+            if not (part.entries or _progressed(readers[0], part)):
+                return None
+            for reader in readers:
+                _moved(reader, part)
+            return part
+
+    def _part(self, reader: Reader) -> Part:
+        """What is there for a reader, but for its beginning."""
+        limit = reader.options.up_to
+        begin = bisect_right(self._entries, reader.place, key=lambda entry: entry.number)
+        taken: list[Entry] = []
+        size, upper, last = 0, self.upper, self.complete
+        for entry in self._entries[begin:]:
+            if limit is not None and entry.time >= limit:
+                break
+            if taken and size + entry.nbytes > TAKE_BYTES:
+                upper, last = taken[-1].time + 1, False
+                break
+            taken.append(entry)
+            size += entry.nbytes
+        if limit is not None and upper >= limit:
+            upper, last = limit, True
+        return Part(None, None, taken, upper, last)
 
     def tidy(self, limit: int | None = None) -> list[Reader]:
         """Forget what all readers took, add up what waits, let go of readers for whom too much waits; which ones.
@@ -284,6 +324,17 @@ class Stream:
             at = bisect_right(self._entries, first - 1, key=lambda entry: entry.number)
             if self._entries[at : at + len(group)] == group:
                 self._entries[at : at + len(group)] = [Entry(last, group[-1].time, delta, nbytes)] if len(delta) else []
+
+
+def _progressed(reader: Reader, part: Part) -> bool:
+    return reader.options.progress and part.upper > reader.told
+
+
+def _moved(reader: Reader, part: Part) -> None:
+    """The reader takes a part."""
+    if part.entries:
+        reader.place = part.entries[-1].number
+    reader.told = part.upper
 
 
 def _worth_it(group: list[Entry]) -> bool:

@@ -43,7 +43,9 @@ class Item(msgspec.Struct, frozen=True):
     its columns. settings: of a source or sink, `config.settings.Source` or `Sink` as JSON, a source's without its columns.
     registry: of a source, the connection to its schema registry where the topic's does not name one. type, properties, secrets: of
     a connection, as in `serve.sql.connections`; secrets are property to the name of the secret. enforced: of a sink,
-    its key (`columns`) is proved unique. history: of a materialized view, milliseconds for which its past is kept.
+    its key (`columns`) is proved unique; of a table, that its primary key still is one. history: of a materialized view,
+    milliseconds for which its past is kept. unique: of an index, whether it keeps its columns unique: by itself (`index`), or for a
+    constraint of its name. constraint: of a table, its primary key's name. checks: of a table, by name, conditions.
     """
 
     id: int
@@ -60,6 +62,9 @@ class Item(msgspec.Struct, frozen=True):
     secrets: dict[str, str] = {}
     enforced: bool = True
     history: int = 0
+    unique: Literal["", "index", "unique", "primary"] = ""
+    constraint: str = ""
+    checks: dict[str, str] = {}
 
 
 class Namespace(msgspec.Struct, frozen=True):

@@ -21,12 +21,14 @@ from dataflow.stack import Stack
 from headwater.applying import Again
 from headwater.calls import ClosedError
 from headwater.catalog import CatalogError, Item
+from headwater.constraints import Coming, coming
 from headwater.ddl import Statements
 from headwater.declared import Declared
 from headwater.describing import described
 from headwater.errors import StateError
 from headwater.filling import Check, Filling
 from headwater.home import Home
+from headwater.keys import Key
 from headwater.live import Live, Opened, end, open_sink
 from headwater.outside import Outside
 from headwater.ticks import TickLoop
@@ -107,8 +109,14 @@ class Changes:
             raise QueryError("57P03", f"table {name} is being filled", hint="try again")
         source = self._live.sources[source_of(item)]
         assert isinstance(source, TableSource)
-        rows = self._stack.view(name).snapshot
-        return Table(FIRST_OID + item.id, self._world.tables[name], self._world.key(item), source, rows)
+        keys = []
+        for key in self._world.table_keys(item):
+            index = key.index or name
+            if index in self._filling:
+                raise QueryError("57P03", f"index {index} of table {name} is being filled", hint="try again")
+            number = self._world.items[index].id
+            keys.append(Key(number, key.name, key.places, self._stack.view(index).snapshot))
+        return Table(FIRST_OID + item.id, self._world.tables[name], tuple(keys), source)
 
     def _reread(self, name: str) -> Source:
         return self._outside.source(self._world, name, again=True)
@@ -179,6 +187,21 @@ class Changes:
 
     def _move(self, world: World, check: Check) -> int:
         """Make a world the one that is; the time from which on it is."""
+        demanded, loop = coming(self._world, world), self._running
+        if not demanded.tables:
+            return self._put(world, demanded, check)
+        held = frozenset(FIRST_OID + item.id for item in demanded.tables.values())
+        try:
+            loop.calls.call(lambda: self._writes.hold(held)).result()
+            return self._put(world, demanded, check)
+        finally:
+            try:
+                loop.calls.call(lambda: self._writes.hold(frozenset())).result()
+            except ClosedError:
+                self._writes.close()
+
+    def _put(self, world: World, demanded: Coming, check: Check) -> int:
+        """Fill what a world needs, and put it on; nobody writes to the tables that it demands something of."""
         before, loop = self._world, self._running
         known = {item.id for item in before.layer_items()}
         opened = Opened([item for item in world.layer_items() if item.id not in known])
@@ -196,7 +219,7 @@ class Changes:
                 opened.sink_views[name] = world.writers[name].view
                 open_sink(sink, check)
             gone = list[Source | KafkaSink]()
-            time = self._fill(world, opened, check, lambda: gone.extend(self._adopt(world)))
+            time = self._fill(world, opened, check, lambda: gone.extend(self._adopt(world)), demanded)
         except BaseException as error:
             end([*opened.sources.values(), *opened.sinks.values()])
             if isinstance(error, ValueError):
@@ -247,12 +270,23 @@ class Changes:
         self._filling &= {item.name for item in world.layer_items()}
         return gone
 
-    def _fill(self, world: World, opened: Opened, check: Check, adopt: Callable[[], None]) -> int:
+    def _fill(
+        self, world: World, opened: Opened, check: Check, adopt: Callable[[], None], demanded: Coming | None = None
+    ) -> int:
         """Fill the layers of objects beside the ticks, then put them on, with sources and sinks; the time when they are there.
 
-        `adopt` is called just before, between ticks.
+        `adopt` is called just before, between ticks. demanded: of rows; QueryError when they are not so.
         """
         loop, layers, live = self._running, [world.layer(item) for item in opened.items], self._live
+
+        def ready() -> None:
+            if demanded is not None and demanded.tables:
+                named = dict(zip([item.name for item in opened.items], layers, strict=True))
+                indexes = {one.name: named[one.name].dataflow.view(one.name).snapshot() for one in demanded.keys}
+                (kept, _) = loop.calls.call(
+                    lambda: {name: self._stack.view(name).snapshot() for name in demanded.filled}
+                ).result()
+                demanded.check(world, kept.__getitem__, indexes)
 
         def put_on() -> None:
             adopt()
@@ -268,6 +302,7 @@ class Changes:
             self._reshape()
 
         if not (layers or opened.sources):
+            ready()
             return loop.calls.call(put_on).result()[1]
         topics = [name for name in live.sources if not name.startswith(PREFIX)]
-        return self._fillings.fill(layers, topics, opened.sources, check, put_on)
+        return self._fillings.fill(layers, topics, opened.sources, check, ready, put_on)

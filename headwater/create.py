@@ -20,7 +20,8 @@ def create_statement(item: Item) -> str:
         case "table":
             return f"CREATE TABLE {written(item.name)} ({_columns(item)})"
         case "index":
-            return f"CREATE INDEX {quoted(schema_and_name(item.name)[1])} ON {written(item.on)}{columns}"
+            unique = "UNIQUE " if item.unique else ""
+            return f"CREATE {unique}INDEX {quoted(schema_and_name(item.name)[1])} ON {written(item.on)}{columns}"
         case "secret":
             return f"CREATE SECRET {written(item.name)} AS '...'"
         case "role":
@@ -41,7 +42,10 @@ def _columns(item: Item) -> str:
         f"{quoted(c.name)} {c.type}{'' if c.nullable else ' NOT NULL'}{f' DEFAULT {c.default}' if c.default else ''}"
         for c in item.defined
     ]
-    lines += [f"PRIMARY KEY ({', '.join(map(quoted, item.columns))})"] if item.columns else []
+    if item.columns and item.enforced:
+        named = f"CONSTRAINT {quoted(item.constraint)} " if item.constraint else ""
+        lines.append(f"{named}PRIMARY KEY ({', '.join(map(quoted, item.columns))})")
+    lines += [f"CONSTRAINT {quoted(name)} CHECK ({condition})" for name, condition in item.checks.items()]
     return ", ".join(lines)
 
 

@@ -6,19 +6,19 @@ Deliberately unknown: rows, threads, files, and how the step is taken (`headwate
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
 from headwater.applying import Again, plan
-from headwater.catalog import Item, Kind, TableColumn
+from headwater.catalog import Item, Kind
 from headwater.ddl_beside import BesideStatements
 from headwater.ddl_outside import Asks
+from headwater.ddl_tables import TableStatements
 from headwater.steps import Step, Steps, absent, depend, exists, unknown, without
 from headwater.world import World
 from planner.catalog import PUBLIC, known_as, schema_and_name
 from serve.definitions import Definitions, key_of, name_of
 from serve.sql.changes import (
+    AlterTable,
     Apply,
     Change,
     Comment,
@@ -44,15 +44,11 @@ class Statements(Steps):
 
     def step(self, change: Change) -> Step:
         """What a statement makes of it. QueryError when it cannot be."""
-        if isinstance(change, CreateView | CreateTable):
-            self._check_schema(change.name)
         match change:
             case CreateView():
                 return self._create_view(change)
-            case CreateIndex():
-                return self._create_index(change)
-            case CreateTable():
-                return self._create_table(change)
+            case CreateTable() | CreateIndex() | AlterTable():
+                return TableStatements(self._world, self._definitions, self._tables).step(change)
             case Apply():
                 planned = plan(self._world, self._again(self._world), change.plan)
                 return Step(planned.world, tuple(("00000", line) for line in planned.lines))
@@ -68,6 +64,7 @@ class Statements(Steps):
                 return BesideStatements(self._world, self._definitions, self._asks).step(change)
 
     def _create_view(self, change: CreateView) -> Step:
+        self._check_schema(change.name)
         there = self._definitions.taken(change.name)
         catalog = self._world.catalog
         kind: Kind = "materialized view" if change.materialized else "view"
@@ -114,61 +111,6 @@ class Statements(Steps):
                     hint=f"drop {item.name} first, or name its columns instead of *",
                 )
 
-    def _create_table(self, change: CreateTable) -> Step:
-        if not self._tables:
-            raise QueryError(
-                "0A000", "a table is not supported while the state is in a bucket", hint="use a local folder"
-            )
-        if (there := self._definitions.taken(change.name)) is not None:
-            return exists(there, change.if_not_exists)
-        names = [column.name for column in change.columns]
-        for name in (*names, *change.key):
-            if names.count(name) > 1:
-                raise QueryError("42701", f'column "{name}" specified more than once')
-            if name not in names:
-                raise QueryError("42703", f'column "{name}" named in key does not exist')
-        defined = tuple(
-            TableColumn(c.name, c.type, c.nullable and c.name not in change.key, c.default) for c in change.columns
-        )
-        catalog = self._world.catalog
-        item = Item(catalog.next_id, "table", change.name, columns=change.key, defined=defined)
-        world = self._next(catalog, (*catalog.items, item), catalog.next_id + 1)
-        return Step(world)
-
-    def _create_index(self, change: CreateIndex) -> Step:
-        objects = self._definitions.objects
-        relation = objects.get(change.on)
-        if relation is None or relation.broken:
-            raise QueryError("42P01", f'relation "{change.on}" does not exist')
-        if relation.kind == "index":
-            raise QueryError("42809", f'"{change.on}" is an index')
-        columns = change.columns if change.columns is not None else self._default_key(change.on)
-        known = [column.name for column in relation.schema]
-        for column in columns:
-            if column not in known:
-                raise QueryError("42703", f'column "{column}" does not exist')
-        name = _free_name(f"{change.on}_{'_'.join(columns)}_idx", objects)
-        if change.name is not None:  # an index is where its relation is
-            name = known_as(schema_and_name(change.on)[0], schema_and_name(change.name)[1])
-        if (there := self._definitions.taken(name)) is not None:
-            return exists(there, change.if_not_exists)
-        catalog = self._world.catalog
-        item = Item(catalog.next_id, "index", name, columns=columns, on=change.on)
-        world = self._next(catalog, (*catalog.items, item), catalog.next_id + 1)
-        return Step(world)
-
-    def _default_key(self, relation: str) -> tuple[str, ...]:
-        """The columns that a relation is proved unique by, else all."""
-        world = self._world
-        known = world.ground.schema(relation)
-        if relation in world.unique_keys:
-            return tuple(known[index].name for index in world.unique_keys[relation])
-        if relation in world.planned.plans:
-            proved = [key for key in world.unique(relation) if key]
-            if proved:
-                return tuple(column.name for column in known if column.name in proved[0])
-        return tuple(column.name for column in known)
-
     def _drop(self, change: Drop) -> Step:
         definitions = self._definitions
         notices: list[tuple[str, str]] = []
@@ -188,6 +130,7 @@ class Statements(Steps):
                 raise QueryError(
                     "42501", f'{there.kind} "{name}" is declared by the service\'s file', hint="take it out of the file"
                 )
+            self._refuse_of_constraint(change.kind, name)
             keys.append(key_of(change.kind, name))
         if not keys:
             return Step(notices=tuple(notices))
@@ -196,6 +139,17 @@ class Statements(Steps):
         gone = [*keys, *definitions.dependents(keys)]
         catalog = without(self._world.catalog, gone)
         return Step(self._next(catalog, catalog.items), notices=tuple(notices))
+
+    def _refuse_of_constraint(self, kind: str, name: str) -> None:
+        """QueryError when an index is a constraint's."""
+        item = self._world.items.get(name)
+        if kind == "index" and item is not None and item.unique in ("unique", "primary"):
+            constraint = schema_and_name(name)[1]
+            raise QueryError(
+                "2BP01",
+                f"cannot drop index {name} because constraint {constraint} on table {item.on} requires it",
+                hint=f"write ALTER TABLE {item.on} DROP CONSTRAINT {constraint}",
+            )
 
     def _rename(self, change: Rename) -> Step:
         there = self._definitions.find(change.kind, change.name)
@@ -279,10 +233,3 @@ _NOT_RENAMED = {
     "schema": "make another schema, and its objects in it",
 }
 """Kinds that keep their names, and what to do instead."""
-
-
-def _free_name(wanted: str, taken: Mapping[str, object]) -> str:
-    name, number = wanted, 1
-    while name in taken:
-        name, number = f"{wanted}{number}", number + 1
-    return name

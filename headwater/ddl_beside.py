@@ -23,12 +23,16 @@ from serve.sql.changes import (
     CreateSink,
     CreateSource,
     Grant,
+    Owner,
+    Refresh,
     Validate,
 )
 from serve.sql.errors import QueryError
 from serve.sql.schemas import SYSTEM
 
-Beside = CreateSchema | CreateConnection | CreateRole | CreateSecret | CreateSink | CreateSource | Grant | Validate
+Beside = (
+    CreateSchema | CreateConnection | CreateRole | CreateSecret | CreateSink | CreateSource | Grant | Owner | Refresh | Validate
+)  # fmt: skip
 
 
 class BesideStatements(Steps):
@@ -61,6 +65,15 @@ class BesideStatements(Steps):
                 return self._create_role(change)
             case Grant():
                 return self._grant(change)
+            case Owner():
+                return self._own(change)
+            case Refresh():
+                there = self._definitions.find("materialized view", change.name)
+                if there is None or there.kind != "materialized view":
+                    raise QueryError("42P01", absent("materialized view", change.name))
+                return Step(
+                    notices=(("00000", f"{change.name} is as of now at every moment: there is nothing to refresh"),)
+                )
 
     def _create_schema(self, change: CreateSchema) -> Step:
         if change.name in (PUBLIC, *SYSTEM, *self._definitions.schemas):
@@ -153,3 +166,18 @@ class BesideStatements(Steps):
                 ("00000", "every user may do everything already: nothing is recorded, and nothing is kept from others"),
             )
         )
+
+    def _own(self, change: Owner) -> Step:
+        """Everything belongs to everybody who may log in: an owner is a name that there has to be."""
+        kind, name = change.kind, change.name
+        known = (PUBLIC, *SYSTEM, *self._definitions.schemas) if kind == "schema" else ()
+        there = name in known or self._definitions.find("table" if kind == "relation" else kind, name) is not None
+        if not there:
+            raise QueryError(unknown("table" if kind == "relation" else kind), absent(kind, name))
+        if key_of("role", change.role) not in self._definitions.every and change.role not in _EVERYBODY:
+            raise QueryError("42704", absent("role", change.role), hint=f"write CREATE ROLE {change.role}")
+        return Step(notices=(("00000", "everything belongs to all who may log in: no owner is recorded"),))
+
+
+_EVERYBODY = ("current_user", "current_role", "session_user")
+"""Who asks, as an owner's name."""

@@ -79,6 +79,8 @@ def _definition(world: World, item: Item, shown: Mapping[str, Shown], explainer:
         world.key(item),
         oid,
         defaults={column.name: column.default for column in item.defined if column.default},
+        keys=world.table_keys(item) if item.kind == "table" else (),
+        checks=item.checks,
         explained=partial(explainer.explain, item.name),
     )
 

@@ -54,12 +54,14 @@ class Filling:
         topics: Collection[str],
         coming: Mapping[str, Source],
         check: Check,
+        ready: Check,
         put_on: Callable[[], None],
     ) -> int:
         """Fill layers, then have them put on between two ticks; the time from which on they are there.
 
         topics: the inputs that can be read again; a table's log always can. coming: new sources, started, which ticks take from
-        once everything is put on; what their topics held is bound to that time. QueryError when another input has no rows yet,
+        once everything is put on; what their topics held is bound to that time. ready: called once the layers hold what there is,
+        and raises when that is not as it shall be. QueryError when another input has no rows yet,
         or a topic cannot be read; ReplayMismatch when it no longer holds what was read from it.
         """
         loop, group = self._loop, Group(layers)
@@ -94,6 +96,7 @@ class Filling:
                 taken[name] = self._hydrate(group, name, source, now, check)
             while group.catch_up(attached.recording.take()) > CLOSE_STEPS:
                 check()
+            ready()
             return loop.calls.call(end).result()[1]
         except BaseException:
             loop.calls.call(lambda: self._stack.detach(attached.recording))

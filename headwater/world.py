@@ -29,7 +29,7 @@ from planner.errors import PlanErrors, SqlError
 from planner.layers import Ground, build_layer, build_table, build_upserts
 from planner.plans import relations
 from planner.views import PlannedViews, plan_views, unique_keys
-from serve.definitions import key_of
+from serve.definitions import UniqueKey, key_of
 
 FIRST_OID = 20_000
 """Above the oids of what the file declares (`serve.sql.pg_catalog`)."""
@@ -172,7 +172,10 @@ class World:
         items = [
             item for item in self.catalog.items if item.kind in ("table", "source") and item.name not in self.broken
         ]
-        keys = {item.name: self._places(item.columns, made[item.name]) for item in items}
+        keys = {item.name: self._places(item.columns, made[item.name]) for item in items if item.enforced}
+        for item in self.catalog.items:
+            if item.unique == "primary" and item.on in made and item.on not in self.broken:
+                keys[item.on] = self._places(item.columns, made[item.on])
         return {**{name: key for name, key in keys.items() if key}, **self.declared.upserts}
 
     @staticmethod
@@ -244,6 +247,19 @@ class World:
         below = self.maintained - ({item.name} if not item.on else set())
         dataflow = build_layer(self.ground, relation, item.name, self.key(item), below, time.perf_counter)
         return Layer(str(item.id), self.meaning(item), dataflow)
+
+    def table_keys(self, item: Item) -> tuple[UniqueKey, ...]:
+        """What no two rows of a table may have the same of, the primary key first."""
+        schema, found = self.tables[item.name], list[UniqueKey]()
+        if item.columns and item.enforced:
+            name = item.constraint or f"{schema_and_name(item.name)[1]}_pkey"
+            found.append(UniqueKey(name, self._places(item.columns, schema), primary=True))
+        for index in self.items.values():
+            if index.on == item.name and index.unique:
+                places, primary = self._places(index.columns, schema), index.unique == "primary"
+                own = schema_and_name(index.name)[1]
+                found.append(UniqueKey(own, places, primary, index.name, index.unique != "index"))
+        return tuple(sorted(found, key=lambda key: not key.primary))
 
     def meaning(self, item: Item) -> str:
         """A hash of everything that decides what an object's rows are."""

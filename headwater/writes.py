@@ -13,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,25 +20,27 @@ import numpy.typing as npt
 from dataflow import rows
 from dataflow.delta import Delta
 from dataflow.rows import concat_deltas
-from dataflow.snapshot import Snapshot
 from dataflow.types import Schema
 from headwater.calls import Calls
+from headwater.keys import Counts, Key, already_there
 from ingest.tables import TableSource
 from serve.sql.changes import Transaction, Write, Written
 from serve.sql.errors import QueryError
 
-Keys = dict[tuple[Any, ...], int]
-
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table as a write finds it. rows: as of the last tick, indexed by the key at `key`."""
+    """A table as a write finds it. keys: what no two of its rows may have the same of."""
 
     oid: int
     schema: Schema
-    key: tuple[int, ...]
+    keys: tuple[Key, ...]
     source: TableSource
-    rows: Callable[[], Snapshot]
+
+    def missing(self, delta: Delta) -> str | None:
+        """A column that may not be NULL and is, in rows to be written."""
+        pairs = zip(self.schema, delta.columns, strict=True)
+        return next((column.name for column, values in pairs if not column.nullable and values.null_count), None)
 
 
 @dataclass(slots=True, eq=False)
@@ -74,13 +75,32 @@ class Writes:
         """now: the last time that was bound. tables: the table of a name."""
         self._calls, self._now, self._tables = calls, now, tables
         self._time = -1
-        self._fresh: dict[int, Keys] = {}
+        self._fresh: dict[int, Counts] = {}
+        self._held: frozenset[int] = frozenset()
+        self._parked: list[_Asked] = []
         self._lock = threading.Lock()
         self._batch: list[_Asked] | None = None
 
     def write(self, transaction: Transaction) -> Future[Written]:
         """See `serve.sql.changes.Changer`. What comes until the loop looks is one batch."""
         asked = _Asked(transaction)
+        self._ask(asked)
+        return asked.told
+
+    def hold(self, oids: frozenset[int]) -> None:
+        """Let writes to these tables, and no others, wait from now on. For the loop's thread."""
+        self._held = oids
+        waiting, self._parked = self._parked, []
+        for asked in waiting:
+            self._ask(asked)
+
+    def close(self) -> None:
+        """Tell those who wait that nothing more is done."""
+        waiting, self._parked = self._parked, []
+        for asked in waiting:
+            asked.told.set_exception(QueryError("57P01", "the service is stopping"))
+
+    def _ask(self, asked: _Asked) -> None:
         with self._lock:
             batch, new = self._batch, self._batch is None
             if batch is None:
@@ -88,7 +108,6 @@ class Writes:
             batch.append(asked)
         if new:
             self._calls.call(partial(self._apply_all, batch)).add_done_callback(partial(self._tell, batch))
-        return asked.told
 
     def _close(self, batch: list[_Asked]) -> None:
         """Nothing comes into this batch any more."""
@@ -114,6 +133,9 @@ class Writes:
         now = self._now()
         if self._time != now:
             self._time, self._fresh = now, {}
+        if self._held:
+            self._parked += [asked for asked in batch if self._waits(asked)]
+            batch[:] = [asked for asked in batch if not self._waits(asked)]
         plain: dict[str, list[_Asked]] = {}
         for asked in batch:
             if asked.plain:
@@ -122,6 +144,10 @@ class Writes:
                 self._insert(plain)
                 self._one(asked)
         self._insert(plain)
+
+    def _waits(self, asked: _Asked) -> bool:
+        """Whether a table that it writes to is held."""
+        return any(write.oid in self._held for write in asked.transaction.writes)
 
     def _one(self, asked: _Asked) -> None:
         try:
@@ -161,7 +187,11 @@ class Writes:
                 for asked, part, begin, own in zip(several, deltas, begins.tolist(), owns, strict=False)
             ]
         )
-        wrong = self._sharing(table, delta, owners) if table.key else np.zeros(int(begins[-1]), np.bool_)
+        wrong = self._sharing(table, delta, owners) if table.keys else np.zeros(int(begins[-1]), np.bool_)
+        if table.missing(delta) is not None:
+            for column, values in zip(table.schema, delta.columns, strict=True):
+                if not column.nullable:
+                    wrong[owners[np.asarray(values.is_null())]] = True
         if wrong.any():
             kept = ~wrong[owners]
             delta = Delta(rows.filter_rows(delta.columns, kept), delta.diffs[kept])
@@ -192,21 +222,16 @@ class Writes:
 
     def _sharing(self, table: Table, delta: Delta, owners: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which owners of rows have a key that is somewhere else too. The keys of the others count as written from now on."""
-        keys = tuple(delta.columns[column] for column in table.key)
-        ids, first = rows.group(keys, len(delta))
-        touched = rows.take(keys, first)
-        net = np.bincount(ids, minlength=len(first))
-        found = table.rows().probe(touched, True, rows=len(first))
-        np.add.at(net, found.probe_rows, found.diffs)
-        names = list(zip(*(column.to_pylist() for column in touched), strict=True))
-        fresh = self._fresh.setdefault(table.oid, {})
-        if fresh:
-            net += np.array([fresh.get(name, 0) for name in names], np.int64)
         wrong = np.zeros(int(owners[-1]) + 1, np.bool_)
-        wrong[owners[(net > 1)[ids]]] = True
-        for group, owner in zip(ids.tolist(), owners.tolist(), strict=True):
-            if not wrong[owner]:
-                fresh[names[group]] = fresh.get(names[group], 0) + 1
+        looked = [key.look(delta, self._fresh.get(key.number)) for key in table.keys]
+        for found in looked:
+            net = np.bincount(found.ids, minlength=len(found.names)) + found.there
+            wrong[owners[found.at][(net > 1)[found.ids]]] = True
+        for key, found in zip(table.keys, looked, strict=True):
+            fresh = self._fresh.setdefault(key.number, {})
+            for group, owner in zip(found.ids.tolist(), owners[found.at].tolist(), strict=True):
+                if not wrong[owner]:
+                    fresh[found.names[group]] = fresh.get(found.names[group], 0) + 1
         return wrong
 
     def _apply(self, transaction: Transaction) -> tuple[int, ...]:
@@ -215,14 +240,14 @@ class Writes:
             if table is None or transaction.read <= table.source.changed_after:
                 raise QueryError("40001", f"table {name} was changed meanwhile")
         checked: list[tuple[Table, Delta]] = []
-        coming: dict[int, Keys] = {}
+        coming: dict[int, Counts] = {}
         for write in transaction.writes:
             table = self._table(write)
             checked.append((table, self._checked(table, write, coming)))
-        for oid, keys in coming.items():
-            fresh = self._fresh.setdefault(oid, {})
-            for key, count in keys.items():
-                fresh[key] = fresh.get(key, 0) + count
+        for number, counts in coming.items():
+            fresh = self._fresh.setdefault(number, {})
+            for values, count in counts.items():
+                fresh[values] = fresh.get(values, 0) + count
         for table, delta in checked:
             if len(delta):
                 table.source.write(delta, self._time)
@@ -234,40 +259,59 @@ class Writes:
             raise QueryError("42P01", f'relation "{write.table}" does not exist')
         return table
 
-    def _checked(self, table: Table, write: Write, coming: dict[int, Keys]) -> Delta:
+    def _checked(self, table: Table, write: Write, coming: dict[int, Counts]) -> Delta:
         """What is written; QueryError where a key would be there twice."""
         delta = write.delta
-        if not table.key or not len(delta):
-            return delta
-        keys = tuple(delta.columns[column] for column in table.key)
-        ids, first = rows.group(keys, len(delta))
-        net = np.zeros(len(first), np.int64)
-        np.add.at(net, ids, delta.diffs)
-        touched = rows.take(keys, first)
-        there = np.zeros(len(first), np.int64)
-        found = table.rows().probe(touched, True, rows=len(first))
-        np.add.at(there, found.probe_rows, found.diffs)
-        names = list(zip(*(column.to_pylist() for column in touched), strict=True))
-        own = coming.setdefault(table.oid, {})
-        for earlier in (self._fresh.get(table.oid, {}), own):
-            if earlier:
-                there += np.array([earlier.get(name, 0) for name in names], np.int64)
-        if write.ignore:
-            kept = (there[ids] == 0) & (first[ids] == np.arange(len(delta)))
-            delta = Delta(rows.filter_rows(delta.columns, kept), np.ones(int(kept.sum()), np.int64))
-            net = np.where(there == 0, 1, 0)
-        twice = np.flatnonzero(there + net > 1)
-        if len(twice):
-            columns = ", ".join(table.schema[column].name for column in table.key)
-            values = ", ".join(str(value) for value in names[int(twice[0])])
+        if (column := table.missing(delta)) is not None:  # it waited while the column was made NOT NULL
             raise QueryError(
-                "23505",
-                f'duplicate key value violates unique constraint "{write.table}_pkey"',
-                detail=f"Key ({columns})=({values}) already exists.",
+                "23502", f'null value in column "{column}" of relation "{write.table}" violates not-null constraint'
             )
-        for place in np.flatnonzero(net):
-            own[names[int(place)]] = own.get(names[int(place)], 0) + int(net[place])
+        if not table.keys or not len(delta):
+            return delta
+        if write.ignore:
+            delta = self._new(table, write, coming)
+        for key in table.keys:
+            found = key.look(delta, self._fresh.get(key.number), coming.get(key.number))
+            net = np.zeros(len(found.names), np.int64)
+            np.add.at(net, found.ids, delta.diffs[found.at])
+            if len(twice := np.flatnonzero((found.there + net > 1) & (net > 0))):
+                raise already_there(
+                    key.name, [table.schema[place].name for place in key.places], found.names[int(twice[0])]
+                )
+            own = coming.setdefault(key.number, {})
+            for place in np.flatnonzero(net):
+                own[found.names[int(place)]] = own.get(found.names[int(place)], 0) + int(net[place])
         return delta
+
+    def _new(self, table: Table, write: Write, coming: dict[int, Counts]) -> Delta:
+        """The rows of an INSERT without those whose keys, of the ones to be ignored, are there already or come before them."""
+        delta = write.delta
+        kept = np.ones(len(delta), np.bool_)
+        keys = [key for key in table.keys if key.name in write.ignore]
+        looked = [key.look(delta, self._fresh.get(key.number), coming.get(key.number)) for key in keys]
+        for found in looked:
+            kept[found.at[(found.there > 0)[found.ids]]] = False
+        if len(looked) == 1:  # one key: the first row of each
+            (found,) = looked
+            seen = found.at[found.first]
+            again = np.ones(len(delta), np.bool_)
+            again[seen] = False
+            again[np.setdiff1d(np.arange(len(delta)), found.at)] = False
+            kept &= ~again
+        else:  # which row is the first of a key depends on which ones another key leaves out
+            groups = np.full((len(looked), len(delta)), -1, np.int64)
+            for row, found in zip(groups, looked, strict=True):
+                row[found.at] = found.ids
+            taken: list[set[int]] = [set() for _ in looked]
+            for at in np.flatnonzero(kept).tolist():
+                mine = groups[:, at].tolist()
+                if any(group in there for group, there in zip(mine, taken, strict=True)):
+                    kept[at] = False
+                    continue
+                for group, there in zip(mine, taken, strict=True):
+                    if group >= 0:
+                        there.add(group)
+        return Delta(rows.filter_rows(delta.columns, kept), np.ones(int(kept.sum()), np.int64))
 
 
 def _reason(error: BaseException) -> QueryError:

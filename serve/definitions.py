@@ -29,12 +29,28 @@ def name_of(key: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class UniqueKey:
+    """Columns of a table of which no two rows have the same values; a row with a NULL among them has the same as no other.
+
+    name: the constraint's, or the unique index's. places: of the columns. index: the index that finds them, empty where the table's
+    own rows are by them. constraint: it is one, and no index alone.
+    """
+
+    name: str
+    places: tuple[int, ...]
+    primary: bool = False
+    index: str = ""
+    constraint: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """One object.
 
     kind: `source`, `table`, `view`, `materialized view`, `index`, or one of BESIDE. plan: of a view that is not kept: what reading
     it means. create: the statement that made it; empty for what the service's file declares. reads: the keys of the objects that it
-    reads directly. on, key: of an index, its relation and that one's columns; on of a sink too; key of a table: its primary key's.
+    reads directly. on, key: of an index, its relation and that one's columns; on of a sink too; key of a table: what its rows are
+    kept by. keys: of a table, the primary one first. checks: of a table, by name, what has to be true of its rows.
     defaults: of a table, by column, the expressions of values that are not given. explained: says how it is computed, made when
     asked for. oid: pg_class's; 0 where it follows from the names in the file. broken: why it cannot be used.
     """
@@ -53,6 +69,8 @@ class Definition:
     column_comments: Mapping[str, str] = field(default_factory=dict)
     broken: str = ""
     defaults: Mapping[str, str] = field(default_factory=dict)
+    keys: tuple[UniqueKey, ...] = ()
+    checks: Mapping[str, str] = field(default_factory=dict)
     explained: Callable[[], Explanation] | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -47,6 +47,13 @@ class Set:
 
 
 @dataclass(frozen=True, slots=True)
+class SetConfig:
+    """SELECT set_config(...): names, values and whether each counts for the transaction only. Its rows are the values."""
+
+    settings: tuple[tuple[str, str, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Show:
     """SHOW; name "all": every setting."""
 
@@ -165,6 +172,6 @@ class Nothing:
 
 
 Command = (
-    Begin | End | Savepoint | Set | Show | Discard | Deallocate | Prepare | ExecutePrepared | Declare | Fetch
+    Begin | End | Savepoint | Set | SetConfig | Show | Discard | Deallocate | Prepare | ExecutePrepared | Declare | Fetch
     | CloseCursor | Copy | CopyFrom | Subscribe | Explain | Nothing | Change | Dml
 )  # fmt: skip

@@ -6,14 +6,15 @@ Deliberately unknown: whether a change is possible.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
-from dataflow.types import ColumnType
+from serve.pg.alter import read_alter
 from serve.pg.commands import Nothing
-from serve.pg.history import alter_history, read_options
+from serve.pg.create_table import create_table, unsupported
+from serve.pg.history import read_options
 from serve.pg.names import column_name, named, object_name, schema_name
 from serve.pg.outside import (
-    alter_connection,
     create_connection,
     create_secret,
     create_sink,
@@ -25,14 +26,12 @@ from serve.pg.words import Words
 from serve.sql.changes import (
     Apply,
     Change,
-    ColumnDefinition,
     Comment,
     CreateIndex,
     CreateSchema,
-    CreateTable,
     CreateView,
     Drop,
-    Rename,
+    Refresh,
 )
 from serve.sql.errors import QueryError
 
@@ -48,6 +47,8 @@ KINDS = {
     "ROLE": "role",
     "SCHEMA": "schema",
 }
+_NO_DATA = re.compile(r"\s+with\s+(no\s+)?data\s*$", re.IGNORECASE)
+"""What PostgreSQL writes behind a materialized view's query: here the view has its rows in any case."""
 _CONTAINERS = ("DATABASE", "CLUSTER")
 _OTHERS = (*_CONTAINERS, "TYPE", "ROLE", "USER", "FUNCTION", "SEQUENCE", "TRIGGER", "EXTENSION")
 
@@ -55,18 +56,20 @@ _OTHERS = (*_CONTAINERS, "TYPE", "ROLE", "USER", "FUNCTION", "SEQUENCE", "TRIGGE
 def read_create(words: Words) -> Change | Nothing:
     """What follows CREATE."""
     replace = words.take("OR", "REPLACE")
-    if words.word in ("TEMP", "TEMPORARY", "UNIQUE"):
-        raise _unsupported(f"CREATE {words.word}")
+    if words.word in ("TEMP", "TEMPORARY"):
+        raise unsupported(f"CREATE {words.word}")
     materialized = words.take("MATERIALIZED")
     if words.take("VIEW"):
         return _create_view(words, materialized, replace)
     if replace or materialized:
         raise words.wrong()
-    default = words.take("DEFAULT")
+    default, unique = words.take("DEFAULT"), words.take("UNIQUE")
     if words.take("INDEX"):
-        return _create_index(words, default)
+        return _create_index(words, default, unique)
+    if unique:
+        raise words.wrong()
     if not default and words.take("TABLE"):
-        return _create_table(words)
+        return create_table(words)
     for kind, reader in _OUTSIDE.items():
         if not default and words.take(kind):
             if_not_exists = words.take("IF", "NOT", "EXISTS")
@@ -90,102 +93,27 @@ def _create_view(words: Words, materialized: bool, replace: bool) -> Change:
     if words.at >= len(words.found):
         raise words.wrong()
     begin = words.found[words.at].start(1)
-    return CreateView(name, columns, words.rest(), begin, materialized, replace, if_not_exists, history)
+    query = _NO_DATA.sub("", words.rest()) if materialized else words.rest()
+    return CreateView(name, columns, query, begin, materialized, replace, if_not_exists, history)
 
 
-def _create_index(words: Words, default: bool) -> Change:
+def _create_index(words: Words, default: bool, unique: bool) -> Change:
+    words.take("CONCURRENTLY")
     if_not_exists = words.take("IF", "NOT", "EXISTS")
     name = None if words.word in ("ON", "IN") else object_name(words)
     _pass_cluster(words)
     words.need("ON")
+    words.take("ONLY")
     on = object_name(words)
-    if words.take("USING"):
-        words.name()
+    if words.take("USING") and (method := words.name()) != "btree":
+        raise unsupported(f"an index of {method}", "leave USING out: every index finds by equal keys")
     columns: tuple[str, ...] | None = None
     if not default:
         words.need("(")
         columns = tuple(_names(words, what="an index on an expression"))
     _pass_cluster(words)
     words.end()
-    return CreateIndex(name, on, columns, if_not_exists)
-
-
-def _create_table(words: Words) -> Change:
-    if_not_exists = words.take("IF", "NOT", "EXISTS")
-    name = object_name(words)
-    words.need("(")
-    columns: list[ColumnDefinition] = []
-    key: tuple[str, ...] = ()
-    for part in words.listed():
-        inner = Words(part)
-        if inner.take("CONSTRAINT"):
-            inner.name()
-        if inner.take("PRIMARY", "KEY"):
-            inner.need("(")
-            found = tuple(_names(inner))
-            inner.end()
-        elif inner.word in ("UNIQUE", "FOREIGN", "CHECK", "EXCLUDE", "LIKE"):
-            raise _unsupported(f"{inner.word} of a table")
-        else:
-            column, primary = _column(inner)
-            columns.append(column)
-            found = (column.name,) if primary else ()
-        if found and key:
-            raise QueryError("42P16", f'multiple primary keys for table "{name}" are not allowed')
-        key = key or found
-    words.end()
-    if not columns:
-        raise QueryError("42601", "a table needs a column")
-    return CreateTable(name, tuple(columns), key, if_not_exists)
-
-
-_CONSTRAINTS = (
-    "NOT",
-    "NULL",
-    "DEFAULT",
-    "PRIMARY",
-    "UNIQUE",
-    "CHECK",
-    "REFERENCES",
-    "GENERATED",
-    "COLLATE",
-    "CONSTRAINT",
-)
-
-
-def _column(words: Words) -> tuple[ColumnDefinition, bool]:
-    """A column, and whether it is the primary key."""
-    name = words.name()
-    written = _until_constraint(words)
-    try:
-        type_ = ColumnType.parse(written)
-    except ValueError as error:
-        raise QueryError("42704", f'type "{written}" does not exist', hint=str(error)) from None
-    nullable, primary, default = True, False, ""
-    while words.word:
-        if words.take("NOT", "NULL"):
-            nullable = False
-        elif words.take("PRIMARY", "KEY"):
-            primary = True
-        elif words.take("DEFAULT"):
-            default = _until_constraint(words)
-            if not default:
-                raise words.wrong()
-        elif not words.take("NULL"):
-            raise _unsupported(f"{words.word} of a column") if words.word in _CONSTRAINTS else words.wrong()
-    return ColumnDefinition(name, str(type_), nullable, default), primary
-
-
-def _until_constraint(words: Words) -> str:
-    """The text up to the next word that begins a constraint, outside parentheses."""
-    begin, depth = words.at, 0
-    while words.word and (depth or words.at == begin or words.word not in _CONSTRAINTS):
-        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(words.word, 0)
-        words.at += 1
-    if begin == len(words.found):
-        raise words.wrong()
-    end = words.found[words.at].start(1) if words.word else len(words.sql)
-    return words.sql[words.found[begin].start(1) : end].strip()
+    return CreateIndex(name, on, columns, if_not_exists, unique)
 
 
 def _create_schema(words: Words) -> Change:
@@ -209,22 +137,20 @@ def read_drop(words: Words) -> Change:
     return Drop(kind, tuple(dict.fromkeys(names)), if_exists, cascade)
 
 
-def read_alter(words: Words) -> Change:
+def _alter(words: Words) -> Change | Nothing:
     """What follows ALTER."""
-    kind = _kind("ALTER", words)
-    if_exists = words.take("IF", "EXISTS")
-    name = named(kind, words)
-    if kind == "secret":
-        return create_secret(words, name, False, again=True)
-    if kind == "connection":
-        return alter_connection(words, name)
-    if kind == "materialized view" and words.word in ("SET", "RESET"):
-        return alter_history(words, name, if_exists)
-    if not words.take("RENAME", "TO"):
-        raise _unsupported(f"ALTER {kind.upper()} but for RENAME TO")
-    to = object_name(words)
+    return read_alter(words, _kind("ALTER", words))
+
+
+def _refresh(words: Words) -> Change:
+    """What follows REFRESH: a materialized view is as of now at every moment, so there is nothing to do."""
+    words.need("MATERIALIZED", "VIEW")
+    words.take("CONCURRENTLY")
+    name = object_name(words)
+    if not words.take("WITH", "NO", "DATA"):
+        words.take("WITH", "DATA")
     words.end()
-    return Rename(kind, name, to, if_exists)
+    return Refresh(name)
 
 
 def read_comment(words: Words) -> Change:
@@ -261,7 +187,8 @@ _OUTSIDE: dict[str, Callable[[Words, str, bool], Change]] = {
 READERS: dict[str, Callable[[Words], Change | Nothing]] = {
     "CREATE": read_create,
     "DROP": read_drop,
-    "ALTER": read_alter,
+    "ALTER": _alter,
+    "REFRESH": _refresh,
     "COMMENT": read_comment,
     "VALIDATE": validate_connection,
     "APPLY": read_apply,
@@ -290,11 +217,7 @@ def _other(verb: str, words: Words) -> QueryError:
     kind = words.word
     if kind not in _OTHERS:
         return words.wrong()
-    return _unsupported(f"{verb} {kind}", _INSTEAD.get(kind))
-
-
-def _unsupported(what: str, hint: str | None = None) -> QueryError:
-    return QueryError("0A000", f"{what} is not supported", hint=hint)
+    return unsupported(f"{verb} {kind}", _INSTEAD.get(kind))
 
 
 def _pass_cluster(words: Words) -> None:
@@ -310,4 +233,4 @@ def _names(words: Words, what: str = "") -> list[str]:
         if words.take(")"):
             return found
         if not words.take(","):
-            raise _unsupported(what) if what else words.wrong()
+            raise unsupported(what) if what else words.wrong()

@@ -91,37 +91,45 @@ def _insert(words: Words, find: Find) -> Dml:
         query = _until(words, ("ON", "RETURNING"), "CONFLICT")
         if not query:
             raise words.wrong()
-    ignore, merge = _conflict(words, table, alias)
+    ignore, merge, target = _conflict(words, table, alias)
     returning = words.rest() if words.take("RETURNING") else ""
     if not returning:
         words.end()
     if ignore and returning:
         raise QueryError("0A000", "RETURNING with ON CONFLICT DO NOTHING is not supported")
-    return Dml("insert", table.name, table.oid, insert_query(table, columns, rows, query), ignore, returning, merge)
+    return Dml(
+        "insert", table.name, table.oid, insert_query(table, columns, rows, query), ignore, returning, merge, target
+    )
 
 
-def _conflict(words: Words, table: Definition, alias: str) -> tuple[bool, str]:
-    """ON CONFLICT [(key) | ON CONSTRAINT name] DO NOTHING or DO UPDATE: whether rows are left out, and the query that merges."""
+def _conflict(words: Words, table: Definition, alias: str) -> tuple[frozenset[str], str, str]:
+    """ON CONFLICT [(key) | ON CONSTRAINT name] DO NOTHING or DO UPDATE: the keys of which rows are left out, the query that merges,
+    and the key that it is for."""
     if not words.take("ON", "CONFLICT"):
-        return False, ""
-    key = [table.schema[index].name for index in table.key]
-    named = words.take("ON", "CONSTRAINT")
-    if named and (name := words.name()) != f"{table.name}_pkey":
-        raise QueryError("42704", f'constraint "{name}" for table "{table.name}" does not exist')
-    if words.take("("):
+        return frozenset(), "", ""
+    keys = table.keys
+    if named := words.take("ON", "CONSTRAINT"):
+        name = words.name()
+        keys = tuple(key for key in keys if key.name == name and key.constraint)
+        if not keys:
+            raise QueryError("42704", f'constraint "{name}" for table "{table.name}" does not exist')
+    elif words.take("("):
         named = True
-        if sorted(_bare(part) for part in words.listed()) != sorted(key):
+        columns = sorted(_bare(part) for part in words.listed())
+        keys = tuple(key for key in keys if sorted(table.schema[place].name for place in key.places) == columns)
+        if not keys:
             raise QueryError(
                 "42P10", "there is no unique or exclusion constraint matching the ON CONFLICT specification"
             )
     if words.take("DO", "NOTHING"):
-        return bool(key), ""
+        return frozenset(key.name for key in keys), "", ""
     words.need("DO", "UPDATE", "SET")
     if not named:
         raise QueryError("42601", "ON CONFLICT DO UPDATE requires inference specification or constraint name")
     changes = _changes(words, table)
     rest = _until(words, ("RETURNING",))
-    return False, merge_query(table, alias, {name: _excluded(text) for name, text in changes.items()}, _excluded(rest))
+    renamed = {name: _excluded(text) for name, text in changes.items()}
+    return frozenset(), merge_query(table, alias, renamed, _excluded(rest)), keys[0].name
 
 
 def _excluded(text: str) -> str:

@@ -26,6 +26,7 @@ from serve.pg.commands import (
     Explain,
     Fetch,
     Prepare,
+    SetConfig,
     Show,
     Subscribe,
 )
@@ -146,6 +147,11 @@ class Executor:
                 return self._explain(command, portal)
             case CopyFrom():
                 return self._loader.load(command)
+            case SetConfig(settings=settings):
+                for name, value, local in settings:
+                    self.state.settings.set(name, value, local)
+                line = [self.state.settings.show(name) for name, *_ in settings]
+                self._send(portal.encode(text_batch([line], len(line))) + messages.complete("SELECT 1"))
             case Show():
                 lines = self._performer.shown(command)
                 self._send(portal.encode(text_batch(lines, len(lines[0]))) + messages.complete("SHOW"))
@@ -184,7 +190,7 @@ class Executor:
             self.state.changes.append(change)
         else:
             changed = await self._apply([change])
-        for code, text in changed.notices:
+        for code, text in changed.notices if self.state.settings.tells_notices else ():
             self._send(notice_message(code, text, "NOTICE"))
         self._send(messages.complete(change.tag))
 

@@ -206,6 +206,7 @@ class Inserts:
             or dml.merge
             or statement.returning is not None
             or not statement.types
+            or ((table := self._queries.object(dml.table)) is not None and table.checks)
         ):
             return None
         try:

@@ -77,6 +77,8 @@ class Loader:
                         hint="send them in several",
                     )
         delta = await self._compute(lambda: concat_deltas(parts), run)
+        if table.checks and (moment := self._state.queries.current()) is not None:
+            await self._writer.keep_checks(moment, table.name, delta, run)
         await self._writer.hand_over(Write(table.name, table.oid, delta))
         self._client.send(messages.complete(f"COPY {len(delta)}"))
 

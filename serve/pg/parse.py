@@ -23,6 +23,7 @@ from serve.pg.commands import (
     Prepare,
     Savepoint,
     Set,
+    SetConfig,
     Show,
 )
 from serve.pg.copy import read_copy
@@ -36,7 +37,7 @@ from serve.sql.errors import QueryError
 
 _QUERIES = frozenset(("SELECT", "VALUES", "TABLE", "WITH", "("))
 _WRITES = frozenset(
-    ("MERGE", "REFRESH", "REINDEX", "VACUUM", "ANALYZE", "CLUSTER",
+    ("MERGE", "REINDEX", "VACUUM", "ANALYZE", "CLUSTER",
      "CALL", "DO", "LOCK", "NOTIFY", "LISTEN", "SECURITY", "REASSIGN", "IMPORT")
 )  # fmt: skip
 
@@ -48,6 +49,8 @@ def parse_command(sql: str, find: Find = lambda _: None, database: str = "") -> 
     """
     words = Words(without_comments(sql).rstrip(), database)
     first = words.word
+    if first == "SELECT" and "set_config" in sql.lower():
+        return _set_config(words)
     if first in _QUERIES or first == "":
         return None
     if first in _WRITES:
@@ -152,6 +155,24 @@ def _set(words: Words) -> Command:
         values.append(words.name())
     words.end()
     return Set(name, ", ".join(values), local)
+
+
+def _set_config(words: Words) -> Command | None:
+    """SELECT of nothing but calls of set_config() with literals; None for another query, in which there is no such function."""
+    found: list[tuple[str, str, bool]] = []
+    words.take("SELECT")
+    while not found or words.take(","):
+        if not (words.take("PG_CATALOG.SET_CONFIG") or words.take("SET_CONFIG")) or not words.take("("):
+            return None
+        parts = words.listed()
+        texts = [Words(part) for part in parts]
+        if len(parts) != 3 or not all(part.startswith("'") for part in parts[:2]):
+            return None
+        if any(len(text.found) != 1 for text in texts) or parts[2].lower() not in ("true", "false"):
+            return None
+        found.append((texts[0].name(), texts[1].name(), parts[2].lower() == "true"))
+    words.take(";")
+    return None if words.word else SetConfig(tuple(found))
 
 
 def _show(words: Words) -> Command:

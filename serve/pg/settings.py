@@ -67,6 +67,9 @@ DEFAULTS: dict[str, str] = {
     "backslash_quote": "safe_encoding",
     "quote_all_identifiers": "off",
     "xmloption": "content",
+    "check_function_bodies": "on",
+    "default_tablespace": "",
+    "default_table_access_method": "heap",
     "real_time_recency": "off",
     "real_time_recency_timeout": "10s",
 }
@@ -155,6 +158,11 @@ class Settings:
         self._transaction.clear()
         for name in names:
             self._note(name)
+
+    @property
+    def tells_notices(self) -> bool:
+        """Whether the client wants to be told what is no warning."""
+        return self.show("client_min_messages").lower() not in ("warning", "error")
 
     @property
     def timeout(self) -> float | None:

@@ -15,7 +15,7 @@ from dataflow.types import TEXT, ColumnType, Kind
 from planner.parameters import SESSION, SETTING
 from planner.scalar import Literal
 from serve.pg.as_of import AsOf
-from serve.pg.commands import Command, Copy, ExecutePrepared, Explain, Fetch, Show
+from serve.pg.commands import Command, Copy, ExecutePrepared, Explain, Fetch, SetConfig, Show
 from serve.pg.portal import Column, Portal, Statement
 from serve.pg.settings import SERVER_VERSION, Settings
 from serve.reads import Published
@@ -134,6 +134,8 @@ class State:
                 return [("name", TEXT), ("setting", TEXT), ("description", TEXT)]
             case Show(name=name):
                 return [(name, TEXT)]
+            case SetConfig(settings=settings):
+                return [("set_config", TEXT) for _ in settings]
             case Explain():
                 return [("QUERY PLAN", TEXT)]
             case Fetch(name=name):

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dataflow import rows
 from dataflow.delta import Delta
 from dataflow.rows import concat_deltas
 from dataflow.types import ColumnType
+from planner.catalog import written
 from planner.query import Values
 from serve.definitions import Definition
 from serve.pg import messages
@@ -26,7 +28,7 @@ from serve.pg.copy_rows import limited
 from serve.pg.perform import Performer
 from serve.pg.portal import Portal, Run
 from serve.pg.state import INSIDE, State
-from serve.reads import Published
+from serve.reads import Published, PublishedView
 from serve.sql.changes import Transaction, Write
 from serve.sql.dml import PAIRS, Dml, pairs_schema
 from serve.sql.errors import QueryError, from_row
@@ -74,6 +76,7 @@ class Writer:
                 own = {**portal.values, **state.values(merging.query.needs)}
                 delta = await self._compute(partial(self._merged, dml, merging, own, delta, moment), run)
                 reads |= moment.definitions.tables([dml.table, *merging.query.reads - {PAIRS}])
+            await self.keep_checks(moment, dml.table, delta, run)
             try:
                 count = await self.hand_over(Write(dml.table, dml.oid, delta, dml.ignore), reads, moment.time)
                 break
@@ -85,6 +88,25 @@ class Writer:
             count = int((delta.diffs < 0).sum())
         await self._return(portal, dml, delta)
         self._send(messages.complete(dml.tag(count)))
+
+    async def keep_checks(self, moment: Published, name: str, delta: Delta, run: Run) -> None:
+        """QueryError when a row that enters does not keep a CHECK of the table."""
+        table = moment.definitions.objects[name]
+        new = delta.diffs > 0
+        if not table.checks or not new.any():
+            return
+        entering = Delta(rows.filter_rows(delta.columns, new), delta.diffs[new])
+        for check, condition in table.checks.items():
+            await self._compute(partial(self._keep_check, table, check, condition, entering), run)
+
+    def _keep_check(self, table: Definition, check: str, condition: str, entering: Delta) -> None:
+        queries = self._state.queries
+        prepared = queries.prepare(f"SELECT 1 FROM {written(table.name)} WHERE NOT ({condition})")
+        if queries.returned(prepared, self._state.values(prepared.query.needs), table.name, entering):
+            raise QueryError(
+                "23514", f'new row for relation "{table.name}" violates check constraint "{check}"',
+                detail=f"The constraint is CHECK ({condition}).",
+            )  # fmt: skip
 
     def check_possible(self, what: str) -> None:
         """QueryError in a transaction that has read."""
@@ -126,12 +148,15 @@ class Writer:
 
     def _merged(self, dml: Dml, merging: Prepared, values: Values, new: Delta, moment: Published) -> Delta:
         """What is inserted, and what is changed where a row with the same key is there."""
-        view = moment.relation(dml.table)
         table = moment.definitions.objects[dml.table]
-        assert view is not None
-        key = tuple(new.columns[place] for place in table.key)
-        _, first = rows.group(key, len(new))
-        if len(first) < len(new):
+        target = next(key for key in table.keys if key.name == dml.target)
+        view = _by_key(moment, table, target.places)
+        valued = np.ones(len(new), np.bool_)
+        for place in target.places:
+            valued &= np.asarray(pc.is_valid(new.columns[place]))
+        key = tuple(new.columns[place] for place in target.places)
+        _, first = rows.group(rows.filter_rows(key, valued), int(valued.sum()))
+        if len(first) < valued.sum():
             raise QueryError(
                 "21000", "ON CONFLICT DO UPDATE command cannot affect row a second time",
                 hint="Ensure that no rows proposed for insertion within the same command have duplicate constrained values.",
@@ -165,6 +190,17 @@ class Writer:
         values = self._state.values(returning.query.needs)
         for batch in await self._compute(lambda: self._state.queries.returned(returning, values, dml.table, written)):
             self._send(portal.encode(batch))
+
+
+def _by_key(moment: Published, table: Definition, places: tuple[int, ...]) -> PublishedView:
+    """A table's rows by a key of its. QueryError while the index hydrates."""
+    there = (moment.relation(table.name), *(moment.indexes.get(key.index) for key in table.keys))
+    found = next((view for view in there if view is not None and view.key == places and view.state == "ready"), None)
+    if found is None:
+        raise QueryError(
+            "57P03", f"the index of table {table.name} that finds the rows is being filled", hint="try again"
+        )
+    return found
 
 
 def _size(write: Write) -> int:

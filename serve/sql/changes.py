@@ -37,12 +37,14 @@ class CreateView:
 
 @dataclass(frozen=True, slots=True)
 class CreateIndex:
-    """CREATE INDEX. name None: one is made up; columns None: those that the relation is unique by, or all (DEFAULT INDEX)."""
+    """CREATE INDEX. name None: one is made up; columns None: those that the relation is unique by, or all (DEFAULT INDEX).
+    unique: no two rows may have the same of them."""
 
     name: str | None
     on: str
     columns: tuple[str, ...] | None
     if_not_exists: bool
+    unique: bool = False
     tag: str = "CREATE INDEX"
 
 
@@ -57,14 +59,95 @@ class ColumnDefinition:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyDefinition:
+    """PRIMARY KEY or UNIQUE. name: empty for the usual one."""
+
+    columns: tuple[str, ...]
+    primary: bool
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckDefinition:
+    """CHECK. condition: an expression's text. name: empty for the usual one."""
+
+    condition: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CreateTable:
-    """CREATE TABLE. key: the primary key's columns."""
+    """CREATE TABLE. keys: at most one of them primary."""
 
     name: str
     columns: tuple[ColumnDefinition, ...]
-    key: tuple[str, ...]
+    keys: tuple[KeyDefinition, ...]
+    checks: tuple[CheckDefinition, ...]
     if_not_exists: bool
     tag: str = "CREATE TABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class DropConstraint:
+    """DROP CONSTRAINT."""
+
+    name: str
+    if_exists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RenameColumn:
+    """RENAME COLUMN ... TO."""
+
+    name: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetDefault:
+    """ALTER COLUMN ... SET DEFAULT, and with an empty text DROP DEFAULT."""
+
+    column: str
+    default: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetNullable:
+    """ALTER COLUMN ... DROP NOT NULL, or SET NOT NULL."""
+
+    column: str
+    nullable: bool
+
+
+Action = KeyDefinition | DropConstraint | RenameColumn | SetDefault | SetNullable
+
+
+@dataclass(frozen=True, slots=True)
+class AlterTable:
+    """ALTER TABLE, one action after the other."""
+
+    name: str
+    actions: tuple[Action, ...]
+    if_exists: bool
+    tag: str = "ALTER TABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """ALTER ... OWNER TO: what is everybody's stays so. kind: `relation` for ALTER TABLE, which any relation may be behind."""
+
+    kind: str
+    name: str
+    role: str
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """REFRESH MATERIALIZED VIEW: there is nothing to do."""
+
+    name: str
+    tag: str = "REFRESH MATERIALIZED VIEW"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +310,7 @@ class Comment:
 
 Change = (
     CreateView | CreateIndex | CreateTable | CreateSecret | CreateConnection | Validate | CreateSource | CreateSink
-    | CreateSchema | CreateRole | Grant | Apply | Drop | Rename | RetainHistory | Comment
+    | CreateSchema | CreateRole | Grant | Apply | Drop | Rename | RetainHistory | Comment | AlterTable | Owner | Refresh
 )  # fmt: skip
 
 
@@ -243,13 +326,13 @@ class Changed:
 class Write:
     """Rows that enter and leave one table. oid: the table's, for a name may mean another one meanwhile.
 
-    ignore: rows whose key is there already are left out.
+    ignore: the keys (`serve.definitions.UniqueKey`) by name of which rows that are there already are left out.
     """
 
     table: str
     oid: int
     delta: Delta
-    ignore: bool = False
+    ignore: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,17 +22,19 @@ from serve.sql.errors import QueryError
 class Dml:
     """A statement that writes.
 
-    ignore: rows whose key is there are left out. returning: what is told of each row; empty for nothing. merge: the query over
-    the pairs of the row that is there and the one that is not inserted for it, see `merge_query`; empty for nothing.
+    ignore: the keys, by name, of which rows that are there are left out. returning: what is told of each row; empty for nothing.
+    merge: the query over the pairs of the row that is there and the one that is not inserted for it, see `merge_query`; empty for
+    nothing. target: the key, by name, that makes the pairs.
     """
 
     kind: Literal["insert", "update", "delete", "truncate"]
     table: str
     oid: int
     query: str
-    ignore: bool = False
+    ignore: frozenset[str] = frozenset()
     returning: str = ""
     merge: str = ""
+    target: str = ""
 
     def tag(self, count: int) -> str:
         """What CommandComplete says."""

@@ -23,7 +23,7 @@ from planner.functions.system import (
     OWNER_OID,
     WELL_KNOWN,
 )
-from serve.definitions import Definitions
+from serve.definitions import Definition, Definitions, UniqueKey
 from serve.reads import NOTHING
 from serve.sql.pg_empty import EMPTY
 from serve.sql.schemas import SYSTEM, namespaces
@@ -50,12 +50,15 @@ _NUMBERS = frozenset(("int2", "int4", "int8", "numeric", "float4", "float8"))
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index: its oid, name and columns. primary: whether it is a table's primary key."""
+    """An index: its oid, name and columns. primary, unique: whether it keeps rows to one for each key; constraint: `p` or `u`, if
+    one has made it."""
 
     oid: int
     name: str
     key: tuple[int, ...]
     primary: bool = False
+    unique: bool = False
+    constraint: str = ""
 
 
 @dataclass
@@ -114,12 +117,15 @@ def relations(facts: Facts) -> list[Named]:
                     one.oid, *schema_and_name(name), _RELKINDS[one.kind], one.schema, one.query, defaults=one.defaults
                 )
             )
-            if one.kind == "table" and one.key:
-                found[-1].indexes.append(Index(one.oid + _INDEXES, f"{found[-1].name}_pkey", one.key, primary=True))
+            for key in one.keys:
+                if not key.index:
+                    made_with = Index(one.oid + _INDEXES, key.name, key.places, True, True, "p")
+                    found[-1].indexes.append(made_with)
     by_name = {r.known: r for r in found}
     for name, one in made.items():
         if one.kind == "index" and one.on in by_name:
-            by_name[one.on].indexes.append(Index(one.oid, schema_and_name(name)[1], one.key))
+            kept = next((key for key in objects[one.on].keys if key.index == name), None)
+            by_name[one.on].indexes.append(_index(one, kept))
     for r in found:
         if (view := views.get(r.known)) is not None:
             r.rows = float(view.rows.total)
@@ -136,6 +142,14 @@ def relations(facts: Facts) -> list[Named]:
         system[schema] += 1
         found.append(Named(oid, schema, bare, "r" if schema == "pg_catalog" else "v", columns))
     return found
+
+
+def _index(one: Definition, key: UniqueKey | None) -> Index:
+    """An index of the catalog, and what it keeps."""
+    name = schema_and_name(one.name)[1]
+    if key is None:
+        return Index(one.oid, name, one.key)
+    return Index(one.oid, name, one.key, key.primary, True, ("p" if key.primary else "u") if key.constraint else "")
 
 
 def _pg_class(facts: Facts) -> Iterator[Row]:
@@ -256,7 +270,7 @@ def _pg_index(facts: Facts) -> Iterator[Row]:
     for r in relations(facts):
         for index in r.indexes:
             key = index.key
-            flags = (index.primary, index.primary, False, True, False, True, False, True, True, False)
+            flags = (index.unique, index.primary, False, True, False, True, False, True, True, False)
             places = (_vector([at + 1 for at in key]), _vector([0] * len(key)))
             yield (index.oid, r.oid, len(key), len(key), *flags, *places, None, None)
 
@@ -272,13 +286,13 @@ def _pg_constraint(facts: Facts) -> Iterator[Row]:
     schemas = namespaces(definitions_of(facts))
     for r in relations(facts):
         for index in r.indexes:
-            if index.primary:
+            if index.constraint:
                 places = "{" + ",".join(str(at + 1) for at in index.key) + "}"
                 head = (
                     index.oid + _INDEXES,
                     index.name,
                     schemas[r.schema],
-                    "p",
+                    index.constraint,
                     False,
                     False,
                     True,
@@ -297,12 +311,13 @@ def _definitions(facts: Facts) -> Iterator[Row]:
         for index in r.indexes:
             yield (index.oid, 0, _create_index(r, index))
             yield from ((index.oid, place, quoted(r.columns[at].name)) for place, at in enumerate(index.key, 1))
-            if index.primary:
-                yield (index.oid + _INDEXES, 0, f"PRIMARY KEY ({r.listed(index)})")
+            if index.constraint:
+                what = "PRIMARY KEY" if index.primary else "UNIQUE"
+                yield (index.oid + _INDEXES, 0, f"{what} ({r.listed(index)})")
 
 
 def _create_index(relation: Named, index: Index) -> str:
-    unique = "UNIQUE " if index.primary else ""
+    unique = "UNIQUE " if index.unique else ""
     name = f"{quoted(relation.schema)}.{quoted(relation.name)}"
     return f"CREATE {unique}INDEX {quoted(index.name)} ON {name} USING btree ({relation.listed(index)})"
 

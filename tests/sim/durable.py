@@ -6,12 +6,15 @@ reads it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from headwater.checkpoint import Checkpoints
 from ingest.remap import FILE, Log, RemapError, RemapLog
 from ingest.remap_objects import ObjectLog
+from ingest.table_log import FILE as TABLES
+from ingest.table_log import TableLog
 from tests.sim.bucket import Bucket
 from tests.sim.chance import Chance
 from tests.sim.disk import Disk
@@ -24,9 +27,9 @@ IN_A_BUCKET = 0.3
 class Durable:
     """The state of one run."""
 
-    def __init__(self, root: Path, chance: Chance, promises: Promises) -> None:
+    def __init__(self, root: Path, chance: Chance, promises: Promises, in_bucket: bool) -> None:
         self.disk = Disk(root, chance)
-        self.bucket = Bucket(chance) if chance.random.random() < IN_A_BUCKET else None
+        self.bucket = Bucket(chance) if in_bucket else None
         self.chance, self.promises = chance, promises
 
     def start_another(self) -> None:
@@ -63,6 +66,25 @@ class Durable:
             except RemapError:
                 path.write_bytes(whole)  # the folder is restored from a copy
         return RemapLog.open(folder)
+
+    def open_tables(self, bound: Mapping[str, Mapping[int, int]]) -> TableLog | None:
+        """The log of the tables, which there is in a folder; now and then after a byte of it was changed."""
+        if self.bucket is not None:
+            return None
+        tables = TableLog(self.disk.folder, bound)
+        if tables.nbytes < 100 or not self.chance.fault("log damaged", "of tables"):
+            return tables
+        tables.close()
+        path = self.disk.folder / TABLES
+        whole = path.read_bytes()
+        place = self.chance.random.randrange(len(whole))
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        try:
+            TableLog(self.disk.folder, bound).close()
+        except RemapError:
+            path.write_bytes(whole)
+            return TableLog(self.disk.folder, bound)
+        raise Wrong(f"byte {place} of the tables' log was changed, and nobody noticed")
 
     def damage_checkpoint(self) -> None:
         """Now and then, change a file of a checkpoint."""

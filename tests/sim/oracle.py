@@ -18,11 +18,15 @@ VIEWS = {
     "richest": "SELECT account, amount FROM balance ORDER BY amount DESC, account LIMIT 3",
     "ratios": "SELECT account, 1000 / amount AS ratio FROM balance",
     "recent": "SELECT dst, count(*) AS n FROM transfers WHERE mz_now() < at + 3000 GROUP BY dst",
+    "limited": 'SELECT l.account, l.ceiling, b.amount FROM "table 1" AS l LEFT JOIN balance AS b ON b.account = l.account',
     "unowned": "SELECT b.account FROM balance AS b WHERE NOT EXISTS (SELECT 1 FROM accounts AS a WHERE a.account = b.account)",
 }
 
 ALWAYS = ("balance", "total", "owned")
 """Views that every run has."""
+
+LIMITED = "limited"
+"""The view that runs with a table have."""
 
 KEYS = {"balance": ("account",), "owned": ("owner",)}
 SINKS = {"balance_out": "balance", "owned_out": "owned"}
@@ -31,9 +35,14 @@ Answer = dict[str, Counter[tuple[Any, ...]]]
 
 
 def answer(
-    transfers: Topic, accounts: Topic, positions: Mapping[str, Mapping[int, int]], time: int, wanted: Container[str]
+    transfers: Topic,
+    accounts: Topic,
+    limits: Mapping[tuple[int, int], int],
+    positions: Mapping[str, Mapping[int, int]],
+    time: int,
+    wanted: Container[str],
 ) -> Answer:
-    """Rows of each wanted view at a time, and under `ratios errors` the errors of that view."""
+    """Rows of each wanted view at a time, and under `ratios errors` the errors of that view. limits: the table's rows then."""
     moved = transfers.rows(positions.get("transfers", {}))
     told = dict(accounts.rows(positions.get("accounts", {})))
     owners = {account: owner for account, owner in told.items() if owner is not None}
@@ -68,6 +77,8 @@ def answer(
         answers["ratios errors"] = Counter({("division by zero",): zeros} if zeros else {})
     if "recent" in wanted:
         answers["recent"] = Counter(Counter(row[2] for row in moved if time < row[4] + 3000).items())
+    if LIMITED in wanted:
+        answers[LIMITED] = Counter({(*row, balance.get(row[0])): count for row, count in limits.items()})
     if "unowned" in wanted:
         answers["unowned"] = Counter((account,) for account in balance if account not in owners)
     return answers

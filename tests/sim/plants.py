@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+from headwater import table_folding
 from headwater.ticks import TickLoop
-from ingest import remap
+from ingest import remap, table_log
+from ingest.remap import Log
+from ingest.table_log import Folded, TableLog
 from sinks import kafka
 from tests.sim.doubles import SimSink
 from tests.sim.transactions import Producer
@@ -19,6 +22,8 @@ PLANTS = {
     "fence": "a new producer ends nothing of the one before it",
     "owner": "a sink connects again without asking whose the state is",
     "taken": "a sink does not take its topic back from a service of before",
+    "table": "what is written to tables is not synced",
+    "fold": "the tables' log is folded up to its end, whatever checkpoints and sinks need apart",
     "publish": "a time is shown before its binding is in the log",
 }
 """The names, and what is wrong."""
@@ -54,11 +59,18 @@ def planted(name: str) -> Iterator[None]:
     def join(self: Producer, _: float) -> None:
         self._epoch = self._cluster.epochs.setdefault(self._id, 1)
 
+    fold = table_folding._fold
+
+    def fold_all(tables: TableLog, log: Log, _: int) -> Folded | None:
+        return fold(tables, log, 1 << 62)
+
     patches: dict[str, Any] = {
         "fsync": lambda: mock.patch.object(remap, "os", _Unsynced()),
         "fence": lambda: mock.patch.object(Producer, "init_transactions", join),
         "owner": lambda: mock.patch.object(SimSink, "_check_owned", return_value=None),
         "taken": lambda: mock.patch.object(kafka, "FENCES", 0),
+        "table": lambda: mock.patch.object(table_log, "os", _Unsynced()),
+        "fold": lambda: mock.patch.object(table_folding, "_fold", fold_all),
         "publish": lambda: mock.patch.object(TickLoop, "_complete", publish_first),
     }
     if not name:

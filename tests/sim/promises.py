@@ -1,6 +1,7 @@
 """What is checked in every simulated run, whenever something becomes visible. The names are those of the proof tests.
 
-T1 every view at every time that is shown is the query over the records that the log bound to it, and stays so. T2 reads of one
+T1 every view at every time that is shown is the query over the records that the log bound to it, and stays so, also when it
+is read as of a time of before, as long as its past is kept. T2 reads of one
 transaction see one time. T3 a read that begins after another one ended sees no earlier time. T4 the changes of a view add up to
 it. T5 a sink's topic is its view at the recorded progress, which rises with each transaction. T6 replays give one state, to the
 byte. T7 a starting sink reads the progress that was committed last. T8 a producer of before writes nothing. T9 a topic that is
@@ -15,7 +16,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from dataflow.delta import Delta
 from dataflow.state import State
@@ -31,6 +32,9 @@ Positions = dict[str, dict[int, int]]
 Bag = Counter[tuple[Any, ...]]
 
 CLIENTS = 3
+PAST = 40
+"""Times that are read again, of those that an incarnation showed."""
+
 ANSWERS = 50
 """Answers that are kept, since several checks ask for the same."""
 
@@ -47,6 +51,20 @@ class Output:
     progress: Progress | None = None
 
 
+class Written(Protocol):
+    """A table's truth (`tests.sim.limits`)."""
+
+    frames: list[Counter[tuple[int, int]]]
+
+    def rows(self, positions: Mapping[str, Mapping[int, int]]) -> Counter[tuple[int, int]]:
+        """The table's rows at some position."""
+        ...
+
+    def all_in(self, positions: Mapping[str, Mapping[int, int]]) -> bool:
+        """Whether everything that was written is in this."""
+        ...
+
+
 @dataclass
 class Promises:
     """The records of what was promised, and the checks. `schemas`: of the views."""
@@ -54,6 +72,7 @@ class Promises:
     chance: Chance
     topics: Mapping[str, Topic]
     schemas: Mapping[str, Schema]
+    limits: Written | None = None
     outputs: dict[str, Output] = field(default_factory=lambda: {sink: Output() for sink in SINKS})
     positions: dict[int, Positions] = field(default_factory=dict)
     """What the log binds to each time."""
@@ -69,11 +88,17 @@ class Promises:
     _told: int = 0  # the latest time that a read which has ended saw
     _folds: dict[str, Bag] = field(default_factory=dict)
     _digests: dict[int, str] = field(default_factory=dict)
+    _times: list[int] = field(default_factory=list)
+    """The times that this incarnation showed."""
+    _ready: dict[str, int] = field(default_factory=dict)
+    """View to the first of these from which on it has been readable."""
 
     def restarted(self) -> None:
         """The process died, and its clients' connections with it."""
         self._clients.clear()
         self._folds.clear()
+        self._times.clear()
+        self._ready.clear()
         self.taken_at = None
 
     def bound(self, time: int, positions: Positions) -> None:
@@ -98,10 +123,13 @@ class Promises:
         if time < self.last_shown:
             raise Wrong(f"T1: time {time} is shown after {self.last_shown}")
         self.last_shown, self.last_positions = time, positions
+        self._times.append(time)
         expected = self.answer(positions, time)
         for name, view in published.views.items():
             if view.state != "ready":
+                self._ready.pop(name, None)
                 continue
+            self._ready.setdefault(name, time)
             self.checked["T1"] += 1
             if (found := bag(view.rows.rows())) != expected[name]:
                 raise Wrong(f"T1: view {name} at {time}: {found} instead of {expected[name]}")
@@ -127,6 +155,26 @@ class Promises:
             raise Wrong(f"T2: at {published.time} one read gives {balance}, the next one {total}")
         self.checked["T2"] += 1
         self._told = max(self._told, published.time)
+
+    def read_past(self, publication: Publication) -> None:
+        """T1: a client reads a view as of a time of before."""
+        published = publication.current()
+        if published is None or len(self._times) < 2:
+            return
+        time = self.chance.random.choice(self._times[-PAST:])
+        name = self.chance.random.choice(sorted(published.views))
+        past = published.views[name].past
+        if past is None:
+            return
+        since = max(self._ready.get(name, published.time), published.time - past.length)
+        if past.since(published.time) != since:
+            raise Wrong(f"T1: {name} at {published.time} is kept since {past.since(published.time)} instead of {since}")
+        if time < since:
+            return
+        self.checked["T1 as of"] += 1
+        found = bag(published.as_of(time).views[name].rows.rows())
+        if found != (expected := self.answer(self.positions[time], time)[name]):
+            raise Wrong(f"T1: view {name} as of {time}, read at {published.time}: {found} instead of {expected}")
 
     def changed(self, sink: str, time: int, delta: Delta) -> None:
         """T4."""
@@ -201,6 +249,7 @@ class Promises:
     def all_there(self) -> bool:
         """Whether all records are in what is shown and in the sinks' topics."""
         shown = all(self.last_positions.get(name, {}) == topic.ends() for name, topic in self.topics.items())
+        shown = shown and (self.limits is None or self.limits.all_in(self.last_positions))
         return shown and not any(self._difference(sink, self.last_positions) for sink in self.outputs)
 
     def at_the_end(self) -> None:
@@ -209,6 +258,8 @@ class Promises:
             read = self.last_positions.get(name, {})
             if topic.rows(read) != topic.rows(topic.ends()):
                 raise Wrong(f"at the end {name} was read up to {read} of {topic.ends()}")
+        if self.limits is not None and not self.limits.all_in(self.last_positions):
+            raise Wrong(f"at the end the table was taken up to {self.last_positions} of {len(self.limits.frames)}")
         for sink in self.outputs:
             self.same_as_view(sink, self.last_positions)
 
@@ -218,8 +269,9 @@ class Promises:
         if key not in self._answers:
             if len(self._answers) > ANSWERS:
                 self._answers.clear()
+            limits = self.limits.rows(positions) if self.limits is not None else {}
             self._answers[key] = answer(
-                self.topics["transfers"], self.topics["accounts"], positions, time, self.schemas
+                self.topics["transfers"], self.topics["accounts"], limits, positions, time, self.schemas
             )
         return self._answers[key]
 

@@ -21,14 +21,17 @@ from config.settings import Sink as SinkSettings
 from config.settings import Source as SourceSettings
 from dataflow.memory import MemoryLimit
 from dataflow.step import Dataflow
-from headwater import checkpoint, feed, folding, runs, ticks
+from headwater import checkpoint, feed, folding, runs, table_folding, ticks
 from headwater.errors import StateError
-from headwater.rooms import Rooms
+from headwater.replay import positions
+from headwater.rooms import Rooms, Shape, Shown
 from headwater.runs import RunFiles
-from headwater.ticks import TickLoop
+from headwater.ticks import RUNNING, TickLoop
 from ingest import source as ingest_source
+from ingest import table_log
 from ingest.remap import Binding, Log
 from ingest.remap_objects import ObjectLog
+from ingest.tables import TableSource
 from planner import build_dataflow, plan_views
 from planner.views import PlannedViews
 from serve.metrics import Metrics
@@ -38,9 +41,10 @@ from sinks.kafka import KafkaSink
 from tests.sim.broker import ACCOUNTS, TRANSFERS, Harm, Reader, Topic
 from tests.sim.chance import Chance, Crash
 from tests.sim.doubles import Clock, Flag, SimSink, Watched, WatchedSource
-from tests.sim.durable import Durable
+from tests.sim.durable import IN_A_BUCKET, Durable
 from tests.sim.jobs import Jobs
-from tests.sim.oracle import ALWAYS, KEYS, SINKS, VIEWS
+from tests.sim.limits import LIMITS, TABLE, Limits
+from tests.sim.oracle import ALWAYS, KEYS, LIMITED, SINKS, VIEWS
 from tests.sim.plants import planted
 from tests.sim.promises import Promises
 from tests.sim.transactions import Cluster, Consumer, Producer, Topics
@@ -64,7 +68,9 @@ STATUS = ServiceStatus(True, "", {}, {}, (), 0.0, 0)
 @lru_cache(None)
 def planned_views(names: tuple[str, ...]) -> PlannedViews:
     """The plans of some of the views."""
-    return plan_views({"transfers": TRANSFERS, "accounts": ACCOUNTS}, {name: VIEWS[name] for name in names})
+    return plan_views(
+        {"transfers": TRANSFERS, "accounts": ACCOUNTS, TABLE: LIMITS}, {name: VIEWS[name] for name in names}
+    )
 
 
 class World:
@@ -77,9 +83,11 @@ class World:
         self.chance = Chance(seed, kinds, dropped)
         self.topics = {"transfers": Topic(TRANSFERS, [[], []]), "accounts": Topic(ACCOUNTS, [[], []])}
         self.clock = Clock()
-        more = self.chance.random.sample(sorted(VIEWS.keys() - set(ALWAYS)), MORE_VIEWS)
-        self.planned = planned_views((*ALWAYS, *sorted(more)))
-        self.promises = Promises(self.chance, self.topics, self.planned.schemas)
+        in_bucket = self.chance.random.random() < IN_A_BUCKET
+        more = self.chance.random.sample(sorted(VIEWS.keys() - {*ALWAYS, LIMITED}), MORE_VIEWS)
+        self.planned = planned_views((*ALWAYS, *sorted(more), *(() if in_bucket else (LIMITED,))))
+        self.limits = None if in_bucket else Limits(self.chance, PEOPLE)
+        self.promises = Promises(self.chance, self.topics, self.planned.schemas, self.limits)
         self.cluster = Cluster(self.chance, self.promises.committed, self.clock.monotonic)
         self.incarnations = self.restored = 0
         self._transfers = self._fruitless = 0
@@ -100,7 +108,7 @@ class World:
         """Wrong when a promise was broken; at the end, when all is calm, everything has to be everywhere."""
         memory = Path("/dev/shm")  # the disk is a model: that the files are fast only helps
         with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder, planted(self.plant):
-            self._durable = Durable(Path(folder), self.chance, self.promises)
+            self._durable = Durable(Path(folder), self.chance, self.promises, self.limits is None)
             while self.promises.publications < self.ticks:
                 self._incarnation()
             self.chance.calm = True
@@ -151,7 +159,13 @@ class World:
     def _patched(self) -> Iterator[Jobs]:
         """Everything that would be a thread, a broker or large is the world's."""
         jobs, random = Jobs(), self.chance.random
-        sizes = {(ticks, "CATCH_UP_ROWS"): 32, (folding, "COMPACT_BYTES"): 0, (kafka, "QUEUE_ROWS"): 30}
+        sizes = {
+            (ticks, "CATCH_UP_ROWS"): 32,
+            (folding, "COMPACT_BYTES"): 0,
+            (table_folding, "FOLD_BYTES"): 400,
+            (table_log, "PIECE_BYTES"): 100,
+            (kafka, "QUEUE_ROWS"): 30,
+        }
         with ExitStack() as patches:
             for place in (ticks, feed, checkpoint, runs):
                 patches.enter_context(mock.patch.object(place, "ThreadPoolExecutor", jobs.executor))
@@ -173,15 +187,22 @@ class World:
         log = self._log = self._durable.open_log()
         self._open.append(log.close)
         self._watch_log(log)
+        bound = positions(log.bindings)
+        tables = self._durable.open_tables(bound)
         self._durable.damage_checkpoint()
         checkpoints = self._durable.checkpoints(self.incarnations)
         stop, wake = Flag(self), Flag(self)
         readers, sources = self._sources(wake)
+        table: dict[str, TableSource] = {}
+        if tables is not None and self.limits is not None:
+            self._open.append(tables.close)
+            table[TABLE] = self.limits.start(tables, bound, self.promises.last_positions)
+            self.promises.checked["starts from a folded table"] += tables.folded_to > 0
         dataflow = self._dataflow(folder)
         sinks = {name: self._sink(name, wake) for name in SINKS}
         self._publication = Watched(self.chance, self._check)
         rooms = Rooms(
-            sources=sources,
+            sources={**sources, **table},
             dataflow=dataflow,
             sinks=cast(Mapping[str, KafkaSink], sinks),
             sink_views=SINKS,
@@ -193,6 +214,7 @@ class World:
             checkpoints=checkpoints,
             checkpoint_seconds=0.5,
             meaning="sim",
+            tables=tables,
         )
         self._live = (readers, list(sinks.values()), jobs, stop)
         self._state = dataflow.state
@@ -202,10 +224,17 @@ class World:
             dataflow, "step", lambda *a, **k: (self.chance.point("S5 before a step"), step(*a, **k))[1]
         ):
             self._loop = TickLoop(rooms, cast(Any, wake), cast(Any, stop), self.clock)
+            self._loop.reshape(self._shape(rooms))
             self._loop.run()
+
+    def _shape(self, rooms: Rooms) -> Shape:
+        """What is shown: the views, of which in some incarnations the past is kept."""
+        kept = self.chance.random.choice((0, 0, 300, 5000))
+        return Shape({name: Shown(name, of, history=kept) for name, of in rooms.dependencies.items()}, "sim")
 
     def _dataflow(self, folder: Path) -> Dataflow:
         schemas = {name: topic.schema for name, topic in self.topics.items()}
+        schemas |= {TABLE: LIMITS} if self.limits is not None else {}
         indexes = dict.fromkeys(self.planned.order, (0,))
         dataflow = build_dataflow(self.planned, schemas, {"accounts": (0,)}, indexes, lambda: 0.0)
         if self.chance.random.random() < 0.05:
@@ -269,6 +298,10 @@ class World:
             return
         if random.random() < 0.3:
             self.promises.read(self._publication)
+        if random.random() < 0.2:
+            self.promises.read_past(self._publication)
+        if self.limits is not None and not self.chance.calm and random.random() < 0.2 and self._loop.phase == RUNNING:
+            self.limits.write(self._loop.now)
         if self.chance.fault("second coordinator"):
             self._durable.start_another()
         if self.chance.fault("taken over"):

@@ -73,9 +73,9 @@ class Changes:
             self._add_table(self._world, item)
         self._keep_tables(self._world)
         for name in self._world.readers:
-            live.sources[name] = outside.source(self._world, name)
+            live.sources[name] = outside.source(self._world, name, start=True)
         for name, settings in self._world.writers.items():
-            live.sinks[name] = outside.sink(self._world, name)
+            live.sinks[name] = outside.sink(self._world, name, start=True)
             live.sink_views[name] = settings.view
         live.schemas.update(declared.schemas)
 
@@ -151,6 +151,8 @@ class Changes:
             self._thread.submit(self._refill, item)
 
     def _refill(self, item: Item) -> None:
+        if item.id not in {one.id for one in self._world.layer_items()}:
+            return  # dropped since
         try:
             self._fill(self._world, Opened([item]), self._check, lambda: None)
         except (ClosedError, StateError):

@@ -23,6 +23,10 @@ Counts = dict[tuple[Any, ...], int]
 """By a key's values, how many rows with them came or went since the last tick."""
 
 
+NAN = float("nan")
+"""Every NaN of a key is this one: as a Python value it is equal to itself only if it is the same object."""
+
+
 @dataclass(frozen=True, slots=True)
 class Looked:
     """What a key's index has for rows. at: the rows without NULL in the key; ids: the group of each of those; first: of each group,
@@ -52,11 +56,20 @@ class Key:
         there = np.zeros(len(first), np.int64)
         found = self.rows().probe(touched, True, rows=len(first))
         np.add.at(there, found.probe_rows, found.diffs)
-        names = list(zip(*(column.to_pylist() for column in touched), strict=True))
+        names = _names(touched)
         for counts in earlier:
             if counts:
                 there += np.array([counts.get(name, 0) for name in names], np.int64)
         return Looked(at, ids, first, names, there)
+
+
+def _names(keys: Sequence[pa.Array]) -> list[tuple[Any, ...]]:
+    """Keys as Python values that are equal where the keys are."""
+    columns = [column.to_pylist() for column in keys]
+    for place, column in enumerate(keys):
+        if pa.types.is_floating(column.type):
+            columns[place] = [NAN if value != value else value for value in columns[place]]
+    return list(zip(*columns, strict=True))
 
 
 def without_nulls(delta: Delta, places: Sequence[int]) -> tuple[npt.NDArray[np.int64], tuple[pa.Array, ...]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import structlog
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
@@ -24,6 +25,8 @@ from ingest.source import Source
 from serve.sql.connections import KAFKA, PASSWORD, USERNAME
 from serve.sql.errors import QueryError
 from sinks.kafka import KafkaSink
+
+log = structlog.get_logger(__name__)
 
 PROBE_SECONDS = 5.0
 """Seconds that the other side of a connection has to answer when it is validated."""
@@ -43,31 +46,41 @@ class Outside:
         self._service, self._secrets, self._wake, self._owned = service, secrets, wake, owned
         self._registries: dict[frozenset[tuple[str, str]], Registry | None] = {}
 
-    def source(self, world: World, name: str, again: bool = False) -> Source:
+    def source(self, world: World, name: str, again: bool = False, start: bool = False) -> Source:
         """A source by the name that ticks know, not started. again: it reads once more, beside the one that ticks take from.
+        start: of the service, which one whose secret's value is lost does not keep from starting: it is halted.
 
         ValueError, worded for people, when its settings contradict each other; CatalogError when a secret's value is lost.
         """
         settings, schema, registry = world.readers[name]
-        connection = self.connection(world, settings.kafka, registry)
+        lost: list[str] = []
+        connection = self.connection(world, settings.kafka, registry, lost if start else None)
         decoder = make_decoder(settings, schema, self.registry(connection))
         group = f"headwater-{self._service}{'-again' if again else ''}"
         wake = (lambda: None) if again else self._wake
-        return Source(settings, shown_as(name), connection, schema, decoder, group, wake)
+        made = Source(settings, shown_as(name), connection, schema, decoder, group, wake)
+        if lost:
+            log.error("source halted", source=shown_as(name), reason=_lost(lost[0]))
+            made.halt(_lost(lost[0]))
+        return made
 
-    def sink(self, world: World, name: str) -> KafkaSink:
-        """A sink by the name of its transactions, not open. See `source` for the errors."""
+    def sink(self, world: World, name: str, start: bool = False) -> KafkaSink:
+        """A sink by the name of its transactions, not open. See `source` for `start` and the errors."""
         settings = world.writers[name]
-        return KafkaSink(
+        lost: list[str] = []
+        made = KafkaSink(
             settings,
             name,
-            self.connection(world, settings.kafka),
+            self.connection(world, settings.kafka, lost=lost if start else None),
             world.ground.schema(settings.view),
             world.definition(settings.view),
             self._service,
             self._wake,
             self._owned,
         )
+        if lost:
+            made.halt(_lost(lost[0]))
+        return made
 
     def registry(self, connection: Mapping[str, str]) -> Registry | None:
         """The registry that a connection names, one for all that name it alike. ValueError when its properties are wrong."""
@@ -76,28 +89,34 @@ class Outside:
             self._registries[named] = make_registry(dict(named))
         return self._registries[named]
 
-    def connection(self, world: World, name: str, registry: str = "") -> dict[str, str]:
-        """The properties of a connection, and of that to a registry beside it. CatalogError when a secret's value is lost."""
+    def connection(self, world: World, name: str, registry: str = "", lost: list[str] | None = None) -> dict[str, str]:
+        """The properties of a connection, and of that to a registry beside it.
+
+        CatalogError when a secret's value is lost; with `lost`, those secrets are added to it, and their properties left out.
+        """
         if name in world.declared.connections:
             found = dict(world.declared.connections[name])
         else:
             item = next(item for item in world.catalog.items if (item.kind, item.name) == ("connection", name))
-            found = {**item.properties, **{p: self._secret(world, secret) for p, secret in item.secrets.items()}}
+            found = dict(item.properties)
+            for property_, secret in item.secrets.items():
+                value = self._secret(world, secret)
+                if value is not None:
+                    found[property_] = value
+                elif lost is not None:
+                    lost.append(secret)
+                else:
+                    raise CatalogError(_lost(secret))
         if registry:
-            found |= self.connection(world, registry)
+            found |= self.connection(world, registry, lost=lost)
         user, password = found.pop(USERNAME, None), found.pop(PASSWORD, None)
         if user is not None:
             found["schema.registry.basic.auth.user.info"] = f"{user}:{password or ''}"
         return found
 
-    def _secret(self, world: World, name: str) -> str:
+    def _secret(self, world: World, name: str) -> str | None:
         item = next(item for item in world.catalog.items if (item.kind, item.name) == ("secret", name))
-        value = self._secrets.value(item.id) if self._secrets is not None else None
-        if value is None:
-            raise CatalogError(
-                f"the value of secret {name} is lost: restore the file `secrets`, or give it again by ALTER SECRET"
-            )
-        return value
+        return self._secrets.value(item.id) if self._secrets is not None else None
 
     # What `headwater.ddl` asks.
 
@@ -165,3 +184,10 @@ class Outside:
                 hint="write USING CONFLUENT SCHEMA REGISTRY CONNECTION ...",
             )
         return found
+
+
+def _lost(secret: str) -> str:
+    return (
+        f"the value of secret {secret} is lost: restore the file `secrets`, or give it again by ALTER SECRET; "
+        "then restart the service"
+    )

@@ -96,7 +96,8 @@ class Reader:
     def start(self, positions: Mapping[int, int]) -> None:
         """Begin reading, partitions that are named at these offsets, others at their beginning; returns at once."""
         self._starts = dict(positions)
-        self._thread.start()
+        if self.state != "halted":
+            self._thread.start()
 
     def stop(self) -> None:
         """End the thread and the connection; what was read ahead stays."""

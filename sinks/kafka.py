@@ -125,6 +125,8 @@ class KafkaSink:
             while self._session is None:
                 if self._stopped():
                     raise SessionStoppedError
+                if self._state == "halted":
+                    raise SinkHaltedError(self._reason)
                 try:
                     self._connect(0)
                 except SessionLostError as error:

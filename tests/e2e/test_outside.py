@@ -329,6 +329,46 @@ def test_after_kill_9_sources_and_sinks_go_on_where_they_were(kafka: KafkaServer
     assert service.stop()[0] == 0
 
 
+def test_a_lost_secret_halts_what_uses_it_until_it_is_given_again(kafka: KafkaServer, tmp_path: Path) -> None:
+    """Invariant: the service starts all the same, says which secret is lost, and takes it from SQL."""
+    shop = Shop(kafka, "lost")
+    shop.write(0, 50)
+    service = Headwater(tmp_path, settings(kafka.bootstrap, "lost"))
+    try:
+        service.start()
+        client = Client(service)
+        client.run("CREATE SECRET pass AS 'x'")
+        client.run(f"CREATE CONNECTION broker TO KAFKA (BROKER '{shop.bootstrap}', SASL PASSWORD = SECRET pass)")
+        client.run(shop.upsert)
+        client.run(TOTALS)
+        client.run(shop.sink(f"{RUN}_lost_totals"))
+        client.connection.close()
+        assert service.stop()[0] == 0
+        (tmp_path / "state" / "secrets").unlink()
+        service.port = service.postgres = 0
+        service.start(wait=False)
+        service.until(lambda: service.get("/views/visitors?limit=1")[0] == 200, what="visitors")
+        service.until(lambda: b"the value of secret pass is lost" in service.log.read_bytes(), what="what is lost")
+        service._look_for_ports(0)
+        client = Client(service)
+        for kind in ("sources WHERE name = 'orders'", "sinks WHERE name = 'totals_out'"):
+            ((state, reason),) = client.rows(f"SELECT state, reason FROM headwater.{kind}")
+            assert (state, "the value of secret pass is lost" in reason) == ("halted", True)
+        client.run("ALTER SECRET pass AS 'x'")
+        client.connection.close()
+        shop.write(50, 60)
+        assert service.stop()[0] == 0
+        service.start()
+        client = Client(service)
+        service.until(partial(shows, client, shop), what="totals after the secret was given again")
+        service.until(partial(complete, shop, f"{RUN}_lost_totals"), what="the sink's topic")
+        client.connection.close()
+        assert service.stop()[0] == 0
+    finally:
+        if service.process is not None and service.process.poll() is None:
+            service.kill()
+
+
 @pytest.mark.slow
 def test_a_statement_that_kill_9_cuts_off_has_happened_whole_or_not_at_all(kafka: KafkaServer, tmp_path: Path) -> None:
     shop = Shop(kafka, "cut")

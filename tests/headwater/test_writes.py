@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from dataflow.delta import Delta
 from dataflow.layout import Layout
 from dataflow.spine import Spine
-from dataflow.types import BIGINT, TEXT, Column
+from dataflow.types import BIGINT, DOUBLE, TEXT, Column
 from headwater.calls import Calls
 from headwater.keys import Key
 from headwater.writes import Table, Writes
@@ -201,6 +201,30 @@ def test_one_of_many_shares_a_key(tmp_path: Path) -> None:
     assert outcome(again) == "23505"
     assert sorted(loop.rows("keyed")) == [(key, "a") for key in (1, 2, 3, 4, 5)]
     loop.close()
+
+
+def test_every_nan_is_one_key(tmp_path: Path) -> None:
+    """Invariant: keys are equal where they are in SQL, also those of one tick."""
+    schema = (Column("x", DOUBLE, nullable=False),)
+    log, calls, nan = TableLog(tmp_path, {}), Calls(lambda: None), float("nan")
+    spine, source = Spine(Layout((DOUBLE,), (0,))), TableSource(PREFIX + "x", "x", schema, log)
+    writes = Writes(calls, lambda: 0, lambda _: Table(1, schema, (Key(1, "pkey", (0,), spine.snapshot),), source))
+
+    def insert(value: float) -> Future[Written]:
+        row = Delta((pa.array([value], pa.float64()),), np.array([1], np.int64))
+        return writes.write(Transaction((Write("x", 1, row, False),)))
+
+    together = [insert(value) for value in (nan, 1.0, float("nan"))]
+    calls.run()
+    alone = insert(nan)
+    calls.run()
+    zero = [insert(0.0), insert(-0.0)]
+    calls.run()
+    calls.published(1)
+    assert [outcome(future) for future in together] == [(1,), (1,), "23505"]
+    assert outcome(alone) == "23505"
+    assert [outcome(future) for future in zero] == [(1,), "23505"]
+    log.close()
 
 
 def test_who_waits_while_the_loop_ends_is_told(tmp_path: Path) -> None:

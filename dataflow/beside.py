@@ -120,6 +120,10 @@ class Beside(Generic[T]):
 
     def result(self) -> T:
         """What the work gives, or raises; waits for it if another thread is at it. Called once."""
-        if self._future is not None and not self._future.cancel():
+        if self._future is None or self._future.cancel():
+            return self._work()
+        _rows.occupy(-1)  # who waits leaves his core to what he waits for
+        try:
             return self._future.result()
-        return self._work()
+        finally:
+            _rows.occupy(1)

@@ -59,6 +59,12 @@ def take(columns: Sequence[pa.Array], indices: Int64s) -> Columns:
     return _columns(_rows.take(columns, indices))
 
 
+def take_delta(delta: Delta, indices: Int64s) -> Delta:
+    """As `take`, of the rows and their diffs."""
+    *columns, diffs = take((*delta.columns, pa.array(delta.diffs)), indices)
+    return Delta(tuple(columns), diffs.to_numpy())
+
+
 def concat(parts: Sequence[Columns]) -> Columns:
     """The rows of all parts, one after the other; there must be at least one part, and all have the same types."""
     if len(parts) == 1:

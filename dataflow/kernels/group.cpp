@@ -127,28 +127,6 @@ Groups group_rows(const std::vector<Column>& columns, int64_t rows) {
   return groups;
 }
 
-void Wide::add(const Wide& other) {
-  unsigned char carry = 0;
-  for (int i = 0; i < 3; ++i) {
-    uint128 sum = static_cast<uint128>(words[i]) + other.words[i] + carry;
-    words[i] = static_cast<uint64_t>(sum);
-    carry = static_cast<unsigned char>(sum >> 64);
-  }
-}
-
-Wide Wide::product(int128 value, int64_t diff) {
-  bool negative = (value < 0) != (diff < 0);
-  uint128 magnitude = value < 0 ? -static_cast<uint128>(value) : static_cast<uint128>(value);
-  uint64_t times = diff < 0 ? -static_cast<uint64_t>(diff) : static_cast<uint64_t>(diff);
-  uint128 low = static_cast<uint128>(static_cast<uint64_t>(magnitude)) * times;
-  uint128 high = static_cast<uint128>(static_cast<uint64_t>(magnitude >> 64)) * times + (low >> 64);
-  Wide out{{static_cast<uint64_t>(low), static_cast<uint64_t>(high), static_cast<uint64_t>(high >> 64)}};
-  if (!negative) return out;
-  for (uint64_t& word : out.words) word = ~word;
-  out.add(Wide{{1, 0, 0}});
-  return out;
-}
-
 bool Wide::fits() const {
   uint64_t sign = words[1] >> 63 ? ~uint64_t{0} : 0;
   if (words[2] != sign) return false;
@@ -165,24 +143,18 @@ void check_ids(const int64_t* ids, int64_t rows, int64_t groups) {
   });
 }
 
-namespace {
-
-template <class Type>
-void accumulate(const int64_t* ids, const Column& values, const int64_t* diffs, int64_t begin, int64_t end, Wide* sums) {
-  if constexpr (std::is_integral_v<typename Type::Value> || std::is_same_v<typename Type::Value, int128>) {
-    for (int64_t i = begin; i < end; ++i)
-      if (values.valid(i)) sums[ids[i]].add(Wide::product(Type::get(values, i), diffs[i]));
-  } else {
-    throw std::invalid_argument("values of arrow format '" + values.format.text + "' have no exact integer sum");
-  }
-}
-
-}  // namespace
-
 Sums sum_values(const int64_t* ids, int64_t groups, const Column& values, const int64_t* diffs) {
   check_ids(ids, values.length, groups);
   auto add = [&](int64_t begin, int64_t end, Wide* sums) {
-    visit(values.format, [&](auto type) { accumulate<decltype(type)>(ids, values, diffs, begin, end, sums); });
+    visit(values.format, [&](auto type) {
+      using Value = typename decltype(type)::Value;
+      if constexpr (std::is_integral_v<Value> || std::is_same_v<Value, int128>) {
+        for (int64_t i = begin; i < end; ++i)
+          if (values.valid(i)) sums[ids[i]].add(Wide::product(type.get(values, i), diffs[i]));
+      } else {
+        throw std::invalid_argument("values of arrow format '" + values.format.text + "' have no exact integer sum");
+      }
+    });
   };
   std::vector<Wide> wide = sum_parts<Wide>(values.length, groups, add, [](Wide& sum, const Wide& more) { sum.add(more); });
   Sums sums;

@@ -20,8 +20,19 @@ Groups group_rows(const std::vector<Column>& columns, int64_t rows);
 struct Wide {
   uint64_t words[3] = {0, 0, 0};
 
-  void add(const Wide& other);
-  static Wide product(int128 value, int64_t diff);
+  void add(const Wide& other) {
+    uint128 low = static_cast<uint128>(words[0]) + other.words[0];
+    uint128 mid = static_cast<uint128>(words[1]) + other.words[1] + static_cast<uint64_t>(low >> 64);
+    words[0] = static_cast<uint64_t>(low), words[1] = static_cast<uint64_t>(mid);
+    words[2] += other.words[2] + static_cast<uint64_t>(mid >> 64);
+  }
+  static Wide product(int128 value, int64_t diff) {
+    auto part = static_cast<uint64_t>(value);
+    uint128 low = static_cast<uint128>(part) * static_cast<uint64_t>(diff);
+    int128 high = static_cast<int128>(static_cast<int64_t>(value >> 64)) * diff + static_cast<int128>(low >> 64);
+    if (diff < 0) high -= part;  // a negative diff was taken for itself plus 2^64
+    return {{static_cast<uint64_t>(low), static_cast<uint64_t>(high), static_cast<uint64_t>(high >> 64)}};
+  }
   // Whether it fits a decimal of 38 digits.
   bool fits() const;
   int128 low() const { return static_cast<int128>(static_cast<uint128>(words[1]) << 64 | words[0]); }

@@ -70,12 +70,6 @@ int Merge::compare(const Head& a, const Head& b) const {
   return compare_rows(out_->shape->ties, inputs_[a.source]->columns, a.row, inputs_[b.source]->columns, b.row);
 }
 
-void Merge::emit(const Head& head, int64_t diff) {
-  if (!diff) return;
-  out_->push(static_cast<uint64_t>(head.place >> 64), static_cast<uint64_t>(head.place), diff);
-  refs_.push_back({head.source, static_cast<uint32_t>(head.row)});
-}
-
 // Go to the head's next row; false at its end.
 bool Merge::advance(Head& head) const {
   if (++head.row == head.end) return false;
@@ -125,7 +119,11 @@ int64_t Merge::pick() {
   }
   uint64_t sum = 0;
   for (size_t i : same_) sum += static_cast<uint64_t>(inputs_[heads_[i].source]->diffs[heads_[i].row]);
-  emit(heads_[best], static_cast<int64_t>(sum));
+  const Head& head = heads_[best];
+  if (sum) {
+    out_->push(static_cast<uint64_t>(head.place >> 64), static_cast<uint64_t>(head.place), static_cast<int64_t>(sum));
+    refs_.push_back({head.source, static_cast<uint32_t>(head.row)});
+  }
   auto count = static_cast<int64_t>(same_.size());
   while (!same_.empty()) {
     if (!advance(heads_[same_.back()])) heads_.erase(heads_.begin() + static_cast<std::ptrdiff_t>(same_.back()));

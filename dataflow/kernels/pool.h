@@ -31,10 +31,16 @@ class Pool {
   // Rows that make one task; a call with less than two tasks' rows stays on its thread.
   int64_t piece_rows() const { return piece_rows_.load(std::memory_order_relaxed); }
 
-  // Threads that a call may find now, the caller's included: what a result depends on is never how many.
-  int64_t threads() const { return 1 + std::max(0, free()); }
+  // The threads, the caller's included: what a result depends on is never how many.
+  int64_t threads() const { return 1 + spare_; }
 
-  void occupy(int by) { occupied_ += by; }  // so many more (or fewer) threads of others' compute meanwhile, on a core each
+  // So many more (or fewer) threads of others' compute meanwhile, on a core each: as many of the pool's join no call until then.
+  void occupy(int by) {
+    occupied_ += by;
+    if (by >= 0) return;
+    std::lock_guard lock(mutex_);
+    if (job_) wake_.notify_all();
+  }
   // Have this many threads, the caller's included, from now on; calls under way end first.
   void resize(int threads, int64_t piece_rows) {
     while (busy_.test_and_set(std::memory_order_acquire)) std::this_thread::yield();
@@ -65,7 +71,7 @@ class Pool {
   // Call task(i) for each i in [0, count), in any order; on the caller's thread unless they are `worth` more. Raises what one of them raised.
   template <class Task>
   void run(int64_t count, Task&& task, bool worth = true) {
-    if (count <= 1 || !worth || free() <= 0 || busy_.test_and_set(std::memory_order_acquire)) {
+    if (count <= 1 || !worth || !spare_ || busy_.test_and_set(std::memory_order_acquire)) {
       for (int64_t i = 0; i < count; ++i) task(i);
       return;
     }
@@ -75,7 +81,7 @@ class Pool {
       job_ = &job;
       calls_.fetch_add(1, std::memory_order_relaxed);
     }
-    wake_.notify_all();
+    if (free() > 0) wake_.notify_all();
     finish(job, 0);
     for (auto until = Clock::now() + kSpin; inside_.load(std::memory_order_acquire) && Clock::now() < until;) std::this_thread::yield();
     {
@@ -89,7 +95,7 @@ class Pool {
 
  private:
   using Clock = std::chrono::steady_clock;
-  static constexpr std::chrono::microseconds kSpin{50};  // a thread looks so long for the next call: waking it takes about that
+  static constexpr std::chrono::microseconds kSpin{300};  // a thread looks so long for the next call: waking it takes a sixth of that
   // The tasks that one thread begins with: neighbours, and the same ones in each call over as many rows, so that rows stay in its core's caches.
   struct alignas(64) Share {
     std::atomic<int64_t> next;
@@ -141,7 +147,7 @@ class Pool {
     for (;;) {
       if (ending_) return;
       uint64_t calls = calls_.load(std::memory_order_relaxed);
-      if (job_ && calls != seen) {
+      if (job_ && calls != seen && inside_ < free()) {
         seen = calls;
         Job& job = *job_;
         inside_.fetch_add(1, std::memory_order_relaxed);
@@ -150,7 +156,7 @@ class Pool {
         lock.lock();
         if (inside_.fetch_sub(1, std::memory_order_release) == 1) done_.notify_all();
         lock.unlock();
-        for (auto until = Clock::now() + kSpin; calls_.load(std::memory_order_relaxed) == seen && Clock::now() < until;) std::this_thread::yield();
+        for (auto until = Clock::now() + kSpin; free() > 0 && calls_.load(std::memory_order_relaxed) == seen && Clock::now() < until;) std::this_thread::yield();
         lock.lock();
       } else {
         wake_.wait(lock);

@@ -38,6 +38,16 @@ std::vector<Column> Shape::key_of(const std::vector<Column>& columns) const {
   return out;
 }
 
+void Directory::build(const uint64_t* hashes, int64_t rows) {
+  if (!bits_ || !rows) return;
+  auto after = [&](int64_t row) { return static_cast<int64_t>(hashes[row] >> (64 - bits_)) + 1; };
+  auto* begins = reinterpret_cast<uint32_t*>(begins_.extend(4 * (next_ = after(rows - 1))));
+  split(rows, [&](int64_t begin, int64_t end, int64_t) {
+    for (int64_t row = begin, next = begin ? after(begin - 1) : 0; row < end; ++row)
+      for (; next < after(row); ++next) begins[next] = static_cast<uint32_t>(row);
+  });
+}
+
 void Directory::finish(int64_t rows) {
   if (!bits_) return;
   fill(int64_t{1} << bits_, rows);
@@ -299,8 +309,9 @@ RunPtr make_run(const std::shared_ptr<const Shape>& shape, const std::vector<Col
   const int64_t left = sorted.close();
   run->hashes.memory.extend(8 * left);
   run->seconds.memory.extend(8 * left);
-  for (int64_t row = 0; row < left; ++row) run->directory.push(sorted.hashes[row], row);
-  for (int64_t row = 0; row < left; ++row) run->weigh(sorted.diffs[static_cast<size_t>(row)]);
+  run->directory.build(sorted.hashes, left);
+  if (std::all_of(sorted.diffs.data(), sorted.diffs.data() + left, [](int64_t diff) { return diff == 1; })) run->all_ones(left);
+  else for (int64_t row = 0; row < left; ++row) run->weigh(sorted.diffs[static_cast<size_t>(row)]);
   run->finish();
   std::vector<Column> others = columns;
   if (own >= 0) others.erase(others.begin() + own);

@@ -86,6 +86,8 @@ class Directory {
   void push(uint64_t hash, int64_t row) {
     if (bits_) fill(static_cast<int64_t>(hash >> (64 - bits_)), row);
   }
+  // The same for all rows at once; O(rows + buckets), in pieces.
+  void build(const uint64_t* hashes, int64_t rows);
   // The run has ended with this many rows.
   void finish(int64_t rows);
 
@@ -129,10 +131,6 @@ struct Run : std::enable_shared_from_this<Run> {
   void push(uint64_t hash, uint64_t second, int64_t diff) {
     hashes.push(hash);
     seconds.push(second);
-    count(hash, diff);
-  }
-  // Add a row whose hash and second are there.
-  void count(uint64_t hash, int64_t diff) {
     directory.push(hash, rows());
     weigh(diff);
   }
@@ -141,6 +139,8 @@ struct Run : std::enable_shared_from_this<Run> {
     negatives += diff < 0;
     total += static_cast<uint64_t>(diff);
   }
+  // So many rows of diff 1, when there are none yet.
+  void all_ones(int64_t rows) { diffs.borrow(nullptr, rows), total = static_cast<uint64_t>(rows); }
   // Add rows [begin, end) of another run.
   void push(const Run& from, int64_t begin, int64_t end);
   void finish();
@@ -200,7 +200,6 @@ class Merge {
   };
   int64_t pick();
   int64_t copy_ahead(int64_t fuel);
-  void emit(const Head& head, int64_t diff);
   bool advance(Head& head) const;
   int compare(const Head& a, const Head& b) const;
 

@@ -103,7 +103,8 @@ def matches(
     for part in _parts(delta, key, trace, nulls_match):
         keys = [part.columns[column] for column in key]
         for probe in trace.probe_pieces(keys, nulls_match=nulls_match, limit=PIECE_ROWS, rows=len(part)):
-            yield rows.take(part.columns, probe.probe_rows), probe.columns, part.diffs[probe.probe_rows] * probe.diffs
+            mine = rows.take_delta(part, probe.probe_rows)
+            yield mine.columns, probe.columns, mine.diffs * probe.diffs
 
 
 def _parts(delta: Delta, key: tuple[int, ...], trace: Snapshot, nulls_match: bool) -> Iterator[Delta]:

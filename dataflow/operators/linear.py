@@ -96,7 +96,7 @@ class Linear(Operator):
             self._fail(errors, candidate & ~passed, delta)
         if passed.all():
             return delta
-        return Delta(rows.filter_rows(delta.columns, passed), delta.diffs[passed])
+        return rows.take_delta(delta, np.flatnonzero(passed))
 
     def _fail(self, errors: pa.Array, where: Mask, delta: Delta) -> None:
         if where.any():
@@ -141,10 +141,17 @@ def present(values: pa.Array) -> Mask:
     return mask
 
 
-_FALSE = pa.scalar(False)
-
-
 def truth(values: pa.Array) -> Mask:
     """Where the boolean is TRUE, neither FALSE nor NULL."""
-    mask: Mask = (values.fill_null(_FALSE) if values.null_count else values).to_numpy(zero_copy_only=False)
-    return mask
+    validity, bits = values.buffers()
+    if not len(values) or bits is None:
+        return np.zeros(len(values), np.bool_)
+    true = _bits(bits, values)
+    return true & _bits(validity, values) if values.null_count else true
+
+
+def _bits(bitmap: pa.Buffer, values: pa.Array) -> Mask:
+    """A bit for each of the values, as Arrow lays them out."""
+    end = values.offset + len(values)
+    octets = np.frombuffer(bitmap, np.uint8, (end + 7) // 8)
+    return np.unpackbits(octets, count=end, bitorder="little")[values.offset :].view(np.bool_)

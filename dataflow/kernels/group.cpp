@@ -4,35 +4,44 @@ namespace headwater::rows {
 
 namespace {
 
-// Open addressing from row hash to group, for hashes whose equality somebody else verifies. A slot is half of the hash and the group's number from 1 on, so
-// that a look-up reads one place; 0 is free.
+// The groups of a stretch of rows: open addressing from a row's hash to its group's number. A slot is half of the hash and the number from 1 on, so that a
+// look-up reads one place; 0 is free.
 class Table {
  public:
+  std::vector<int64_t> firsts;  // the first row of each group
+
   // For the groups of so many rows, which are often much fewer.
   explicit Table(int64_t rows = 0) : slots_(std::bit_ceil(static_cast<size_t>(rows / 8 + 64))) {}
 
-  // The group of `hash` for which `same(id)` holds, or a new one.
+  // The group whose first row has this hash and is the `same` as a row, or -1.
   template <class Same>
-  int64_t find_or_add(uint64_t hash, Same&& same) {
-    size_t mask = slots_.size() - 1;
-    for (size_t at = hash & mask;; at = (at + 1) & mask) {
-      uint64_t slot = slots_[at];
-      if (!slot) {
-        hashes_.push_back(hash);
-        slots_[at] = slot_of(hash, hashes_.size());
-        if (hashes_.size() * 4 > slots_.size() * 3) grow();
-        return static_cast<int64_t>(hashes_.size()) - 1;
-      }
-      auto id = static_cast<int64_t>(slot & kNumber) - 1;
-      if ((slot ^ hash) >> 32 == 0 && same(id)) return id;
-    }
+  int64_t find(uint64_t hash, int64_t row, Same&& same) const {
+    return static_cast<int64_t>(slots_[look(hash, row, same)] & kNumber) - 1;
   }
-  size_t size() const { return hashes_.size(); }
+  // The same, or a new one.
+  template <class Same>
+  int64_t find_or_add(uint64_t hash, int64_t row, Same&& same) {
+    size_t at = look(hash, row, same);
+    if (slots_[at]) return static_cast<int64_t>(slots_[at] & kNumber) - 1;
+    firsts.push_back(row);
+    hashes_.push_back(hash);
+    slots_[at] = slot_of(hash, hashes_.size());
+    if (hashes_.size() * 4 > slots_.size() * 3) grow();
+    return static_cast<int64_t>(hashes_.size()) - 1;
+  }
 
  private:
   static constexpr uint64_t kNumber = 0xffffffff;
   static uint64_t slot_of(uint64_t hash, size_t number) { return (hash & ~kNumber) | number; }
 
+  // The slot of the group, or the free one where it belongs.
+  template <class Same>
+  size_t look(uint64_t hash, int64_t row, Same&& same) const {
+    size_t mask = slots_.size() - 1, at = hash & mask;
+    for (uint64_t slot; (slot = slots_[at]); at = (at + 1) & mask)
+      if ((slot ^ hash) >> 32 == 0 && same(firsts[(slot & kNumber) - 1], row)) break;
+    return at;
+  }
   void grow() {
     slots_.assign(slots_.size() * 4, 0);
     size_t mask = slots_.size() - 1;
@@ -42,23 +51,7 @@ class Table {
       slots_[at] = slot_of(hashes_[number - 1], number);
     }
   }
-  std::vector<uint64_t> slots_;
-  std::vector<uint64_t> hashes_;
-};
-
-// The distinct rows of a stretch: `representatives` by number.
-struct Part {
-  Table table;
-  std::vector<int64_t> representatives;
-
-  explicit Part(int64_t rows = 0) : table(rows) {}
-
-  template <class Same>
-  int64_t number(uint64_t hash, int64_t row, Same&& same) {
-    int64_t id = table.find_or_add(hash, [&](int64_t found) { return same(representatives[static_cast<size_t>(found)], row); });
-    if (table.size() > representatives.size()) representatives.push_back(row);
-    return id;
-  }
+  std::vector<uint64_t> slots_, hashes_;
 };
 
 // Each thread numbers a stretch of rows; then the groups of later stretches that are new get the next numbers, in order: those
@@ -68,31 +61,44 @@ Groups group_by(const Raw<uint64_t>& hashes, Same&& same) {
   auto rows = static_cast<int64_t>(hashes.size());
   Groups groups;
   groups.ids.resize(hashes.size());
-  std::vector<Part> parts(static_cast<size_t>(parts_of(rows)));
+  std::vector<Table> parts(static_cast<size_t>(parts_of(rows)));
   auto count = static_cast<int64_t>(parts.size());
   split_into(count, rows, [&](int64_t begin, int64_t end, int64_t part) {
-    Part mine(end - begin);  // on this thread's stack: counting in a line that another thread counts in costs more than the rest
+    Table mine(end - begin);  // on this thread's stack: counting in a line that another thread counts in costs more than the rest
     int64_t id = 0;
     for (int64_t i = begin; i < end; ++i) {
       uint64_t hash = hashes[static_cast<size_t>(i)];
       // What an arrangement sorted has the rows of a group side by side.
-      bool again = i > begin && hash == hashes[static_cast<size_t>(i - 1)] && same(mine.representatives[static_cast<size_t>(id)], i);
-      groups.ids[static_cast<size_t>(i)] = id = again ? id : mine.number(hash, i, same);
+      bool again = i > begin && hash == hashes[static_cast<size_t>(i - 1)] && same(mine.firsts[static_cast<size_t>(id)], i);
+      groups.ids[static_cast<size_t>(i)] = id = again ? id : mine.find_or_add(hash, i, same);
     }
     parts[static_cast<size_t>(part)] = std::move(mine);
   });
-  Part& whole = parts.front();
-  std::vector<int64_t> numbers;
-  for (int64_t part = 1; part < count; ++part) {
-    numbers.clear();
-    for (int64_t row : parts[static_cast<size_t>(part)].representatives)
-      numbers.push_back(whole.number(hashes[static_cast<size_t>(row)], row, same));
-    int64_t* ids = groups.ids.data() + rows * part / count;
-    split(rows * (part + 1) / count - rows * part / count, [&](int64_t begin, int64_t end, int64_t) {
-      for (int64_t i = begin; i < end; ++i) ids[i] = numbers[static_cast<size_t>(ids[i])];
+  groups.representatives = parts.front().firsts;
+  std::vector<Raw<int64_t>> numbers(parts.size());
+  for (size_t part = 1; part < parts.size(); ++part) {
+    const std::vector<int64_t>& firsts = parts[part].firsts;
+    Raw<int64_t>& mine = numbers[part];
+    mine.resize(firsts.size());
+    // The first stretch that has a group says its number; those of the very first are the numbers.
+    split(static_cast<int64_t>(firsts.size()), [&](int64_t begin, int64_t end, int64_t) {
+      for (auto g = static_cast<size_t>(begin); g < static_cast<size_t>(end); ++g) {
+        int64_t id = -1;
+        for (size_t earlier = 0; earlier < part && id < 0; ++earlier) {
+          id = parts[earlier].find(hashes[static_cast<size_t>(firsts[g])], firsts[g], same);
+          if (earlier && id >= 0) id = numbers[earlier][static_cast<size_t>(id)];
+        }
+        mine[g] = id;
+      }
+    });
+    auto next = static_cast<int64_t>(groups.representatives.size());
+    for (size_t g = 0; g < firsts.size(); ++g)
+      if (mine[g] < 0) mine[g] = next++, groups.representatives.push_back(firsts[g]);
+    int64_t first = rows * static_cast<int64_t>(part) / count, end = rows * static_cast<int64_t>(part + 1) / count;
+    split(end - first, [&](int64_t begin, int64_t until, int64_t) {
+      for (int64_t* id = groups.ids.data() + first + begin; id < groups.ids.data() + first + until; ++id) *id = mine[static_cast<size_t>(*id)];
     });
   }
-  groups.representatives = std::move(whole.representatives);
   return groups;
 }
 

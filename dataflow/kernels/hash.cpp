@@ -6,9 +6,7 @@
 
 namespace headwater::rows {
 
-namespace {
-std::atomic<uint64_t> hash_mask{~uint64_t{0}};
-}
+static std::atomic<uint64_t> hash_mask{~uint64_t{0}};
 
 void set_hash_mask(uint64_t mask) { hash_mask = mask; }
 

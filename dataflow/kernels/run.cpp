@@ -156,16 +156,6 @@ void sort_piece(Entry* entries, size_t count, Entry* spare, uint64_t Entry::*wor
   }
 }
 
-}  // namespace
-
-void Pieces::sort_entries(Entry* entries, size_t count, Entry* spare) {
-  if (count > kCounted) return sort_piece(entries, count, spare, &Entry::hash);
-  std::copy_n(entries, count, spare);
-  sort_few(spare, count, entries);
-}
-
-namespace {
-
 Pieces make_pieces(const Shape& shape, const std::vector<Column>& columns, const int64_t* diffs, size_t rows) {
   Raw<uint64_t> hashes(rows), seconds(rows);
   hash_rows(shape.key_of(columns), static_cast<int64_t>(rows), kKeySeed, hashes.data());
@@ -289,6 +279,12 @@ struct Sorted {
 };
 
 }  // namespace
+
+void Pieces::sort_entries(Entry* entries, size_t count, Entry* spare) {
+  if (count > kCounted) return sort_piece(entries, count, spare, &Entry::hash);
+  std::copy_n(entries, count, spare);
+  sort_few(spare, count, entries);
+}
 
 RunPtr make_run(const std::shared_ptr<const Shape>& shape, const std::vector<Column>& columns, const int64_t* diffs,
                 int64_t rows) {

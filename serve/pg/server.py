@@ -7,6 +7,7 @@ numbers that its session was given. Deliberately unknown: what messages mean.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import socket
 import ssl
@@ -40,6 +41,9 @@ MAX_CONNECTIONS = 2000
 """Clients at the same time."""
 
 STOP_SECONDS = 1.0
+
+FAREWELL_SECONDS = 0.3
+"""How long a client that does not read is waited for at the end."""
 
 
 def tls_context(certificate_and_key: tuple[Path, Path]) -> ssl.SSLContext:
@@ -80,6 +84,7 @@ class PgServer:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
+        self._left: asyncio.Event | None = None
         self._ready = threading.Event()
 
     def start(self) -> tuple[str, int]:
@@ -134,6 +139,8 @@ class PgServer:
     def closed(self, connection: Connection) -> None:
         """See `connection.Host`."""
         self._sessions.pop(self._connections.pop(connection, 0), None)
+        if self._left is not None and not self._connections:
+            self._left.set()
 
     def cancel(self, process: int, secret: int) -> None:
         """See `connection.Host`."""
@@ -170,6 +177,13 @@ class PgServer:
             if connection.session is not None:
                 connection.session.cancel()
             connection.end(QueryError("57P01", "terminating connection due to administrator command"))
+        if self._connections:
+            self._left = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._left.wait(), FAREWELL_SECONDS)
+        for connection in list(self._connections):
+            connection.close()
+        await asyncio.sleep(0)  # what was closed ends in the loop's next round
 
 
 def _options(text: str) -> dict[str, str]:

@@ -64,4 +64,6 @@ def give(readers: Iterable[Reader]) -> list[Reader]:
         for reader in group:
             assert reader.direct is not None
             reader.direct.accept(data, rows)
+        if first.hungry:  # there was more than is taken at a time
+            woken += group
     return woken

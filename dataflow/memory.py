@@ -41,6 +41,9 @@ PATIENCE = 256
 LEAST_CHANGE = 4 << 20
 """Bytes of runs that must have been freed before unused memory is given back: looking for it takes milliseconds."""
 
+BUSY_CHANGE = 64 << 20
+"""The same right after a step: the next one would have the system clear the pages again that it is about to need."""
+
 
 class NoRoomError(Exception):
     """The state needs much more memory than it may have, and the store takes nothing; the text says both."""
@@ -91,13 +94,20 @@ class Allocator:
         self._ledger = ledger
         self._freed = 0
 
-    def settle(self) -> None:
-        """Called when a round of merging has ended."""
-        held, freed = self._ledger.memory_bytes, self._ledger.freed
-        if freed - self._freed > max(held // 8, LEAST_CHANGE):
-            self._freed = freed
-            _rows.trim()
-            pa.default_memory_pool().release_unused()
+    def settle(self, idle: bool) -> bool:
+        """Called when a round of merging has ended; says whether to call again when idle.
+
+        idle: nothing was inserted since the last call.
+        """
+        held, freed = self._ledger.memory_bytes, self._ledger.freed - self._freed
+        if freed <= max(held // 8, LEAST_CHANGE):
+            return False
+        if not idle and freed <= BUSY_CHANGE:
+            return True
+        self._freed += freed
+        _rows.trim()
+        pa.default_memory_pool().release_unused()
+        return False
 
 
 @dataclass(frozen=True, slots=True)

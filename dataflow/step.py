@@ -140,6 +140,8 @@ class Dataflow:
         """A hash of the graph as far as its state depends on it."""
         self._ledger = Ledger(self.spines)
         self._allocator = Allocator(self._ledger)
+        self._unsettled = False
+        self._maintained = 0
         self._limit: MemoryLimit | None = None
         self._broken: str | None = None
         self.steps = 0
@@ -208,13 +210,15 @@ class Dataflow:
         Answers never need it.
         """
         share = fuel_rows // max(len(self._restless), 1)
-        worked = bool(self._restless)
+        worked = bool(self._restless) or self._unsettled
+        idle = self._maintained == self.steps or self._limit is not None
+        self._maintained = self.steps
         self._restless = {spine: None for spine in self._restless if spine.maintain(share)}
         if self._limit is not None:
             self._limit.settle()
         if not self._restless and (worked or self._limit is not None):
-            self._allocator.settle()
-        return bool(self._restless)
+            self._unsettled = self._allocator.settle(idle)
+        return bool(self._restless) or self._unsettled
 
     def limit_memory(self, limit: MemoryLimit) -> None:
         """Keep the state within a limit from now on; `maintain` sees to it."""

@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SECONDS ?=
 PYTEST_ARGS ?=
+WORKERS ?= 2
 SANITIZE_TESTS ?= tests/dataflow tests/laws tests/planner/functions tests/ingest/decode tests/ingest/test_consumer.py tests/sinks/test_kafka_sink.py tests/serve/pg/test_rows.py
 EVENTS ?= 1000000
 RUNS ?= 5
@@ -32,8 +33,8 @@ build: $(VENV)/.installed ## create .venv and compile the kernels into the check
 demo: build ## live data on the embedded broker and a view answering; SECONDS=20 ends by itself and checks the answer
 	@$(BIN)/python -m headwater demo $(if $(SECONDS),--seconds $(SECONDS))
 
-test: build ## every test, with the real servers they need
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: build ## every test, with the real servers they need, in WORKERS processes; PYTEST_ARGS="tests/laws -x"
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations=20 $(PYTEST_ARGS)
 
 fuzz: build ## random queries against PostgreSQL until stopped; FUZZ="--seed 5 --queries 20000" says which
 	@$(BIN)/python -m tests.planner.fuzz $(FUZZ)

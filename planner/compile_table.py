@@ -18,6 +18,7 @@ from dataflow.operators.linear import first_error, present
 from planner.calls import TableCall
 from planner.compile import compile_scalar
 from planner.functions.tables import resolve_table
+from planner.scalar import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,5 +66,6 @@ class CompiledCall:
 
 def compile_call(call: TableCall) -> TableExpression:
     """Compile; FunctionError when the call has no meaning for its types (binding found that before)."""
-    function, _ = resolve_table(call.function, [arg.type for arg in call.args])
+    constants = [arg.value if isinstance(arg, Literal) else None for arg in call.args]
+    function, _ = resolve_table(call.function, [arg.type for arg in call.args], constants)
     return CompiledCall(call, tuple(map(compile_scalar, call.args)), function.expand)

@@ -15,6 +15,9 @@ from planner.functions import (
     arrays,
     described_rows,
     documents,
+    hashes,
+    paths,
+    quoting,
     reading,
     small,
     strings,
@@ -105,7 +108,8 @@ def _signature(function: Function) -> str:
     return f"{name}({', '.join([*parts, '...'] if function.variadic else parts)})"
 
 
-_PER_ROW = small.PER_ROW | strings.PER_ROW | arrays.PER_ROW | documents.PER_ROW | reading.PER_ROW
+_PER_ROW = hashes.PER_ROW | paths.PER_ROW | quoting.PER_ROW
+_PER_ROW |= small.PER_ROW | strings.PER_ROW | arrays.PER_ROW | documents.PER_ROW | reading.PER_ROW
 _DIGITS = transcendental.PER_ROW
 
 

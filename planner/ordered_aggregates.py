@@ -36,9 +36,11 @@ WITHIN = ("percentile_cont", "percentile_disc", "mode")
 IN_ORDER = ("string_agg", "array_agg", "jsonb_agg", "jsonb_object_agg")
 """Those that put all values together, one after the other."""
 
+_BITS = ("bit_and", "bit_or", "bit_xor")
+
 _DOCUMENTS = ("jsonb_agg", "jsonb_object_agg")
 
-ORDERED_NAMES = frozenset(("string_agg", "array_agg", *_DOCUMENTS, *_BY, *WITHIN))
+ORDERED_NAMES = frozenset(("string_agg", "array_agg", *_DOCUMENTS, *_BITS, *_BY, *WITHIN))
 
 Terms = tuple[tuple[Scalar, bool, bool], ...]
 
@@ -99,6 +101,8 @@ def ordered_call(
         return _within(binder, node, name, given, within, test)
     if name in _DOCUMENTS or name == "array_agg":
         return _document(binder, node, name, given, test)
+    if name in _BITS:
+        return _of_bits(binder, node, name, given, test)
     if len(given.nodes) != 2:
         hint = "string_agg(value, delimiter)" if name == "string_agg" else f"{name}(value, by)"
         raise text.error(node, f"function {name} takes 2 arguments, not {len(given.nodes)}", f"write {hint}")
@@ -114,6 +118,18 @@ def ordered_call(
     by = _kept(_sortable(binder, other, given.nodes[1]), test)
     first = (by, _BY[name], False)
     return AggregateCall("first_by", value, type_, False, by, (first, *terms(binder, given.order)))
+
+
+def _of_bits(binder: Binder, node: exp.Anonymous, name: str, given: Arguments, test: Scalar | None) -> AggregateCall:
+    """bit_and, bit_or, bit_xor, which no order changes."""
+    if len(given.nodes) != 1:
+        raise binder.text.error(
+            node, f"function {name} takes 1 argument(s), not {len(given.nodes)}", f"write {name}(value)"
+        )
+    (value,), type_ = _resolved(binder, node, name, given.nodes)
+    terms(binder, given.order)
+    value = _kept(value, test)
+    return AggregateCall(cast(OrderedFunction, name), value, type_, given.distinct, None, ((value, False, False),))
 
 
 def _document(binder: Binder, node: exp.Anonymous, name: str, given: Arguments, test: Scalar | None) -> AggregateCall:

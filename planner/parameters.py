@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dataflow.types import BIGINT, DATE, INTEGER, TEXT, TIMESTAMP, TIMESTAMPTZ, ColumnType
+from dataflow.types import BIGINT, BOOLEAN, DATE, INTEGER, INTERVAL, TEXT, TIMESTAMP, TIMESTAMPTZ, ColumnType
 from planner.scalar import Parameter
 
 SESSION: Mapping[str, ColumnType] = {
@@ -31,6 +31,10 @@ SESSION: Mapping[str, ColumnType] = {
     "current_schema": TEXT,
     "version": TEXT,
     "mz_version": TEXT,
+    "mz_version_num": INTEGER,
+    "mz_uptime": INTERVAL,
+    "mz_is_superuser": BOOLEAN,
+    "pg_postmaster_start_time": TIMESTAMPTZ,
     "pg_backend_pid": INTEGER,
 }
 """Functions without arguments (some of them written without parentheses) whose value is the session's."""

@@ -1,4 +1,4 @@
-"""Aggregates that need their values in order: string_agg, array_agg, jsonb_agg, percentiles, mode, max_by and min_by.
+"""Aggregates that need all their values: string_agg, array_agg, jsonb_agg, percentiles, mode, max_by and min_by, bit_and ...
 
     SELECT k, string_agg(name, ', ' ORDER BY name) FROM t GROUP BY k
 
@@ -32,8 +32,9 @@ from dataflow.snapshot import Snapshot
 from dataflow.types import DOUBLE, JSONB, TEXT, ColumnType
 
 OrderedFunction = Literal[
-    "string_agg", "array_agg", "jsonb_agg", "jsonb_object_agg", "percentile_cont", "percentile_disc", "mode", "first_by"
-]
+    "string_agg", "array_agg", "jsonb_agg", "jsonb_object_agg", "percentile_cont", "percentile_disc", "mode", "first_by",
+    "bit_and", "bit_or", "bit_xor",
+]  # fmt: skip
 
 ORDERED = frozenset(get_args(OrderedFunction))
 
@@ -255,6 +256,21 @@ def _first_by(aggregate: OrderedAggregate, columns: Columns, members: Members) -
     return spread(found, members.ids[first], members.groups)
 
 
+def _bits(fold: np.ufunc) -> Callable[[OrderedAggregate, Columns, Members], pa.Array]:
+    """The bits of all values folded into one."""
+
+    def result(aggregate: OrderedAggregate, columns: Columns, members: Members) -> pa.Array:
+        sizes, begins = members.sizes, members.begins
+        (column,) = rows.take((columns[aggregate.column],), members.where)
+        folded = np.zeros(members.groups, np.int64)
+        there = sizes > 0
+        if there.any():
+            folded[there] = fold.reduceat(column.to_numpy(zero_copy_only=False).astype(np.int64), begins[there])
+        return pa.array(folded, pa.int64(), mask=~there).cast(aggregate.type.arrow)
+
+    return result
+
+
 _RESULTS: Mapping[str, Callable[[OrderedAggregate, Columns, Members], pa.Array]] = {
     "string_agg": _string_agg,
     "jsonb_agg": _jsonb_agg,
@@ -263,6 +279,9 @@ _RESULTS: Mapping[str, Callable[[OrderedAggregate, Columns, Members], pa.Array]]
     "percentile_disc": _percentile_disc,
     "mode": _mode,
     "first_by": _first_by,
+    "bit_and": _bits(np.bitwise_and),
+    "bit_or": _bits(np.bitwise_or),
+    "bit_xor": _bits(np.bitwise_xor),
 }
 
 

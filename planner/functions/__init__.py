@@ -25,12 +25,15 @@ from planner.functions import (
     comparison,
     documents,
     formatting,
+    hashes,
     interval_patterns,
     intervals,
     jsonb,
     logic,
     number_patterns,
     number_reading,
+    paths,
+    quoting,
     reading,
     reals,
     small,
@@ -85,6 +88,9 @@ SCALARS = _by_name(
         *reals.FUNCTIONS,
         *strings.FUNCTIONS,
         *arrays.FUNCTIONS,
+        *quoting.FUNCTIONS,
+        *hashes.FUNCTIONS,
+        *paths.FUNCTIONS,
     )
 )
 """Every overload of every scalar function and operator, by name."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataflow.operators.aggregates import PAIRWISE, SPREADS
 from dataflow.types import BIGINT, BOOLEAN, DOUBLE, INTERVAL, JSONB, NUMERIC, TEXT, ColumnType, Kind
 from planner.functions.registry import Function, Pattern
-from planner.functions.types import FLOATS, NUMBERS, TIMES, array_of, derived_numeric
+from planner.functions.types import FLOATS, INTEGERS, NUMBERS, TIMES, array_of, derived_numeric
 
 
 def _sum(arguments: tuple[ColumnType, ...], _literals: tuple[object, ...]) -> ColumnType:
@@ -53,6 +53,7 @@ AGGREGATES: tuple[Function, ...] = (
         Function(name, (Pattern.ANYTHING, Pattern.ANYTHING), _same)
         for name in ("max_by", "min_by", "arg_max", "arg_min")
     ),
+    *(Function(name, (kind,), _same) for name in ("bit_and", "bit_or", "bit_xor") for kind in INTEGERS),
     Function("percentile_cont", (Kind.DOUBLE,), DOUBLE),
     *(Function(name, (Pattern.ANYTHING,), _same) for name in ("percentile_disc", "mode")),
     *(

@@ -139,6 +139,9 @@ regexp_substr | the first match | regexp_substr('order 42 of 7', '[0-9]+')
 regexp_replace | the first match, or with g all matches, replaced | regexp_replace('2024-02-29', '(\d+)-(\d+)', '\2/\1')
 format | by a pattern, which is a constant: %s a text, %L a literal | format('%2$s-%1$s %-5s|%L', 7, true, 'it''s')
 quote_literal | as a text in quotes | quote_literal('it''s')
+quote_nullable | the same, of NULL the word | quote_nullable(NULL)
+quote_ident | a name as SQL writes it, in quotes where it needs them | quote_ident('Order lines')
+parse_ident | the names in a qualified name; with false what follows it may be anything | parse_ident('Public."My view"')
 md5 | digest as hexadecimal text | md5('abc')
 sha224 | digest | encode(sha224('abc'::bytea), 'hex')
 sha256 | digest | encode(sha256('abc'::bytea), 'hex')
@@ -158,9 +161,11 @@ constant_time_eq | whether both are equal, in a time that does not say where the
 digest | by md5, sha1, sha224, sha256, sha384 or sha512 | encode(digest('abc', 'sha1'), 'hex')
 hmac | a digest with a key | encode(hmac('abc', 'key', 'md5'), 'hex')
 crc32 | checksum of a text's or of bytes | crc32('abc')
+seahash | the 64-bit hash of that name, without a sign | seahash('to be or not to be')
 kafka_murmur2 | the hash by which Kafka's clients choose partitions, not negative | kafka_murmur2('foobar') % 12
 uuid_generate_v5 | a uuid of a namespace and a name | uuid_generate_v5('6ba7b810-9dad-11d1-80b4-00c04fd430c8', 'example.com')
 pg_size_pretty | a number of bytes for people | pg_size_pretty(123456789::bigint)
+pg_size_bytes | the number of bytes of such a text | pg_size_bytes('1.5 MB')
 pg_typeof | the name of a value's type | pg_typeof(1.5)
 ## Dates and times
 extract | a field of a date, time, timestamp or interval | extract(quarter FROM date '2024-05-01')
@@ -221,6 +226,11 @@ jsonb_extract_path_text | the same as text | jsonb_extract_path_text('{"a": {"b"
 to_jsonb | any value as jsonb | to_jsonb(date '2024-02-29')
 jsonb_build_object | of keys and values in turns | jsonb_build_object('id', 7, 'tags', jsonb_build_array('a', NULL))
 jsonb_build_array | of values | jsonb_build_array(1, 'a', true)
+jsonb_set | with another value at a path; false: not where there is none | jsonb_set('{"a": [1, 2]}'::jsonb, '{a,1}', '5')
+jsonb_insert | with a new key, or an element before a place; true: behind it | jsonb_insert('{"a": [1, 2]}'::jsonb, '{a,1}', '5')
+#- | without what is at a path | '{"a": [1, 2]}'::jsonb #- '{a,0}'
+?| | whether one of some keys is there | '{"a": 1}'::jsonb ?| ARRAY['a', 'b']
+?& | whether all of them are | '{"a": 1}'::jsonb ?& ARRAY['a', 'b']
 jsonb_strip_nulls | without members that are null | jsonb_strip_nulls('{"a": null, "b": [null]}'::jsonb)
 jsonb_pretty | with line breaks | jsonb_pretty('{"a": 1}'::jsonb)
 """
@@ -228,7 +238,7 @@ jsonb_pretty | with line breaks | jsonb_pretty('{"a": 1}'::jsonb)
 
 OWN = frozenset(
     (
-        *("constant_time_eq", "crc32", "digest", "hmac", "kafka_murmur2", "uuid_generate_v5"),
+        *("constant_time_eq", "crc32", "digest", "hmac", "kafka_murmur2", "seahash", "uuid_generate_v5"),
         "try_parse_monotonic_iso8601_timestamp",
     )
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 TABLE = "(VALUES (1, 'a', 10, 1.5), (2, 'a', 20, 2.5), (3, 'b', 40, 4.0), (4, 'b', NULL, 4.5)) AS t (id, kind, x, y)"
 """The rows of the examples, in FROM."""
 
-OWN = frozenset(("max_by", "min_by", "arg_max", "arg_min", "date_bin_hopping"))
+OWN = frozenset(("max_by", "min_by", "arg_max", "arg_min", "date_bin_hopping", "csv_extract", "regexp_extract"))
 """Functions that PostgreSQL has not."""
 
 AGGREGATES_TABLE = r"""
@@ -43,6 +43,9 @@ string_agg | texts joined with a delimiter | string_agg(kind, ', ' ORDER BY id D
 array_agg | an array of the values, NULLs too; NULL of none | array_agg(x ORDER BY id DESC)
 jsonb_agg | a jsonb array of the values, NULLs too | jsonb_agg(x ORDER BY id)
 jsonb_object_agg | a jsonb object of keys and values; of several with one key the last | jsonb_object_agg(id, kind ORDER BY id)
+bit_and | the bits that all values have | bit_and(x)
+bit_or | the bits that one has | bit_or(x)
+bit_xor | the bits that an odd number of them have | bit_xor(id)
 percentile_cont | the value so far through the order, between two if need be | percentile_cont(0.5) WITHIN GROUP (ORDER BY x)
 percentile_disc | the first value that is as far | percentile_disc(0.5) WITHIN GROUP (ORDER BY y)
 mode | the most frequent value, of several the first | mode() WITHIN GROUP (ORDER BY kind)
@@ -74,6 +77,8 @@ generate_subscripts | the places of a dimension; with true backwards | generate_
 regexp_matches | what parentheses hold of the first match; of each with the flag g | regexp_matches('a1 b2', '(\w)(\d)', 'g')
 regexp_split_to_table | the parts of a text between the matches of a pattern | regexp_split_to_table('a1b22c', '\d+')
 string_to_table | the parts of a text between delimiters | string_to_table('a,b', ',')
+csv_extract | the records of a text of comma-separated values that have so many fields | csv_extract(2, 'a,"b,c"')
+regexp_extract | what the groups of a pattern hold in the first match, one column each | regexp_extract('(\w+)=(\d+)', 'total=42')
 jsonb_array_elements | the elements of an array | jsonb_array_elements('[1, {"a": 2}]')
 jsonb_array_elements_text | the same as texts | jsonb_array_elements_text('["x", null]')
 jsonb_each | keys and values of an object | jsonb_each('{"a": 1, "b": "x"}')
@@ -97,7 +102,7 @@ def queries() -> dict[str, str]:
     for form, _, example in lines(WINDOWS_TABLE):
         found[form.partition("(")[0]] = f"SELECT id::text AS i, ({example})::text AS x FROM {TABLE}"
     for name, _, example in lines(TABLES_TABLE):
-        columns = ("k", "v") if name.startswith("jsonb_each") else ("k",)
+        columns = ("k", "v") if name.startswith("jsonb_each") or name.endswith("_extract") else ("k",)
         shown = ", ".join(f"{column}::text AS {column}" for column in columns)
         found[name] = f"SELECT {shown} FROM {example} AS f ({', '.join(columns)})"
     return found

@@ -148,36 +148,37 @@ class _Number(str):
     """A number as it is written."""
 
 
-def _read(text: str) -> Any:
+def read_document(text: str) -> Any:
+    """A document as Python's values; its numbers are texts of a class of their own."""
     return json.loads(text, parse_int=_Number, parse_float=_Number)
 
 
-def _write(value: Any) -> str:
+def write_document(value: Any) -> str:
     """Canonical text of what was read from canonical text: members keep their order."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_write(key)}: {_write(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{write_document(key)}: {write_document(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_write, value)) + "]"
+        return "[" + ", ".join(map(write_document, value)) + "]"
     return str(value) if isinstance(value, _Number) else json.dumps(value, ensure_ascii=False)
 
 
 def _without_key(document: str, key: str) -> str:
-    value = _read(document)
+    value = read_document(document)
     if isinstance(value, dict):
-        return _write({name: item for name, item in value.items() if name != key})
+        return write_document({name: item for name, item in value.items() if name != key})
     if isinstance(value, list):
-        return _write([item for item in value if isinstance(item, _Number) or item != key])
+        return write_document([item for item in value if isinstance(item, _Number) or item != key])
     raise RowError("cannot delete from scalar")
 
 
 def _without_element(document: str, index: int) -> str:
-    value = _read(document)
+    value = read_document(document)
     if isinstance(value, dict):
         raise RowError("cannot delete from object using integer index")
     if not isinstance(value, list):
         raise RowError("cannot delete from scalar")
     place = index + len(value) if index < 0 else index
-    return _write([item for at, item in enumerate(value) if at != place])
+    return write_document([item for at, item in enumerate(value) if at != place])
 
 
 def _strip_nulls(document: str) -> str:
@@ -186,27 +187,27 @@ def _strip_nulls(document: str) -> str:
             return {key: strip(item) for key, item in value.items() if item is not None}
         return [strip(item) for item in value] if isinstance(value, list) else value
 
-    return _write(strip(_read(document)))
+    return write_document(strip(read_document(document)))
 
 
 def _pretty(document: str) -> str:
     def show(value: Any, indent: str) -> str:
         deeper = indent + "    "
         if isinstance(value, dict):
-            parts = [f"{deeper}{_write(key)}: {show(item, deeper)}" for key, item in value.items()]
+            parts = [f"{deeper}{write_document(key)}: {show(item, deeper)}" for key, item in value.items()]
         elif isinstance(value, list):
             parts = [deeper + show(item, deeper) for item in value]
         else:
-            return _write(value)
+            return write_document(value)
         opening, closing = ("{", "}") if isinstance(value, dict) else ("[", "]")
         return "\n".join([opening, *([",\n".join(parts)] if parts else []), indent + closing])
 
-    return show(_read(document), "")
+    return show(read_document(document), "")
 
 
 def _path(as_text: bool) -> Callable[..., str | None]:
     def walk(document: str, *path: str) -> str | None:
-        value = _read(document)
+        value = read_document(document)
         for step in path:
             if isinstance(value, dict) and step in value:
                 value = value[step]
@@ -215,8 +216,8 @@ def _path(as_text: bool) -> Callable[..., str | None]:
             else:
                 return None
         if as_text:
-            return None if value is None else str(value) if isinstance(value, str) else _write(value)
-        return _write(value)
+            return None if value is None else str(value) if isinstance(value, str) else write_document(value)
+        return write_document(value)
 
     return walk
 

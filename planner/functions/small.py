@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
-import zlib
+import re
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -55,6 +55,10 @@ def _convert_from(data: bytes, name: str) -> str:
     if "\0" in made:
         raise RowError('invalid byte sequence for encoding "UTF8": 0x00')
     return made
+
+
+def _length(data: bytes, name: str) -> int:
+    return len(_convert_from(data, name))
 
 
 def _convert_to(text: str, name: str) -> bytes:
@@ -117,26 +121,6 @@ def _constant_time_eq(a: str | bytes, b: str | bytes) -> bool:
     return hmac.compare_digest(_bytes(a), _bytes(b))
 
 
-def _crc32(data: str | bytes) -> int:
-    return zlib.crc32(_bytes(data))
-
-
-def murmur2(data: str | bytes) -> int:
-    """The hash by which Kafka's clients choose partitions, its highest bit cleared, as they do before the remainder."""
-    content, mask, factor = _bytes(data), 0xFFFFFFFF, 0x5BD1E995
-    found = (0x9747B28C ^ len(content)) & mask
-    whole = len(content) // 4 * 4
-    for at in range(0, whole, 4):
-        part = int.from_bytes(content[at : at + 4], "little") * factor & mask
-        part = (part ^ part >> 24) * factor & mask
-        found = (found * factor & mask) ^ part
-    if rest := content[whole:]:
-        found = (found ^ int.from_bytes(rest, "little")) * factor & mask
-    found = (found ^ found >> 13) * factor & mask
-    found ^= found >> 15
-    return found & 0x7FFFFFFF
-
-
 def _uuid5(namespace: bytes, name: str) -> bytes:
     return uuid5(UUID(bytes=namespace), name).bytes
 
@@ -194,6 +178,23 @@ def _size_pretty(size: int) -> str:
     raise ValueError(size)
 
 
+_SIZE = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*([A-Za-z]+)?\s*")
+_UNITS = {None: 0, "bytes": 0, "kb": 10, "mb": 20, "gb": 30, "tb": 40, "pb": 50}
+
+
+def _size_bytes(text: str) -> int:
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise RowError(f'invalid size: "{text}"')
+    unit = found[2] and found[2].lower()
+    if unit not in _UNITS:
+        raise RowError(f'invalid size: "{text}"')
+    size = int((Decimal(found[1]) * (1 << _UNITS[unit])).to_integral_value(ROUND_HALF_UP))
+    if not -(1 << 63) <= size < 1 << 63:
+        raise RowError("bigint out of range")
+    return size
+
+
 def _counted(nulls: bool) -> Implementation:
     test = pc.is_null if nulls else pc.is_valid
 
@@ -241,6 +242,7 @@ def _finite(operands: Operands, _rows: int) -> tuple[Any, Any]:
 FUNCTIONS: tuple[Function, ...] = (
     Function("convert_from", (_Y, _T), TEXT, by_row(_convert_from)),
     Function("convert_to", (_T, _T), BYTEA, by_row(_convert_to)),
+    Function("length", (_Y, _T), INTEGER, by_row(_length)),
     Function("get_byte", (_Y, _I), INTEGER, by_row(_get_byte)),
     Function("set_byte", (_Y, _I, _I), BYTEA, by_row(_set_byte)),
     Function("get_bit", (_Y, _B), INTEGER, by_row(_get_bit)),
@@ -249,14 +251,13 @@ FUNCTIONS: tuple[Function, ...] = (
     *(Function("digest", (kind, _T), BYTEA, by_row(_digest)) for kind in (_T, _Y)),
     *(Function("hmac", (kind, kind, _T), BYTEA, by_row(_hmac)) for kind in (_T, _Y)),
     *(Function("constant_time_eq", (kind, kind), BOOLEAN, by_row(_constant_time_eq)) for kind in (_T, _Y)),
-    *(Function("crc32", (kind,), BIGINT, by_row(_crc32)) for kind in (_T, _Y)),
-    *(Function("kafka_murmur2", (kind,), INTEGER, by_row(murmur2)) for kind in (_T, _Y)),
     Function("uuid_generate_v5", (Kind.UUID, _T), UUID_TYPE, by_row(_uuid5)),
     Function("factorial", (_B,), derived_numeric(0), by_row(_factorial)),
     Function("scale", (_N,), INTEGER, Implementation(_scale)),
     Function("min_scale", (_N,), INTEGER, by_row(_min_scale)),
     Function("trim_scale", (_N,), _trimmed, Implementation(_trim_scale)),
     Function("pg_size_pretty", (_B,), TEXT, by_row(_size_pretty)),
+    Function("pg_size_bytes", (_T,), BIGINT, by_row(_size_bytes)),
     Function("num_nulls", (Pattern.ANYTHING,), INTEGER, _counted(True), variadic=True),
     Function("num_nonnulls", (Pattern.ANYTHING,), INTEGER, _counted(False), variadic=True),
     Function("pg_typeof", (Pattern.ANYTHING,), TEXT, Implementation(_typeof)),
@@ -271,7 +272,7 @@ FUNCTIONS: tuple[Function, ...] = (
 PER_ROW = frozenset(
     (
         *("convert_from", "convert_to", "get_byte", "set_byte", "get_bit", "set_bit", "bit_count", "digest", "hmac"),
-        *("constant_time_eq", "crc32", "kafka_murmur2", "uuid_generate_v5", "factorial", "min_scale", "pg_size_pretty"),
+        *("constant_time_eq", "uuid_generate_v5", "factorial", "min_scale", "pg_size_pretty", "pg_size_bytes"),
     )
 )
 """Functions that are Python for each different row of arguments."""

@@ -108,11 +108,6 @@ def _to_hex(bits: int) -> Callable[[int], str]:
     return lambda number: f"{number & (1 << bits) - 1:x}"
 
 
-def _quote_literal(text: str) -> str:
-    quoted = text.replace("'", "''").replace("\\", "\\\\")
-    return f"E'{quoted}'" if "\\" in text else f"'{quoted}'"
-
-
 def _sha(name: str) -> Implementation:
     return by_row(lambda data: hashlib.new(name, data).digest())
 
@@ -245,7 +240,6 @@ FUNCTIONS: tuple[Function, ...] = (
     Function("decode", (_T, _T), BYTEA, by_row(_decode)),
     Function("to_hex", (_I,), TEXT, by_row(_to_hex(32))),
     Function("to_hex", (_B,), TEXT, by_row(_to_hex(64))),
-    Function("quote_literal", (_T,), TEXT, by_row(_quote_literal)),
     *(Function(name, (_Y,), BYTEA, _sha(name)) for name in ("sha224", "sha384", "sha512")),
     Function("overlay", (_T, _T, _I, _I), TEXT, _OVERLAY, optional=1),
     *(Function("bit_length", (kind,), INTEGER, _BIT_LENGTH) for kind in (_T, _Y)),
@@ -264,7 +258,6 @@ PER_ROW = frozenset(
         "encode",
         "decode",
         "to_hex",
-        "quote_literal",
         "sha224",
         "sha384",
         "sha512",

@@ -11,7 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dataflow.scalars.arrays import TEXTS
 from dataflow.types import BIGINT, BOOLEAN, INTEGER, JSONB, TEXT, ColumnType, Kind
+from planner.functions.arrays import texts_to_arrays
 from planner.functions.registry import Function, Operands, Pattern, fixed
 
 PREFIX = "pg_catalog."
@@ -164,6 +166,13 @@ def _written(operands: Operands, rows: int) -> tuple[Any, Any]:
     return operands[0] if len(operands[0]) == rows else pa.repeat(operands[0][0], rows), None
 
 
+def _schemas(operands: Operands, rows: int) -> tuple[Any, Any]:
+    """current_schemas(implicit): where names without a schema are looked for."""
+    found = texts_to_arrays([["public"], ["pg_catalog", "public"], None])
+    implicit = operands[0] if len(operands[0]) == rows else pa.repeat(operands[0][0], rows)
+    return found.take(pc.fill_null(implicit.cast(pa.int64()), 2)), None
+
+
 def _always(value: object, type_: ColumnType) -> Any:
     scalar = pa.scalar(value, type_.arrow)
     return fixed(lambda _operands, rows: (pa.repeat(scalar, rows), None))
@@ -180,6 +189,7 @@ ENTRIES = (
         Function(PREFIX + name, (Kind.BIGINT,), BOOLEAN, fixed(_visible))
         for name in ("pg_table_is_visible", "pg_type_is_visible", "pg_function_is_visible", "pg_collation_is_visible")
     ),
+    Function(PREFIX + "current_schemas", (Kind.BOOLEAN,), TEXTS, fixed(_schemas)),
     *_constant("pg_get_userbyid", OWNER, TEXT, 1),
     *_constant("pg_encoding_to_char", "UTF8", TEXT, 1),
     *_constant("obj_description", None, TEXT, 1, 2),
@@ -213,6 +223,9 @@ ENTRIES = (
     ),
     *_constant("has_any_column_privilege", True, BOOLEAN, 2, 3),
     *_constant("has_function_privilege", True, BOOLEAN, 2, 3),
+    *_constant("has_sequence_privilege", True, BOOLEAN, 2, 3),
+    *_constant("has_type_privilege", True, BOOLEAN, 2, 3),
+    *_constant("pg_has_role", True, BOOLEAN, 2, 3),
 )
 
 NAMES = frozenset(entry.name.removeprefix(PREFIX) for entry in ENTRIES)

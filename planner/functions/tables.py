@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,45 +23,11 @@ from dataflow.rows import interval_parts
 from dataflow.scalars import arrays
 from dataflow.scalars.arrays import Measure
 from dataflow.types import BIGINT, INTEGER, JSONB, TEXT, ColumnType, Kind
+from planner.functions import extracts
 from planner.functions.arrays import groups_of, read_pattern, split_of, texts_to_arrays
+from planner.functions.listed import Arrays, Int64s, Listed, Mask, Series
 from planner.functions.registry import Function, Pattern, choose
 from planner.functions.types import FunctionError
-
-Int64s = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
-Arrays = Sequence[pa.Array]
-"""Arguments, each of n rows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """Rows that lie one after another in columns, as many for each input row as `counts` says."""
-
-    counts: Int64s
-    columns: tuple[pa.Array, ...]
-    errors: pa.Array | None = None
-
-    def take(self, of: Int64s, place: Int64s, there: Mask) -> tuple[pa.Array, ...]:
-        """See `Produced`."""
-        starts = np.cumsum(self.counts) - self.counts
-        indices = pa.array(starts[of] + place, mask=None if there.all() else ~there)
-        return tuple(pc.take(column, indices) for column in self.columns)
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """`start + place * step`, computed when a place is asked for; `type` is that of the values."""
-
-    counts: Int64s
-    start: Int64s
-    step: Int64s
-    type: pa.DataType
-    errors: pa.Array | None = None
-
-    def take(self, of: Int64s, place: Int64s, there: Mask) -> tuple[pa.Array, ...]:
-        """See `Produced`."""
-        values = pa.array(self.start[of] + place * self.step[of], mask=None if there.all() else ~there)
-        return (values.cast(self.type),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +35,8 @@ class TableFunction:
     """One overload: its typing as of any function, the names and types of its columns, and how it is computed.
 
     names: of its columns, where PostgreSQL gives them names of their own; None where the call's alias is the name.
-    made: what it is for arguments of these types, where its columns' types depend on them.
+    made: what it is for arguments of these types, where its columns' types depend on them. written: what it is for arguments of
+    which these are constants (None: computed), where its columns depend on their values.
     """
 
     typing: Function
@@ -78,6 +44,7 @@ class TableFunction:
     expand: Callable[[Arrays, int], Produced]
     names: tuple[str, ...] | None = None
     made: Callable[[tuple[ColumnType, ...]], TableFunction] | None = None
+    written: Callable[[Sequence[object]], TableFunction] | None = None
 
 
 _STEP_ZERO = "step size cannot equal zero"
@@ -236,7 +203,7 @@ def _pieces(args: Arrays, rows: int) -> Produced:
 
 
 def _untyped(_args: Arrays, _rows: int) -> Produced:
-    raise ValueError("unnest is made for the type of its argument")
+    raise ValueError("such a function is made for its arguments")
 
 
 _UNNEST = TableFunction(Function("unnest", (Pattern.ARRAY,), TEXT), (TEXT,), _untyped, None, _unnest)
@@ -244,6 +211,22 @@ _UNNEST = TableFunction(Function("unnest", (Pattern.ARRAY,), TEXT), (TEXT,), _un
 
 def _of_texts(name: str, column: ColumnType, expand: Callable[[Arrays, int], Produced]) -> TableFunction:
     return TableFunction(Function(name, (Kind.TEXT,) * 3, column, optional=1), (column,), expand)
+
+
+def _extract(
+    name: str,
+    first: Kind,
+    named: Callable[[Sequence[object]], tuple[str, ...]],
+    expand: Callable[[Arrays, int, int], Produced],
+) -> TableFunction:
+    """One whose first argument says its columns, all of them texts."""
+    typing = Function(name, (first, Kind.TEXT), TEXT)
+
+    def written(literals: Sequence[object]) -> TableFunction:
+        names = named(literals)
+        return TableFunction(typing, (TEXT,) * len(names), lambda args, rows: expand(args, rows, len(names)), names)
+
+    return TableFunction(typing, (TEXT,), _untyped, None, None, written)
 
 
 def _series_of_times(kind: Kind) -> TableFunction:
@@ -274,6 +257,8 @@ FUNCTIONS: tuple[TableFunction, ...] = (
     _of_texts("regexp_matches", arrays.TEXTS, _matches),
     _of_texts("regexp_split_to_table", TEXT, _split_by_pattern),
     _of_texts("string_to_table", TEXT, _pieces),
+    _extract("csv_extract", Kind.INTEGER, extracts.csv_columns, extracts.csv_rows),
+    _extract("regexp_extract", Kind.TEXT, extracts.groups, extracts.matches),
     _members("jsonb_array_elements", "values", is_object=False, as_text=False),
     _members("jsonb_array_elements_text", "values", is_object=False, as_text=True),
     _members("jsonb_each", "both", is_object=True, as_text=False),
@@ -298,4 +283,6 @@ def resolve_table(
         raise FunctionError(f"{name} is not a table function", f"the table functions are {names}")
     resolved = choose(_TYPING, name, args, literals)
     function = next(f for f in FUNCTIONS if f.typing is resolved.function)
+    if function.written is not None:
+        return function.written(literals or [None] * len(args)), resolved.arguments
     return function if function.made is None else function.made(resolved.arguments), resolved.arguments

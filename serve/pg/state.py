@@ -6,6 +6,7 @@ Deliberately unknown: messages.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,12 +18,15 @@ from planner.scalar import Literal
 from serve.pg.as_of import AsOf
 from serve.pg.commands import Command, Copy, ExecutePrepared, Explain, Fetch, SetConfig, Show
 from serve.pg.portal import Column, Portal, Statement
-from serve.pg.settings import SERVER_VERSION, Settings
+from serve.pg.settings import MZ_VERSION, SERVER_VERSION, Settings
 from serve.reads import Published
 from serve.sql.changes import Change, Write
 from serve.sql.dml import Dml
 from serve.sql.errors import QueryError
 from serve.sql.queries import Prepared, Queries
+
+STARTED = datetime.now(UTC)
+"""When the process began to serve: clients are told of it."""
 
 IDLE, INSIDE, FAILED = b"I", b"T", b"E"
 """Outside a transaction, inside one, inside one that failed: the bytes that ReadyForQuery shows."""
@@ -154,6 +158,15 @@ class State:
         if name.startswith(SETTING):
             return Literal(self.settings.get(name.removeprefix(SETTING)), TEXT)
         type_: ColumnType = SESSION[name]
+        if name == "pg_postmaster_start_time":
+            return Literal(f"{STARTED:%Y-%m-%d %H:%M:%S.%f}+00", type_)
+        if name == "mz_uptime":
+            return Literal(f"{(datetime.now(UTC) - STARTED).total_seconds():.6f} seconds", type_)
+        if name == "mz_version_num":
+            major, minor, patch = (int(part) for part in re.findall(r"\d+", MZ_VERSION)[:3])
+            return Literal(100_000 * major + 100 * minor + patch, type_)
+        if name == "mz_is_superuser":
+            return Literal(self.settings.get("is_superuser") == "on", type_)
         if type_.kind in (Kind.TIMESTAMPTZ, Kind.TIMESTAMP, Kind.DATE):
             began = self.began()
             if name == "clock_timestamp":

@@ -1,7 +1,9 @@
 """The law for aggregates that need their values in order: any order, copies, NULLs, with and without a key."""
 
 import math
+import operator
 import random
+from functools import reduce
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +25,7 @@ CHOICES = [
     OrderedAggregate("jsonb_agg", 4, JSONB),
     OrderedAggregate("mode", 1, DOUBLE),
     OrderedAggregate("first_by", 2, TEXT, other=0),
+    *(OrderedAggregate(name, 0, BIGINT) for name in ("bit_and", "bit_or", "bit_xor")),
 ]
 
 
@@ -46,6 +49,12 @@ def _value(aggregate: OrderedAggregate, members: list[zsets.Row]):
             at = aggregate.fraction * (size - 1)
             low, high = numbers[math.floor(at)], numbers[math.ceil(at)]
             return low if math.floor(at) == math.ceil(at) else low + (at - math.floor(at)) * (high - low)
+        case "bit_and":
+            return reduce(operator.and_, values)
+        case "bit_or":
+            return reduce(operator.or_, values)
+        case "bit_xor":
+            return reduce(operator.xor, values)
         case "mode":
             return max(values, key=lambda value: (values.count(value), -values.index(value)))
         case _:

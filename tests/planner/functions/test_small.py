@@ -9,7 +9,7 @@ import pytest
 
 from planner import PlanErrors
 from planner.document import result_of
-from planner.functions.small import murmur2
+from planner.functions.hashes import murmur2, seahash
 from tests.planner.functions.oracle import ask
 from tests.servers.postgres import PostgresServer
 
@@ -55,6 +55,40 @@ EXPRESSIONS = [
     "make_interval(weeks => 2, secs => 1.5)",
     "make_interval(1, mins => 3)",
     "make_date(day => 3, year => 2024, month => 2)",
+    *(f"quote_ident({v})" for v in ("'a b'", "'select'", "'a_1'", "'1a'", "'A'", "'a\"b'", "''", "'año'", "NULL")),
+    *(f"quote_literal({v})" for v in ("'a''b'", "'a\\b'", "1.50", "true", "NULL::int")),
+    *(f"quote_nullable({v})" for v in ("'a''b'", "'\\'", "7", "NULL::int")),
+    *(f"parse_ident({v})::text" for v in ("'a.B.\"C d\"'", "' a . b '", "'a..b'", "'\"\"'", "'1a'", "'a.b c'")),
+    *(f"parse_ident({v}, false)::text" for v in ("'a.b[1]'", "'a.'", "'a()'", "NULL")),
+    *(
+        f"pg_size_bytes({v})"
+        for v in ("'1.5 MB'", "'7'", "' -2kB '", "'1e3 gb'", "'x'", "'1 xb'", "'.5kB'", "'99999 PB'")
+    ),
+    "length('\\xc3bc41'::bytea, 'utf8')",
+    *(
+        f"jsonb_set('{doc}'::jsonb, '{path}', '\"new\"'{create})"
+        for doc in ('{"a": [1, {"b": 2}], "bb": null}', "[1, 2]", "5", "{}")
+        for path in ("{a}", "{a,0}", "{a,-1,b}", "{a,9}", "{a,-9}", "{c}", "{c,d}", "{0}", "{a,x}", "{}", "{a,NULL}")
+        for create in ("", ", false")
+    ),
+    *(
+        f"jsonb_insert('{doc}'::jsonb, '{path}', '[0]'{after})"
+        for doc in ('{"a": [1, {"b": 2}]}', "[1, 2]")
+        for path in ("{a}", "{a,0}", "{a,-1}", "{a,9}", "{z}", "{1}", "{}")
+        for after in ("", ", true")
+    ),
+    *(
+        f"'{doc}'::jsonb #- '{path}'"
+        for doc in ('{"a": [1, {"b": 2}]}', "[1, 2]", "5", "{}")
+        for path in ("{a}", "{a,0}", "{a,1,b}", "{a,7}", "{-1}", "{}", "{a,x}")
+    ),
+    *(
+        f"'{doc}'::jsonb {operator} '{keys}'"
+        for doc in ('{"a": 1, "2": 1}', '["a", 2]', '"a"', "2")
+        for operator in ("?|", "?&")
+        for keys in ("{a,b}", "{a}", "{2}", "{a,NULL}", "{}")
+    ),
+    "'abc' ^@ 'ab'",
     "make_timestamp(2024, 2, mday => 3, hour => 4, min => 5, sec => 6.5)",
 ]
 
@@ -91,6 +125,13 @@ def test_postgresql(postgres: PostgresServer) -> None:
 def test_kafkas_hash(text: str, found: int) -> None:
     assert murmur2(text) == found & 0x7FFFFFFF
     assert result_of(f"kafka_murmur2('{text}')") == str(found & 0x7FFFFFFF)
+
+
+def test_seahash() -> None:
+    # The vector of the reference.
+    assert seahash("to be or not to be") == 1988685042348123509
+    assert result_of("seahash('\\x746f206265206f72206e6f7420746f206265'::bytea)") == "1988685042348123509"
+    assert result_of("seahash('')") == "14492805990617963705"
 
 
 @pytest.mark.parametrize("name", ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"])

@@ -177,3 +177,13 @@ def test_sqlalchemy_reflects_and_queries(door: Door) -> None:
             assert connection.execute(sa.select(sa.func.count()).select_from(revenue)).scalar() == 3
     finally:
         engine.dispose()
+
+
+def test_what_the_session_and_the_service_are(door: Door) -> None:
+    query = """
+        SELECT mz_version_num(), mz_is_superuser(), mz_uptime() > interval '0', pg_postmaster_start_time() < now(),
+            current_schemas(false), current_schemas(true), pg_has_role('ada', 'usage')
+    """
+    with psycopg.connect(f"host={door.host} port={door.port} user=ada dbname=shop", autocommit=True) as connection:
+        row = connection.execute(query).fetchone()
+    assert row == (13000, False, True, True, ["public"], ["pg_catalog", "public"], True)

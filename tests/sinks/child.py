@@ -80,8 +80,10 @@ def main() -> None:
     sink.open()
     for at, delta in History.random(int(seed), int(ticks)).ticks():
         sink.write(at, delta)
-        if chance.random() < 0.5:
-            time.sleep(chance.random() * 0.03)
+        if chance.random() < 0.5:  # however slow the machine is, each of these ends a transaction
+            deadline = time.monotonic() + chance.choice((0.001, 0.01, 60.0, 60.0))
+            while sink.status().queued_rows and time.monotonic() < deadline:
+                time.sleep(0.002)
     sink.close(60.0)
     sys.exit(sink.status().state != "stopped" or sink.status().queued_rows > 0)
 

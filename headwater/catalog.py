@@ -38,6 +38,7 @@ class TableColumn(msgspec.Struct, frozen=True):
 class Item(msgspec.Struct, frozen=True):
     """One object that SQL made.
 
+    known: what it was called when it was made, if that is not its name: its rows, and what it reads and writes outside, keep that.
     sql: of a view, its query. columns: of a view, other names for its first columns; of an index, those that it is by; of a
     table, its primary key; of a source, its message key's. on: of an index or a sink, its relation. defined: of a table or source,
     its columns. settings: of a source or sink, `config.settings.Source` or `Sink` as JSON, a source's without its columns.
@@ -65,6 +66,7 @@ class Item(msgspec.Struct, frozen=True):
     unique: Literal["", "index", "unique", "primary"] = ""
     constraint: str = ""
     checks: dict[str, str] = {}
+    known: str = ""
 
 
 class Namespace(msgspec.Struct, frozen=True):

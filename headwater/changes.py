@@ -32,7 +32,7 @@ from headwater.keys import Key
 from headwater.live import Live, Opened, end, open_sink
 from headwater.outside import Outside
 from headwater.ticks import TickLoop
-from headwater.world import FIRST_OID, World, source_of
+from headwater.world import FIRST_OID, World, kept_as, source_of
 from headwater.writes import Table, Writes
 from ingest.source import ReplayMismatch, Source
 from ingest.table_log import PREFIX
@@ -76,7 +76,7 @@ class Changes:
             live.sources[name] = outside.source(self._world, name, start=True)
         for name, settings in self._world.writers.items():
             live.sinks[name] = outside.sink(self._world, name, start=True)
-            live.sink_views[name] = settings.view
+            live.sink_views[name] = self._world.kept_as(settings.view)
         live.schemas.update(declared.schemas)
 
     def attend(self, loop: TickLoop) -> None:
@@ -105,17 +105,17 @@ class Changes:
         item = self._world.items.get(name)
         if item is None or item.kind != "table":
             return None
-        if name in self._filling:
+        if kept_as(item) in self._filling:
             raise QueryError("57P03", f"table {name} is being filled", hint="try again")
         source = self._live.sources[source_of(item)]
         assert isinstance(source, TableSource)
         keys = []
         for key in self._world.table_keys(item):
             index = key.index or name
-            if index in self._filling:
+            if self._world.kept_as(index) in self._filling:
                 raise QueryError("57P03", f"index {index} of table {name} is being filled", hint="try again")
             number = self._world.items[index].id
-            keys.append(Key(number, key.name, key.places, self._stack.view(index).snapshot))
+            keys.append(Key(number, key.name, key.places, self._stack.view(self._world.kept_as(index)).snapshot))
         return Table(FIRST_OID + item.id, self._world.tables[name], tuple(keys), source)
 
     def _reread(self, name: str) -> Source:
@@ -135,7 +135,9 @@ class Changes:
     def _reshape(self) -> None:
         """Between ticks: let readers and sinks see the world as it is."""
         shape = described(self._world, self._filling)
-        self._live.dependencies.update({name: one.sources for name, one in shape.shown.items()})
+        known = self._world.kept_as
+        self._live.dependencies.update({known(name): one.sources for name, one in shape.shown.items()})
+        self._live.sink_views.update({name: known(one.view) for name, one in self._world.writers.items()})
         self._running.reshape(shape)
 
     # What a restart finds no rows for.
@@ -144,7 +146,7 @@ class Changes:
         """Layers that the checkpoint did not hold are filled again, once the loop runs."""
         there = {layer.name for layer in self._stack.layers}
         missing = [item for item in self._world.layer_items() if str(item.id) not in there]
-        self._filling = {item.name for item in missing}
+        self._filling = {kept_as(item) for item in missing}
         if missing:
             self._reshape()
         for item in missing:
@@ -218,7 +220,7 @@ class Changes:
                 source.start({})
             for name in world.writers.keys() - before.writers.keys():
                 sink = opened.sinks[name] = self._outside.sink(world, name)
-                opened.sink_views[name] = world.writers[name].view
+                opened.sink_views[name] = world.kept_as(world.writers[name].view)
                 open_sink(sink, check)
             gone = list[Source | KafkaSink]()
             time = self._fill(world, opened, check, lambda: gone.extend(self._adopt(world)), demanded)
@@ -269,7 +271,7 @@ class Changes:
         live.schemas.clear()
         live.schemas.update(world.declared.schemas)
         self._world = world
-        self._filling &= {item.name for item in world.layer_items()}
+        self._filling &= {kept_as(item) for item in world.layer_items()}
         return gone
 
     def _fill(
@@ -284,9 +286,9 @@ class Changes:
         def ready() -> None:
             if demanded is not None and demanded.tables:
                 named = dict(zip([item.name for item in opened.items], layers, strict=True))
-                indexes = {one.name: named[one.name].dataflow.view(one.name).snapshot() for one in demanded.keys}
+                indexes = {one.name: named[one.name].dataflow.view(kept_as(one)).snapshot() for one in demanded.keys}
                 (kept, _) = loop.calls.call(
-                    lambda: {name: self._stack.view(name).snapshot() for name in demanded.filled}
+                    lambda: {name: self._stack.view(world.kept_as(name)).snapshot() for name in demanded.filled}
                 ).result()
                 demanded.check(world, kept.__getitem__, indexes)
 
@@ -298,7 +300,7 @@ class Changes:
             for name in opened.sinks:
                 loop.add_sink(name, None)
             for item, layer in zip(opened.items, layers, strict=True):
-                self._filling.discard(item.name)
+                self._filling.discard(kept_as(item))
                 self._add_table(world, item)
                 self._stack.put_on(layer)
             self._reshape()

@@ -11,11 +11,12 @@ import msgspec
 from headwater.applying import Again, plan
 from headwater.catalog import Item, Kind
 from headwater.ddl_beside import BesideStatements
+from headwater.ddl_names import NameStatements
 from headwater.ddl_outside import Asks
 from headwater.ddl_tables import TableStatements
-from headwater.steps import Step, Steps, absent, depend, exists, unknown, without
+from headwater.steps import Step, Steps, absent, exists, unknown, without
 from headwater.world import World
-from planner.catalog import PUBLIC, known_as, schema_and_name
+from planner.catalog import PUBLIC, schema_and_name
 from serve.definitions import Definitions, key_of, name_of
 from serve.sql.changes import (
     AlterTable,
@@ -28,6 +29,7 @@ from serve.sql.changes import (
     Drop,
     Rename,
     RetainHistory,
+    Swap,
 )
 from serve.sql.errors import QueryError, from_plan
 from serve.sql.schemas import SYSTEM
@@ -54,8 +56,8 @@ class Statements(Steps):
                 return Step(planned.world, tuple(("00000", line) for line in planned.lines))
             case Drop():
                 return self._drop(change)
-            case Rename():
-                return self._rename(change)
+            case Rename() | Swap():
+                return NameStatements(self._world, self._definitions).step(change)
             case RetainHistory():
                 return self._retain(change)
             case Comment():
@@ -151,41 +153,6 @@ class Statements(Steps):
                 hint=f"write ALTER TABLE {item.on} DROP CONSTRAINT {constraint}",
             )
 
-    def _rename(self, change: Rename) -> Step:
-        there = self._definitions.find(change.kind, change.name)
-        if there is None:
-            if change.if_exists:
-                return Step(notices=(("00000", f"{absent(change.kind, change.name)}, skipping"),))
-            raise QueryError(unknown(change.kind), absent(change.kind, change.name))
-        if there.declared:
-            raise QueryError("42501", f'"{change.name}" is declared by the service\'s file', hint="rename it there")
-        if there.kind != change.kind:
-            raise QueryError("42809", f'"{change.name}" is not a {change.kind}')
-        if change.kind in _NOT_RENAMED:
-            raise QueryError(
-                "0A000", f"ALTER {change.kind.upper()} RENAME is not supported", hint=_NOT_RENAMED[change.kind]
-            )
-        to = known_as(schema_and_name(change.name)[0], schema_and_name(change.to)[1])
-        if (taken := self._definitions.taken(to)) is not None:
-            exists(taken, False)
-        if readers := self._definitions.dependents([change.name]):
-            raise QueryError(
-                "2BP01",
-                f"cannot rename {change.kind} {change.name} because other objects depend on it",
-                detail=depend(self._definitions, readers, change.name),
-                hint="drop them first, and make them again with the new name",
-            )
-        catalog = self._world.catalog
-        item = next(item for item in catalog.items if item.name == change.name)
-        renamed = msgspec.structs.replace(item, id=catalog.next_id, name=to)
-        comments = {
-            f"{to}{key[len(change.name) :]}" if key.partition("\t")[0] == change.name else key: text
-            for key, text in catalog.comments.items()
-        }
-        items = tuple(renamed if one is item else one for one in catalog.items)
-        world = self._next(msgspec.structs.replace(catalog, comments=comments), items, catalog.next_id + 1)
-        return Step(world)
-
     def _retain(self, change: RetainHistory) -> Step:
         kind = "materialized view"
         there = self._definitions.find(kind, change.name)
@@ -221,15 +188,3 @@ class Statements(Steps):
         if change.text:  # an empty one takes it away, as in PostgreSQL
             comments[key] = change.text
         return Step(self._next(msgspec.structs.replace(catalog, comments=comments), catalog.items))
-
-
-_NOT_RENAMED = {
-    "table": "make another table and INSERT ... SELECT",
-    "source": "make another source of the topic",
-    "sink": "make another sink, with a topic of its own",
-    "connection": "make another connection",
-    "secret": "make another secret",
-    "role": "make another role",
-    "schema": "make another schema, and its objects in it",
-}
-"""Kinds that keep their names, and what to do instead."""

@@ -21,7 +21,7 @@ from serve.definitions import BESIDE, Definition, Definitions, key_of
 
 
 def described(world: World, filling: Collection[str] = ()) -> Shape:
-    """The shape of a world, with what is told of it. filling: objects that have no rows yet."""
+    """The shape of a world, with what is told of it. filling: what is kept and has no rows yet."""
     shape = world.shape(filling)
     return replace(shape, definitions=_definitions(world, shape.shown))
 

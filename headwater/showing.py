@@ -37,10 +37,13 @@ class Showing:
         self.shape = shape
         self._reshaped = True
         before, self._histories = self._histories, {}
+        numbered = {(history.number, history.view): history for history in before.values() if history.number}
         for name, one in shape.shown.items():
             if one.view is not None and one.history:
                 history = before.get(name)
-                if history is None or history.number != one.number:
+                if history is None or history.number != one.number:  # it may have another name now
+                    history = numbered.get((one.number, one.view))
+                if history is None:
                     history = History(one.number)
                 history.view, history.length = one.view, one.history
                 self._histories[name] = history

@@ -58,6 +58,14 @@ class Steps:
 
     def _next(self, catalog: Catalog, items: tuple[Item, ...], next_id: int | None = None) -> World:
         """The world with these objects. QueryError when an object that there is would no longer be possible."""
+        known = {item.known for item in items if item.known}
+        # A name that was another object's when that was made is still the one of its rows.
+        items = tuple(
+            msgspec.structs.replace(item, known=f"{item.name}.{item.id}")
+            if item.name in known and not item.known
+            else item
+            for item in items
+        )
         world = World(
             self._world.declared,
             msgspec.structs.replace(

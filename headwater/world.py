@@ -29,7 +29,7 @@ from planner.errors import PlanErrors, SqlError
 from planner.layers import Ground, build_layer, build_table, build_upserts
 from planner.plans import relations
 from planner.views import PlannedViews, plan_views, unique_keys
-from serve.definitions import UniqueKey, key_of
+from serve.definitions import BESIDE, UniqueKey, key_of
 
 FIRST_OID = 20_000
 """Above the oids of what the file declares (`serve.sql.pg_catalog`)."""
@@ -64,6 +64,10 @@ class World:
         made = {item.name: item for item in self.catalog.items if item.kind in ("view", "materialized view")}
         for name in (made.keys() | self.tables.keys() | self.streams.keys()) & self.declared.names:
             self.broken[name] = SqlError(name, f'the file declares "{name}" too', hint="drop it, or rename the other")
+        for item in self.catalog.items:
+            if item.known in self.declared.names and item.kind not in BESIDE:
+                what = f'the file declares "{item.known}", which it was called when it was made'
+                self.broken[item.name] = SqlError(item.name, what, hint="drop it, or rename the other")
         while True:
             views = {name: item.sql for name, item in made.items() if name not in self.broken}
             names = {name: made[name].columns for name in views if made[name].columns}
@@ -76,6 +80,7 @@ class World:
                     self.declared.functions,
                     {schema.name for schema in self.catalog.schemas},
                     self.declared.database,
+                    {item.name: item.known for item in self.catalog.items if item.known and item.kind not in BESIDE},
                 )
             except PlanErrors as errors:
                 wrong = {error.view: error for error in reversed(errors.errors) if error.view in views}
@@ -200,7 +205,13 @@ class World:
         """What layers stand on."""
         unkept = {item.name: source_of(item) for item in self.source_items() if not item.columns}
         grows = [*self.declared.append_only, *unkept]
-        return Ground(self.planned, self.schemas, self.unique_keys, grows, unkept)
+        given = {item.name: item.known for item in self.items.values() if item.known and item.on == ""} | unkept
+        return Ground(self.planned, self.schemas, self.unique_keys, grows, given)
+
+    def kept_as(self, relation: str) -> str:
+        """The name under which a relation's rows, or an index's, are kept."""
+        item = self.items.get(relation)
+        return relation if item is None else kept_as(item)
 
     @cached_property
     def maintained(self) -> set[str]:
@@ -238,14 +249,14 @@ class World:
         relation = item.on or item.name
         if item.kind == "table":
             given, schema = source_of(item), self.tables[item.name]
-            table = build_table(given, schema, item.name, self.key(item), time.perf_counter)
+            table = build_table(given, schema, kept_as(item), self.key(item), time.perf_counter)
             return Layer(str(item.id), self.meaning(item), table)
         if item.kind == "source":
             given, schema = source_of(item), self.schemas[item.name]
-            rows = build_upserts(given, schema, item.name, self.key(item), time.perf_counter)
+            rows = build_upserts(given, schema, kept_as(item), self.key(item), time.perf_counter)
             return Layer(str(item.id), self.meaning(item), rows)
         below = self.maintained - ({item.name} if not item.on else set())
-        dataflow = build_layer(self.ground, relation, item.name, self.key(item), below, time.perf_counter)
+        dataflow = build_layer(self.ground, relation, kept_as(item), self.key(item), below, time.perf_counter)
         return Layer(str(item.id), self.meaning(item), dataflow)
 
     def table_keys(self, item: Item) -> tuple[UniqueKey, ...]:
@@ -267,7 +278,9 @@ class World:
         means = self.planned.definitions.get(relation) or repr(self.schemas.get(relation))
         # A source or table that was made anew under its name is another one: what they are called by tells.
         sources = sorted(self.sources(relation))
-        return hashlib.sha256(repr((item.name, relation, self.key(item), means, sources)).encode()).hexdigest()
+        return hashlib.sha256(
+            repr((kept_as(item), self.kept_as(relation), self.key(item), means, sources)).encode()
+        ).hexdigest()
 
     def reads(self, item: Item) -> frozenset[str]:
         """The keys of the objects that an object reads directly, or is made with."""
@@ -288,14 +301,14 @@ class World:
         return frozenset(name if name in self.declared.names else made.get(name, name) for name in found)
 
     def shape(self, filling: Collection[str] = ()) -> Shape:
-        """What the loop computes and readers see. filling: objects that have no rows yet."""
+        """What the loop computes and readers see. filling: what is kept (`kept_as`) and has no rows yet."""
         shown = {name: Shown(name, frozenset([name]), kind="source") for name in self.declared.upserts}
         kept, numbers = self.declared.histories, {item.name: item.id for item in self.overlay}
         shown |= {name: Shown(name, self.sources(name), history=kept.get(name, 0)) for name in self.declared.views}
         keyed = {name for name in self.declared.views if self.declared.keys.get(name)} | set(self.declared.upserts)
         for item in self.layer_items():
             relation = item.on or item.name
-            view = None if item.name in filling else item.name
+            view = None if kept_as(item) in filling else kept_as(item)
             source = relation in self.declared.schemas or relation in self.streams
             kind: Literal["view", "source"] = "source" if source else "view"
             of = self.items.get(relation)
@@ -318,12 +331,17 @@ def source_of(item: Item) -> str:
     """The name under which ticks take a table's or source's rows. Not its own: one made after a drop is another one."""
     if item.id < 0:  # the file's
         return item.name
-    return f"{PREFIX}{item.id}" if item.kind == "table" else f"{item.name}.{item.id}"
+    return f"{PREFIX}{item.id}" if item.kind == "table" else f"{kept_as(item)}.{item.id}"
 
 
 def sink_of(item: Item) -> str:
     """The name under which a sink writes: its transactions and its progress are its own."""
-    return f"{item.name}.{item.id}"
+    return f"{kept_as(item)}.{item.id}"
+
+
+def kept_as(item: Item) -> str:
+    """What an object was called when it was made: its rows keep that name."""
+    return item.known or item.name
 
 
 def shown_as(name: str) -> str:

@@ -28,14 +28,14 @@ class Ground:
     """What layers stand on: all planned views, and the relations that are not views.
 
     sources: the columns of each. unique: key positions of those that have one row for each key. append_only: those that never
-    lose a row. unkept: those that come under another name, and are kept by nobody, with that name.
+    lose a row. given: by relation, the name under which its rows come, where that is another one.
     """
 
     planned: PlannedViews
     sources: Mapping[str, Schema]
     unique: Mapping[str, tuple[int, ...]]
     append_only: Collection[str]
-    unkept: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
 
     def schema(self, name: str) -> Schema:
         """The columns of a source or view; KeyError if there is none."""
@@ -69,7 +69,7 @@ def build_layer(
         made = lowering.relations.get(name)
         if made is None:
             if name in maintained or name in ground.sources:
-                given = ground.unkept.get(name, name)
+                given = ground.given.get(name, name)
                 made = builder.input(given, tuple(column.type for column in ground.schema(name)))
             else:
                 for below in sorted(relations(planned.plans[name])):

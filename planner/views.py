@@ -21,8 +21,8 @@ from planner.keys import Key, keys_of
 from planner.lower import Lowering
 from planner.monotonic import append_only as proved_append_only
 from planner.parse import Text
-from planner.plan import Plan
-from planner.plans import relations
+from planner.plan import Get, Plan
+from planner.plans import relations, rewrite_plan
 from planner.rules import optimize
 from planner.rules.name_columns import name_columns
 
@@ -64,7 +64,9 @@ class _Planner(Catalog):
         functions: Functions,
         schemas: Collection[str],
         database: str,
+        called: Mapping[str, str],
     ) -> None:
+        self._called = called
         super().__init__({**dict.fromkeys(views, ()), **sources}, functions, schemas, database)
         self._names = names
         self._views = {name: sql for name, sql in views.items() if name not in sources}
@@ -115,8 +117,13 @@ class _Planner(Catalog):
 
     def _definition(self, schema: Schema, plan: Plan) -> str:
         # The plan as bound: a better optimizer must not look like another view.
-        read = sorted(relations(plan))
-        below = [f"{name}={self.definitions.get(name) or self._sources[name]}" for name in read]
+        called = {name: self._called.get(name, name) for name in relations(plan)}
+        read = sorted(called, key=called.__getitem__)
+        below = [f"{called[name]}={self.definitions.get(name) or self._sources[name]}" for name in read]
+        if any(name != known for name, known in called.items()):
+            plan = rewrite_plan(
+                plan, lambda node: replace(node, name=called[node.name]) if isinstance(node, Get) else node
+            )
         text = "\n".join([repr(schema), repr(name_columns(plan)), *below])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -129,14 +136,16 @@ def plan_views(
     functions: Functions | None = None,
     schemas: Collection[str] = (),
     database: str = "",
+    called: Mapping[str, str] | None = None,
 ) -> PlannedViews:
     """Plan every view. `views` maps a name to its SQL. Raises PlanErrors with every mistake found.
 
     upsert_keys: key positions of the sources with an upsert envelope, for plans that rest on them; `build_dataflow` must be
     given the same ones. names: by view, other names for its first columns, as in CREATE VIEW v (a, b).
-    functions: what the views may call besides the registry's. schemas, database: as in `Catalog`.
+    functions: what the views may call besides the registry's. schemas, database: as in `Catalog`. called: what relations that were
+    renamed are called in `definitions`, which do not change by that.
     """
-    planner = _Planner(sources, views, upsert_keys or {}, names or {}, functions or {}, schemas, database)
+    planner = _Planner(sources, views, upsert_keys or {}, names or {}, functions or {}, schemas, database, called or {})
     for name in views:
         if name in sources:
             message = f'there is both a source and a view "{name}"'

@@ -22,6 +22,7 @@ from serve.sql.changes import (
     RenameColumn,
     SetDefault,
     SetNullable,
+    Swap,
 )
 
 
@@ -45,6 +46,10 @@ def read_alter(words: Words, kind: str) -> Change | Nothing:
         to = named(kind, words)
         words.end()
         return Rename(kind, name, to, if_exists)
+    if words.take("SWAP", "WITH"):
+        to = named(kind, words)
+        words.end()
+        return Swap(kind, name, to, if_exists)
     if kind != "table":
         raise unsupported(f"ALTER {kind.upper()} {words.word}")
     actions: list[Action] = [_action(words)]

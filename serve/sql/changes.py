@@ -288,6 +288,21 @@ class Rename:
 
 
 @dataclass(frozen=True, slots=True)
+class Swap:
+    """ALTER ... SWAP WITH: each of two gets the other's name."""
+
+    kind: str
+    name: str
+    to: str
+    if_exists: bool
+
+    @property
+    def tag(self) -> str:
+        """What CommandComplete says."""
+        return f"ALTER {self.kind.upper()}"
+
+
+@dataclass(frozen=True, slots=True)
 class RetainHistory:
     """ALTER MATERIALIZED VIEW ... SET or RESET (RETAIN HISTORY). history: milliseconds; 0 for none."""
 
@@ -310,7 +325,7 @@ class Comment:
 
 Change = (
     CreateView | CreateIndex | CreateTable | CreateSecret | CreateConnection | Validate | CreateSource | CreateSink
-    | CreateSchema | CreateRole | Grant | Apply | Drop | Rename | RetainHistory | Comment | AlterTable | Owner | Refresh
+    | CreateSchema | CreateRole | Grant | Apply | Drop | Rename | Swap | RetainHistory | Comment | AlterTable | Owner | Refresh
 )  # fmt: skip
 
 

@@ -152,8 +152,11 @@ class Changes:
         for item in missing:
             self._thread.submit(self._refill, item)
 
-    def _refill(self, item: Item) -> None:
-        if item.id not in {one.id for one in self._world.layer_items()}:
+    def _refill(self, asked: Item) -> None:
+        item = next(
+            (one for one in self._world.layer_items() if one.id == asked.id), None
+        )  # it may have another name by now
+        if item is None:
             return  # dropped since
         try:
             self._fill(self._world, Opened([item]), self._check, lambda: None)

@@ -140,17 +140,14 @@ bool Wide::fits() const {
   return low() < limit && low() > -limit;
 }
 
-void check_ids(const int64_t* ids, int64_t rows, int64_t groups) {
-  split(rows, [&](int64_t begin, int64_t end, int64_t) {
-    for (int64_t i = begin; i < end; ++i)
-      if (ids[i] < 0 || ids[i] >= groups)
-        throw std::invalid_argument("group id " + std::to_string(ids[i]) + " of row " + std::to_string(i) +
-                                    " is outside 0 to " + std::to_string(groups - 1));
-  });
+void check_ids(const int64_t* ids, int64_t begin, int64_t end, int64_t groups) {
+  for (int64_t i = begin; i < end; ++i)
+    if (ids[i] < 0 || ids[i] >= groups)
+      throw std::invalid_argument("group id " + std::to_string(ids[i]) + " of row " + std::to_string(i) +
+                                  " is outside 0 to " + std::to_string(groups - 1));
 }
 
 Sums sum_values(const int64_t* ids, int64_t groups, const Column& values, const int64_t* diffs) {
-  check_ids(ids, values.length, groups);
   auto add = [&](int64_t begin, int64_t end, Wide* sums) {
     visit(values.format, [&](auto type) {
       using Value = typename decltype(type)::Value;
@@ -162,7 +159,7 @@ Sums sum_values(const int64_t* ids, int64_t groups, const Column& values, const 
       }
     });
   };
-  std::vector<Wide> wide = sum_parts<Wide>(values.length, groups, add, [](Wide& sum, const Wide& more) { sum.add(more); });
+  std::vector<Wide> wide = sum_parts<Wide>(ids, values.length, groups, add, [](Wide& sum, const Wide& more) { sum.add(more); });
   Sums sums;
   for (const Wide& sum : wide) {
     sums.values.push_back(sum.low());
@@ -174,7 +171,7 @@ Sums sum_values(const int64_t* ids, int64_t groups, const Column& values, const 
 
 std::vector<int64_t> leaders(const int64_t* ids, int64_t groups, const Column& values, const int64_t* diffs,
                              const Column& current, bool descending) {
-  check_ids(ids, values.length, groups);
+  split(values.length, [&](int64_t begin, int64_t end, int64_t) { check_ids(ids, begin, end, groups); });
   if (!(values.format == current.format))
     throw std::invalid_argument("values of arrow format '" + values.format.text + "' are compared with '" +
                                 current.format.text + "'");
@@ -197,11 +194,10 @@ std::vector<int64_t> leaders(const int64_t* ids, int64_t groups, const Column& v
 }
 
 std::vector<int64_t> sum_diffs(const int64_t* ids, int64_t rows, int64_t groups, const int64_t* diffs) {
-  check_ids(ids, rows, groups);
   auto add = [&](int64_t begin, int64_t end, uint64_t* sums) {
     for (int64_t i = begin; i < end; ++i) sums[ids[i]] += static_cast<uint64_t>(diffs[i]);
   };
-  std::vector<uint64_t> sums = sum_parts<uint64_t>(rows, groups, add, [](uint64_t& sum, uint64_t more) { sum += more; });
+  std::vector<uint64_t> sums = sum_parts<uint64_t>(ids, rows, groups, add, [](uint64_t& sum, uint64_t more) { sum += more; });
   return {sums.begin(), sums.end()};
 }
 

@@ -38,16 +38,23 @@ struct Wide {
   int128 low() const { return static_cast<int128>(static_cast<uint128>(words[1]) << 64 | words[0]); }
 };
 
+// Raises std::invalid_argument when one of the ids [begin, end) is outside [0, groups).
+void check_ids(const int64_t* ids, int64_t begin, int64_t end, int64_t groups);
+
 // The sums of `groups` groups: add(begin, end, sums) adds those of a stretch of rows, merge(sum, more) another stretch's. Sums must not depend on an order.
 template <class Sum, class Add, class Merge>
-std::vector<Sum> sum_parts(int64_t rows, int64_t groups, Add&& add, Merge&& merge) {
+std::vector<Sum> sum_parts(const int64_t* ids, int64_t rows, int64_t groups, Add&& add, Merge&& merge) {
   // Each thread has sums of its own, where they are few beside the rows.
   int64_t parts = groups <= rows / 4 ? parts_of(rows) : 1;
   std::vector<std::vector<Sum>> sums(static_cast<size_t>(parts));
   split_into(parts, rows, [&](int64_t begin, int64_t end, int64_t part) {
     std::vector<Sum>& mine = sums[static_cast<size_t>(part)];
     mine.resize(static_cast<size_t>(groups));
-    add(begin, end, mine.data());
+    // Some rows' ids at a time: they are read once.
+    for (int64_t at = begin, to; at < end; at = to) {
+      check_ids(ids, at, to = std::min(end, at + 2048), groups);
+      add(at, to, mine.data());
+    }
   });
   for (size_t part = 1; part < sums.size(); ++part)
     for (size_t g = 0; g < sums[part].size(); ++g) merge(sums.front()[g], sums[part][g]);
@@ -71,8 +78,5 @@ std::vector<int64_t> sum_diffs(const int64_t* ids, int64_t rows, int64_t groups,
 inline constexpr int64_t kStays = -1, kLost = -2;
 std::vector<int64_t> leaders(const int64_t* ids, int64_t groups, const Column& values, const int64_t* diffs,
                              const Column& current, bool descending);
-
-// Raises std::invalid_argument when an id is outside [0, groups).
-void check_ids(const int64_t* ids, int64_t rows, int64_t groups);
 
 }  // namespace headwater::rows

@@ -197,9 +197,8 @@ nb::tuple float_sums(Int64s ids, int64_t groups, nb::handle values_, Int64s diff
     throw std::invalid_argument("values of arrow format '" + values.format.text + "' are not floating-point");
   {
     nb::gil_scoped_release unlocked;
-    check_ids(ids.data(), size(ids), groups);
     out = write_accumulators(sum_parts<Accumulator>(
-        values.length, groups,
+        ids.data(), values.length, groups,
         [&](int64_t begin, int64_t end, Accumulator* sums) {
           for (int64_t i = begin; i < end; ++i) {
             if (!values.valid(i)) continue;

@@ -127,6 +127,7 @@ class SqlApi:
             if scope["method"] != "POST":
                 headers.append((b"allow", b"POST"))
                 raise Refused(405, f"{scope['method']} is not possible here", NOT_SUPPORTED, hint="POST a JSON body")
+            _check_origin(scope)
             user = self._user(scope)
             asked = _asked(await _body(receive))
         except Refused as refused:
@@ -168,6 +169,14 @@ class SqlApi:
         if not (hmac.compare_digest(known.encode(), password.encode()) and known):
             raise Refused(401, "a user and a password are needed", "28P01")
         return name
+
+
+def _check_origin(scope: Scope) -> None:
+    """Refused for what a page of another site sends: the user's browser is on this machine, or knows the password."""
+    headers = dict(scope["headers"])
+    origin = headers.get(b"origin")
+    if origin is not None and origin.partition(b"://")[2].lower() != headers.get(b"host", b"").lower():
+        raise Refused(403, "pages of other sites may not send SQL", "28000")
 
 
 Asked = list[tuple[str, list[str | None] | None]]

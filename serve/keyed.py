@@ -60,6 +60,10 @@ class _Shape:
     begin: bytes
 
 
+MUCH = 1 << 20
+"""Bytes of answers to one read of a socket from which on uvicorn answers the rest, as fast as the client takes it."""
+
+
 class Keyed:
     """Reads requests and writes answers, for one thread."""
 
@@ -73,8 +77,8 @@ class Keyed:
         headers: lines that every answer has.
         """
         found: list[bytes] = []
-        at, published = 0, self._publication.current()
-        while published is not None and (request := _REQUEST.match(data, at)) is not None:
+        at, size, published = 0, 0, self._publication.current()
+        while size < MUCH and published is not None and (request := _REQUEST.match(data, at)) is not None:
             name, text = request.groups()
             view = published.views.get(name.decode())
             rows = None if view is None or text in _NAMES else self._rows(name, view, text)
@@ -86,7 +90,7 @@ class Keyed:
                 b"HTTP/1.1 %b\r\n%bcontent-type: application/json\r\ncontent-length: %d\r\ncache-control: no-store\r\n\r\n%b"
                 % (b"200 OK" if objects else b"404 Not Found", headers, len(body), body)
             )
-            at = request.end()
+            at, size = request.end(), size + len(body)
         return found, at
 
     def _rows(self, name: bytes, view: PublishedView, text: bytes) -> tuple[bytes, bytes] | None:

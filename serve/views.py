@@ -78,7 +78,9 @@ class Views:
             except QueryError as error:
                 status = 504 if error.code == TIMED_OUT else 503
                 raise Refused(status, error.message, error.code, error.detail, error.hint) from None
-            view = published.views[view.name]
+            view = published.views.get(view.name)
+            if view is None:
+                raise Refused(404, f'view "{segments[0]}" does not exist any more', UNDEFINED_VIEW)
         if view.state != "ready":
             raise Refused(503, f"view {view.name} is {view.state}", NOT_READY, detail=view.reason or None)
         if len(segments) > 1:

@@ -14,6 +14,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <stdexcept>
@@ -357,7 +358,38 @@ nb::tuple fields_of(nb::bytes bytes, size_t columns, int form, const std::string
                         nb::bytes(found.bad.data(), found.bad.size()));
 }
 
-// PostgreSQL's numerics as text. A value that is none is the text "?", which no parser takes. O(digits).
+constexpr int MOST_GROUPS = 40;  // of four digits: many more than any numeric here has before or behind its point
+
+// A numeric's text, of groups of four digits the first of which is of 10^(4 weight). Its length is bounded by that of the groups: what
+// is beyond MOST_GROUPS is told apart no more, as all of it is too large, or nothing; zeros behind the last group are left out.
+void put_numeric(std::string& text, bool negative, const std::vector<int>& groups, int weight, int scale) {
+  const int count = static_cast<int>(groups.size());
+  int first = 0;
+  while (first < count && groups[static_cast<size_t>(first)] == 0) ++first;
+  int highest = weight - first;  // the place of the first group that is not 0
+  text.assign(negative ? 1 : 0, '-');
+  if (first == count || highest < -MOST_GROUPS) {
+    text += '0';
+    return;
+  }
+  if (highest > MOST_GROUPS) {
+    text.append(4 * MOST_GROUPS, '9');
+    return;
+  }
+  auto digits = [&](int place) {
+    int i = weight - place, value = i < 0 || i >= count ? 0 : groups[static_cast<size_t>(i)];
+    for (int unit = 1000; unit; unit /= 10) text += static_cast<char>('0' + value / unit % 10);
+  };
+  for (int place = std::max(highest, 0); place >= 0; --place) digits(place);
+  const int shown = std::min(scale, 4 * std::max(count - 1 - weight, 0));
+  if (shown == 0) return;
+  text += '.';
+  const size_t end = text.size() + static_cast<size_t>(shown);
+  for (int place = -1; text.size() < end; --place) digits(place);
+  text.resize(end);
+}
+
+// PostgreSQL's numerics as text. A value that is none is the text "?", which no parser takes. O(bytes).
 nb::tuple numeric_texts(nb::handle array) {
   auto column = headwater::arrow::read_column(array);
   if (column.format.layout != headwater::arrow::Layout::bytes) throw std::invalid_argument("numerics come as bytes");
@@ -371,7 +403,7 @@ nb::tuple numeric_texts(nb::handle array) {
         continue;
       }
       std::string_view data = column.bytes(row);
-      text = "?";
+      text.assign(1, '?');
       if (data.size() >= 8) {
         auto count = big_endian<int16_t>(data, 0), weight = big_endian<int16_t>(data, 2), scale = big_endian<int16_t>(data, 6);
         auto sign = big_endian<uint16_t>(data, 4);
@@ -379,26 +411,14 @@ nb::tuple numeric_texts(nb::handle array) {
         else if (sign == 0xD000 || sign == 0xF000) text = sign == 0xD000 ? "Infinity" : "-Infinity";
         else if (count >= 0 && data.size() == 8 + 2 * static_cast<size_t>(count) && (sign == 0 || sign == 0x4000) && scale >= 0 &&
                  weight <= 1000 && weight >= -1000) {
-          auto group = [&](int place) {  // the four digits of 10^(4 place)
-            int i = weight - place;
-            return i < 0 || i >= count ? 0 : big_endian<int16_t>(data, 8 + 2 * static_cast<size_t>(i));
-          };
+          std::vector<int> groups;
           bool right = true;
           for (int i = 0; i < count; ++i) {
             int value = big_endian<int16_t>(data, 8 + 2 * static_cast<size_t>(i));
             right &= value >= 0 && value < 10000;
+            groups.push_back(value);
           }
-          auto digits = [&](int value) {
-            for (int unit = 1000; unit; unit /= 10) text += static_cast<char>('0' + value / unit % 10);
-          };
-          if (right) {
-            text.assign(sign ? 1 : 0, '-');
-            for (int place = weight > 0 ? weight : 0; place >= 0; --place) digits(group(place));
-            if (scale) text += '.';
-            size_t point = text.size();
-            for (int place = -1; text.size() < point + static_cast<size_t>(scale); --place) digits(group(place));
-            text.resize(point + static_cast<size_t>(scale));
-          }
+          if (right) put_numeric(text, sign != 0, groups, weight, scale);
         }
       }
       out.append_bytes(text);

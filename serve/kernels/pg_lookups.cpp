@@ -23,6 +23,7 @@ using rows::Finder;
 enum class Sent : int { int64_text = 0, int64_binary, int32_text, int32_binary, text };
 
 constexpr int64_t MOST_ROWS = 256;  // that are looked at for one key here, where everybody waits
+constexpr size_t MOST_BYTES = 8 << 20;  // of all answers: more are for who sends them one by one, as the client takes them
 
 inline int32_t get32(const char* at) {
   uint32_t value;
@@ -71,7 +72,7 @@ struct Key {
       case Sent::int32_binary: return swapped<int32_t>(sent);
       case Sent::text:
         bytes = sent;
-        return std::all_of(sent.begin(), sent.end(), [](char c) { return c > 0; });
+        return std::all_of(sent.begin(), sent.end(), [](unsigned char c) { return c > 0 && c < 0x80; });
     }
     return false;
   }
@@ -126,7 +127,10 @@ class Lookups {
       keys[0] = key.bytes;
       if (!finder.find(keys, MOST_ROWS, found) || !found.ones()) return std::nullopt;
       out += before_;
-      for (size_t row = 0; row < found.refs.size(); ++row) put_row(out, found, row);
+      for (size_t row = 0; row < found.refs.size(); ++row) {
+        if (out.size() > MOST_BYTES) return std::nullopt;
+        put_row(out, found, row);
+      }
       std::string tag = "SELECT " + std::to_string(found.size());
       out += 'C';
       put_number(out, static_cast<int32_t>(tag.size() + 5));

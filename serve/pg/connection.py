@@ -77,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._frontend = Frontend()
         self._out: list[bytes] = []
+        self._waiting = 0  # bytes in it
         self._startup: Startup | None = None
         self._exchange: Exchange | None = None
         self._started_exchange = False
@@ -95,6 +96,11 @@ class Connection(asyncio.Protocol):
         return self._task is not None or self._held
 
     @property
+    def _free(self) -> bool:
+        """Whether a message may be handled: none is, and the client takes what it is sent."""
+        return not self.working and self._writable.is_set()
+
+    @property
     def address(self) -> str:
         """Where the client is; empty when it is gone."""
         peer = self._transport.get_extra_info("peername") if self._transport is not None else None
@@ -109,7 +115,7 @@ class Connection(asyncio.Protocol):
         self._host.arrived(self)
 
     def data_received(self, data: bytes) -> None:
-        if not self.working and self.session is not None and not self._frontend.waiting:
+        if self._free and self.session is not None and not self._frontend.waiting:
             answer = self.session.quick(data, self)
             if answer is not None:
                 self._held = not answer
@@ -124,6 +130,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable.set()
+        self._loop.call_soon(self._pump)  # not now: TLS may call this within a write
 
     def eof_received(self) -> bool:
         return False
@@ -145,6 +152,7 @@ class Connection(asyncio.Protocol):
     def send(self, data: bytes) -> None:
         """Put bytes behind those that wait to be sent."""
         self._out.append(data)
+        self._waiting += len(data)
 
     async def drain(self) -> None:
         """Send what waits; return when the client has taken enough of it. ConnectionError when it is gone."""
@@ -210,7 +218,7 @@ class Connection(asyncio.Protocol):
     def _pump(self) -> None:
         """Handle every whole message; stop at one that takes long, and go on when it is done."""
         try:
-            while not self.working and self._transport is not None:
+            while self._free and self._transport is not None:
                 if self.session is None:
                     if not self._begin():
                         break
@@ -224,6 +232,8 @@ class Connection(asyncio.Protocol):
                     return
                 if (work := self.session.handle(message)) is not None:
                     self._task = self._loop.create_task(self._finish(work))
+                elif self._waiting > WRITE_AHEAD:
+                    self._flush()
         except (ProtocolError, ScramError) as error:
             self.end(QueryError("08P01", str(error)))
         except QueryError as error:
@@ -234,7 +244,7 @@ class Connection(asyncio.Protocol):
         if self._task is None or self.session is None or not self.session.brief:
             self._flush()
         if self._transport is not None:
-            if self.working and self._frontend.waiting > READ_AHEAD:
+            if not self._free and self._frontend.waiting > READ_AHEAD:
                 self._transport.pause_reading()
             elif not self._transport.is_reading():
                 self._transport.resume_reading()
@@ -257,6 +267,7 @@ class Connection(asyncio.Protocol):
         if self._out and self._transport is not None and not self._transport.is_closing():
             self._transport.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
         self._out.clear()
+        self._waiting = 0
 
     # Start-up. Each step answers whether it did something.
 

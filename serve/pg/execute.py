@@ -237,7 +237,11 @@ class Executor:
         if command.name in self.state.statements:
             raise QueryError("42P05", f'prepared statement "{command.name}" already exists')
         given = tuple(self._performer.named_type(name) for name in command.types)
-        self.state.statements[command.name] = await self.statement(command.query, given)
+        statement = await self.statement(command.query, given)
+        if statement.command is not None and not isinstance(statement.command, Dml):
+            word = command.query.split(maxsplit=1)[0].upper()
+            raise QueryError("0A000", f"PREPARE of {word} is not supported", hint="prepare a query or what writes rows")
+        self.state.statements[command.name] = statement
         self._send(messages.complete("PREPARE"))
 
     async def _explain(self, command: Explain, portal: Portal) -> None:

@@ -48,7 +48,9 @@ class Template:
 
 def answer(template: Template, data: bytes, state: State) -> bytes | None:
     """The answer to bytes that are lookups of this template and nothing else; None to leave them to the session."""
-    if state.transaction != IDLE or state.settings.changed or state.settings.fresh is not None or state.portals:
+    if state.transaction != IDLE or state.settings.changed or state.settings.fresh is not None:
+        return None
+    if state.portals or state.has_read:
         return None
     statement = state.statements.get(template.name)
     if statement is not template.statement or statement.prepared is None:

@@ -158,6 +158,7 @@ class Session:
         found = self.state.queries.known(sql, ())
         if found is not None and found.lookup is not None and self.state.transaction != FAILED:
             portal = Portal(Statement(found), self.state.values(found.query.needs), columns_of(found))
+            self._executor.check_allowed(portal.statement)
             self._send(portal.describe() or b"")
             if (work := self._executor.rows_of(portal, 0)) is None:
                 self._finish()

@@ -171,7 +171,7 @@ def _numeric(data: bytes) -> str:
         raise ValueError(weight)
     places = dict(zip(range(weight, weight - count, -1), groups, strict=True))
     whole = "".join(f"{places.get(place, 0):04d}" for place in range(max(weight, 0), -1, -1)).lstrip("0") or "0"
-    shown = min((scale + 3) // 4, max(count - 1 - weight, 0))  # behind the last group there is nothing, whatever the scale
+    shown = min((scale + 3) // 4, max(count - 1 - weight, 0))  # behind the last group there is nothing
     fraction = "".join(f"{places.get(-place, 0):04d}" for place in range(1, shown + 1))[:scale]
     return f"{'-' if sign else ''}{whole}{'.' if fraction else ''}{fraction}"
 

@@ -153,6 +153,21 @@ def test_parameters_and_transactions(client: Client, house: Headwater) -> None:
     other.connection.close()
 
 
+def test_a_read_by_key_counts_as_a_read_however_quick(client: Client) -> None:
+    client.run(TABLE)
+    client.run("INSERT INTO t VALUES (1, 'a', 1)")
+    pg, query = client.connection.pgconn, b"SELECT name FROM t WHERE id = 1"
+    for _ in range(2):
+        assert pg.exec_(query).get_value(0, 0) == b"a"
+    for first in (b"INSERT INTO t VALUES (2, 'b', 1)", b"CREATE VIEW zz AS SELECT 1 AS a"):
+        assert pg.exec_(b"BEGIN").command_status == b"BEGIN"
+        assert pg.exec_(first).command_status is not None
+        refused = pg.exec_(query)
+        assert refused.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == b"25001"
+        assert pg.exec_(b"ROLLBACK").command_status == b"ROLLBACK"
+    assert client.rows("SELECT id FROM t") == [(1,)]
+
+
 def test_http_writes_too(client: Client, house: Headwater) -> None:
     for query in ("CREATE TABLE h (a integer)", "INSERT INTO h VALUES (1), (2)", "DELETE FROM h WHERE a = 1"):
         connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=30)

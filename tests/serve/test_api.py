@@ -195,3 +195,15 @@ def _get(web: Web, path: str) -> tuple[int, Any]:
     found = answer.status, json.loads(answer.read())
     connection.close()
     return found
+
+
+def test_pages_of_other_sites_send_no_sql(web: Web) -> None:
+    for origin, status in (("http://evil.example", 403), ("null", 403), (f"http://{web.host}:{web.port}", 200)):
+        found = web.post({"query": "SELECT 1"}, origin=origin, **{"content-type": "text/plain"})
+        assert found[0] == status, origin
+
+
+@pytest.mark.parametrize("inner", ["COPY numbers TO STDOUT", "SUBSCRIBE numbers", "SHOW TimeZone"])
+def test_only_what_reads_and_writes_rows_is_prepared(web: Web, inner: str) -> None:
+    _, found = web.post({"query": f"PREPARE p AS {inner}; EXECUTE p"})
+    assert [result["error"]["code"] for result in found["results"]] == ["0A000"]

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataflow.types import BIGINT, SMALLINT, TEXT, ColumnType
+from serve import keyed
 from serve.front import Front
 from serve.http import HttpServer
 from serve.keyed import Keyed
@@ -131,8 +132,7 @@ def test_what_is_said_to_mistakes_is_the_usual(servers: tuple[Address, Address],
 
 
 def test_plain_requests_are_answered_from_their_bytes() -> None:
-    keyed = views().app.keyed
-    found, end = keyed.answers(b"".join(PLAIN) + b"GET /views", b"x: y\r\n")
+    found, end = views().app.keyed.answers(b"".join(PLAIN) + b"GET /views", b"x: y\r\n")
     assert (len(found), end) == (3, sum(map(len, PLAIN)))
     assert found[0].startswith(b"HTTP/1.1 200 OK\r\nx: y\r\n")
     assert found[1].startswith(b"HTTP/1.1 404 Not Found\r\n")  # what was there went again
@@ -157,3 +157,10 @@ def test_an_idle_connection_is_closed_a_while_after_its_last_answer(
         assert client.recv(65536) == b""
     assert len(rang) > 1
     server.stop()
+
+
+def test_one_read_of_a_socket_is_not_answered_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyed, "MUCH", 100)
+    found, end = views().app.keyed.answers(PLAIN[0] * 50, b"")
+    assert 1 < len(found) < 20
+    assert end == len(found) * len(PLAIN[0])

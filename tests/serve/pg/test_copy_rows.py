@@ -7,6 +7,7 @@ import io
 import random
 import struct
 from contextlib import suppress
+from decimal import ROUND_DOWN, Context, Decimal, localcontext
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dataflow import scalars
-from dataflow.types import STRINGS, Column, ColumnType
+from dataflow.types import Column, ColumnType
 from serve.kernels import _pg_copy
 from serve.pg import values
 from serve.pg.commands import CopyFormat, CopyFrom
@@ -209,4 +210,32 @@ def test_numerics_are_what_parameters_of_the_same_bytes_are(value: Any) -> None:
             0
         ].as_py()
     )
-    assert ColumnType.parse("text").kind in STRINGS
+
+
+def numeric(weight: int, scale: int, *groups: int, sign: int = 0) -> bytes:
+    return struct.pack(f"!hhHh{len(groups)}h", len(groups), weight, sign, scale, *groups)
+
+
+NUMERIC = ColumnType.parse("numeric")
+SIZES = st.one_of(st.integers(-3, 3), st.sampled_from([-1001, -1000, -41, 40, 1000, 1001]))
+
+
+@given(SIZES, st.sampled_from([0, 1, 4, 7, 16383]), st.lists(st.sampled_from([0, 1, 120, 9999]), max_size=3))
+@example(1000, 16383, [1])
+@example(-1000, 16383, [9999])
+@example(0, 32767, [])
+def test_a_numerics_text_is_no_longer_than_its_bytes_say(weight: int, scale: int, groups: list[int]) -> None:
+    data = numeric(weight, scale, *groups)
+    (text,) = pa.Array._import_from_c_capsule(*_pg_copy.numeric_texts(pa.array([data], pa.large_binary()))).to_pylist()
+    assert len(text) < 400
+    if text == "?":
+        assert abs(weight) > 1000
+        return
+    with localcontext(Context(prec=200)):
+        exact = sum((group * Decimal(10) ** (4 * (weight - place)) for place, group in enumerate(groups)), Decimal(0))
+        if abs(weight) <= 3:
+            assert Decimal(text) == exact.quantize(Decimal(1).scaleb(-min(scale, 40)), ROUND_DOWN)
+            with suppress(QueryError):  # more digits than a numeric here has
+                assert Decimal(str(values.literal(data, True, NUMERIC, 1).value)) == Decimal(text)
+        elif weight > 0 and any(groups):
+            assert Decimal(text) > Decimal(10) ** 100

@@ -7,6 +7,7 @@ import ssl
 import struct
 import subprocess
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -242,3 +243,26 @@ def test_more_than_a_message_may_have_is_refused(door: Door) -> None:
     wire.send_raw(b"Q" + struct.pack("!i", 100 << 20))
     assert error_fields(wire.next()[1])["C"] == "08P01"
     assert frame(b"S") == b"S\0\0\0\4"
+
+
+def test_a_client_that_reads_no_answers_is_read_no_more(door: Door) -> None:
+    wire = door.raw()
+    wire.send(parse("SELECT word FROM numbers WHERE id = $1", "unread"), SYNC)
+    wire.until(b"Z")
+    (connection,) = [
+        one for one in door.server._connections if one.session is not None and "unread" in one.session.state.statements
+    ]
+    asked = b"".join(frame(*one) for one in (bind(b"1", name="unread"), execute(), SYNC)) * 5000
+    wire.socket.settimeout(2)
+    sent = 0
+    with suppress(TimeoutError):
+        while sent < 300 << 20:
+            sent += wire.socket.send(asked)
+    assert 0 < sent < 300 << 20
+    assert connection._transport is not None
+    assert connection._transport.get_write_buffer_size() < 8 << 20
+    assert connection._frontend.waiting < 4 << 20
+    wire.socket.settimeout(30)
+    for _ in range(100):
+        assert wire.kinds() == b"2DCZ"
+    wire.close()

@@ -130,7 +130,8 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable.set()
-        self._loop.call_soon(self._pump)  # not now: TLS may call this within a write
+        if self._task is None:
+            self._loop.call_soon(self._pump)  # not now: TLS may call this within a write
 
     def eof_received(self) -> bool:
         return False

@@ -4,7 +4,7 @@ Always true: each output is one valid JSON object with the columns' names in sch
 integers are numbers, numerics strings with their scale, floats the shortest text that reads back (NaN and infinities as
 strings), timestamps and dates ISO 8601 strings (years outside 0000 to 9999 in the expanded form, `-000043` for 44 BC), intervals,
 times and UUIDs PostgreSQL's text, char(n) with its blanks, jsonb inlined as stored, bytea a base64 string, arrays arrays
-(nested as their dimensions are), NULL null.
+(nested as their dimensions are), lists arrays, maps objects, records objects with the names f1, f2 ..., NULL null.
 Equal values print alike, except 0.0 and -0.0, and intervals of one length.
 Deliberately unknown here: keys, envelopes, who reads it.
 """
@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataflow.kernels import _rows
-from dataflow.scalars import arrays
+from dataflow.scalars import arrays, nested
 from dataflow.scalars.kernels import _json
-from dataflow.types import STRINGS, Column, ColumnType, Kind, Schema
+from dataflow.types import NESTED, STRINGS, Column, ColumnType, Kind, Schema
 
 # The order is the contract with Form in scalars/kernels/json_rows.cpp.
 _FORMS = (
@@ -43,7 +43,7 @@ _FORMS = (
     Kind.BYTEA,
 )
 _FORM = {kind: number for number, kind in enumerate(_FORMS)} | {kind: _FORMS.index(Kind.TEXT) for kind in STRINGS}
-_FORM[Kind.ARRAY] = _FORMS.index(Kind.JSONB)
+_FORM |= dict.fromkeys((Kind.ARRAY, *NESTED), _FORMS.index(Kind.JSONB))
 
 
 def encode_rows(columns: Sequence[pa.Array], schema: Schema) -> pa.LargeBinaryArray:
@@ -69,30 +69,38 @@ ObjectWriter = Callable[[_rows.Found], bytes]
 
 
 def object_writer(schema: Schema) -> ObjectWriter | None:
-    """What writes rows as they were found, all their columns; None for char(n), which gets blanks, and arrays."""
+    """What writes rows as they were found, all their columns; None for char(n), which gets blanks, and what holds other values."""
     if not schema or any(_looked_at(column.type) for column in schema):
         return None
     return partial(_json.encode_found, specs=_plan(schema)[0])
 
 
 def _looked_at(type_: ColumnType) -> bool:
-    return type_.kind is Kind.ARRAY or (type_.kind is Kind.CHAR and type_.length is not None)
+    return type_.kind in (Kind.ARRAY, *NESTED) or (type_.kind is Kind.CHAR and type_.length is not None)
 
 
 def _shown(values: pa.Array, type_: ColumnType) -> pa.Array:
-    """A column as the kernel takes it: char with its blanks, arrays as the JSON of their elements."""
+    """A column as the kernel takes it: char with its blanks, and what is made of other values as JSON."""
     if type_.kind is Kind.CHAR and type_.length is not None:
         return pc.utf8_rpad(values, type_.length)
+    if type_.kind in NESTED:
+        return nested.json(values, type_, _written)
     if type_.element is None:
         return values
-    one = (Column("x", type_.element),)
-
-    def written(elements: pa.Array, _count: int) -> tuple[pa.Array, None]:
-        made = encode_rows([elements], one).cast(pa.large_string())
-        return pc.utf8_slice_codeunits(made, start=len('{"x":'), stop=-1), None
-
-    made, _ = arrays.each(values, len(values), type_, written)
+    write = _written(type_.element)
+    made, _ = arrays.each(values, len(values), type_, lambda elements, _count: (write(elements), None))
     return arrays.json(made, len(values))
+
+
+def _written(type_: ColumnType) -> Callable[[pa.Array], pa.Array]:
+    """What makes JSON texts of values of a type."""
+    one = (Column("x", type_),)
+
+    def write(values: pa.Array) -> pa.Array:
+        made = encode_rows([values], one).cast(pa.large_string())
+        return pc.utf8_slice_codeunits(made, start=len('{"x":'), stop=-1)
+
+    return write
 
 
 @lru_cache(256)

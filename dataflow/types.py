@@ -42,7 +42,13 @@ class Kind(Enum):
     CHAR = "character"
     VARCHAR = "character varying"
     ARRAY = "array"
+    LIST = "list"
+    MAP = "map"
+    RECORD = "record"
 
+
+NESTED = (Kind.LIST, Kind.MAP, Kind.RECORD)
+"""The kinds whose types are made of others, their `parts`; arrays are not, as they have no layers."""
 
 _ARROW: dict[Kind, pa.DataType] = {
     Kind.BOOLEAN: pa.bool_(),
@@ -63,6 +69,7 @@ _ARROW: dict[Kind, pa.DataType] = {
     Kind.CHAR: pa.large_string(),
     Kind.VARCHAR: pa.large_string(),
     Kind.ARRAY: pa.large_binary(),
+    **dict.fromkeys(NESTED, pa.large_binary()),
 }
 
 _ALIASES = {
@@ -86,6 +93,7 @@ _ALIASES = {
 
 _NUMERIC = re.compile(r"(?:numeric|decimal)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 _LIMITED = re.compile(r"(char|character|varchar|character varying|bpchar)\s*\(\s*(\d+)\s*\)")
+_MAP = re.compile(r"map\s*\[\s*text\s*=>\s*(.*)\]")
 MAXIMUM_LENGTH = 10_485_760
 """Characters that a char or varchar may be declared with, as in PostgreSQL."""
 
@@ -103,7 +111,9 @@ class ColumnType:
     TIME is a duration since midnight, 24:00 included, which Arrow's time64 has not. CHAR values are kept without the blanks at
     their end, which count for nothing in comparisons: they are put back where a value is shown.
     ARRAY values, of any number of dimensions, are bytes that compare as arrays do: `dataflow.scalars.arrays` alone reads them.
-    `element` is the type of what an array has, None unless kind is ARRAY; it is neither an array nor an interval.
+    `element` is the type of what an array has, None unless kind is ARRAY; it is no array, list or map.
+    LIST, MAP and RECORD values are bytes that compare as they do: `dataflow.scalars.nested` alone reads them. `parts` are the types
+    of what they hold: of a list its elements', of a map its values' (its keys are text), of a record those of its fields f1, f2 ...
     """
 
     kind: Kind
@@ -111,16 +121,27 @@ class ColumnType:
     scale: int | None = None
     length: int | None = None
     element: ColumnType | None = None
+    parts: tuple[ColumnType, ...] = ()
 
     @property
     def array(self) -> ColumnType:
         """The type of arrays of this type; an array's own, as its dimensions are no part of its type.
 
-        ValueError for intervals: equal ones may look different, so that no bytes are the value of an array of them.
+        ValueError for lists and maps: these have layers, for which lists are there.
         """
-        if self.kind is Kind.INTERVAL:
-            raise ValueError("arrays of interval are not supported")
+        if self.kind in (Kind.LIST, Kind.MAP):
+            raise ValueError(f"arrays of {self} are not supported: write {self} list")
         return self if self.kind is Kind.ARRAY else ColumnType(Kind.ARRAY, element=self)
+
+    @property
+    def list(self) -> ColumnType:
+        """The type of lists of this type."""
+        return ColumnType(Kind.LIST, parts=(self,))
+
+    @property
+    def map(self) -> ColumnType:
+        """The type of maps from texts to this type."""
+        return ColumnType(Kind.MAP, parts=(self,))
 
     @property
     def arrow(self) -> pa.DataType:
@@ -142,6 +163,12 @@ class ColumnType:
     def __str__(self) -> str:
         if self.element is not None:
             return f"{self.element}[]"
+        if self.kind is Kind.LIST:
+            return f"{self.parts[0]} list"
+        if self.kind is Kind.MAP:
+            return f"map[text=>{self.parts[0]}]"
+        if self.kind is Kind.RECORD:
+            return f"record({','.join(map(str, self.parts))})"
         if self.precision is not None:
             return f"numeric({self.precision},{self.scale})"
         if self.length is not None:
@@ -152,10 +179,14 @@ class ColumnType:
 
     @classmethod
     def parse(cls, text: str) -> ColumnType:
-        """Read PostgreSQL's name of a type; ValueError says which names there are."""
+        """Read PostgreSQL's name of a type, or Materialize's of a list or a map; ValueError says which names there are."""
         name = " ".join(text.strip().lower().split())
         if name.endswith("[]"):
             return cls.parse(name[:-2]).array
+        if name.endswith(" list"):
+            return cls.parse(name[:-5]).list
+        if found := _MAP.fullmatch(name):
+            return cls.parse(found[1]).map
         if found := _NUMERIC.fullmatch(name):
             precision, scale = int(found[1]), int(found[2] or 0)
             if not 1 <= precision <= NUMERIC_PRECISION or scale > precision:
@@ -171,14 +202,23 @@ class ColumnType:
         if name in ("char", "character"):
             return cls(Kind.CHAR, length=1)
         try:
-            return cls(Kind(_ALIASES.get(name, name if name != Kind.ARRAY.value else "")))
+            return cls(Kind(_ALIASES.get(name, name if name in _NAMED else "")))
         except ValueError:
             raise ValueError(
-                f"unknown type {text!r}; the types are {KIND_NAMES}, numeric(p,s), char(n), varchar(n) and arrays, such as bigint[]"
+                f"unknown type {text!r}; the types are {KIND_NAMES}, numeric(p,s), char(n), varchar(n), arrays, such as bigint[], "
+                "lists, such as bigint list, and maps, such as map[text=>bigint]"
             ) from None
 
 
-KIND_NAMES = ", ".join(kind.value for kind in Kind if kind is not Kind.ARRAY)
+def record(*fields: ColumnType) -> ColumnType:
+    """The type of records with fields of these types. ValueError for none."""
+    if not fields:
+        raise ValueError("a record has one field at least")
+    return ColumnType(Kind.RECORD, parts=fields)
+
+
+_NAMED = tuple(kind.value for kind in Kind if kind is not Kind.ARRAY and kind not in NESTED)
+KIND_NAMES = ", ".join(_NAMED)
 """The types that have a name of their own, for messages."""
 
 BOOLEAN = ColumnType(Kind.BOOLEAN)

@@ -15,7 +15,7 @@ from typing import TypeVar
 from sqlglot import exp
 
 from dataflow.types import BOOLEAN, TEXT, ColumnType
-from planner import bind_array, bind_call, bind_path, bind_row, bind_session, bind_subquery, functions
+from planner import bind_array, bind_call, bind_nested, bind_path, bind_row, bind_session, bind_subquery, functions
 from planner.aggregates import Aggregates
 from planner.bind_condition import between, connective, escape, in_list, is_test, like, negation
 from planner.bind_window import window
@@ -220,12 +220,19 @@ def _cast(binder: Binder, node: exp.Expr) -> Bound:
     if (catalog := bind_session.catalog_type(binder, node.args["to"])) is not None:
         return binder.cast(bind_session.known_relation(node) or binder.bind(node.this), catalog, node)
     target = written_type(node.args["to"], binder.text)
-    if (nothing := bind_array.empty(node.this, target)) is not None:
+    nothing = bind_array.empty(node.this, target) or bind_nested.empty(node.this, target)
+    if nothing is not None:
         return nothing
     bound = binder.bind(node.this)
     if not isinstance(bound, Untyped) and not functions.can_cast(bound.type, target):
         raise binder.text.error(node, f"cannot cast type {bound.type} to {target}")
     return binder.cast(bound, target, node)
+
+
+def _dot(binder: Binder, node: exp.Expr) -> Bound:
+    if isinstance(node.this, exp.Identifier):
+        return bind_session.qualified(binder, node)
+    return bind_nested.dot(binder, node)
 
 
 def _in(binder: Binder, node: exp.Expr) -> Bound:
@@ -262,6 +269,10 @@ _HANDLERS: dict[type[exp.Expr], Callable[[Binder, exp.Expr], Bound]] = {
     exp.Case: _case,
     exp.Array: bind_array.constructor,
     exp.Bracket: bind_array.bracket,
+    exp.List: bind_nested.list_of,
+    exp.ToMap: bind_nested.map_of,
+    exp.Tuple: lambda binder, node: bind_nested.row_of(binder, node, bind_row.parts(node, binder.text) or ()),
+    exp.Dot: _dot,
     exp.JSONBExtract: bind_path.path,
     exp.JSONBExtractScalar: bind_path.path,
     exp.Cast: _cast,

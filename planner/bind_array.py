@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from dataflow.scalars import arrays
 from dataflow.types import BOOLEAN, INTEGER, TEXT, ColumnType, Kind
+from planner import bind_nested
 from planner.compile import compile_scalar
 from planner.functions import FunctionError
 from planner.functions.arrays import QUANTIFIED
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from planner.bind import Binder, Bound
 
 _EMPTY = "cannot determine type of empty array"
-_FIRST, _LAST = Literal(-(2**31), INTEGER), Literal(2**31 - 1, INTEGER)
+FIRST, LAST = Literal(-(2**31), INTEGER), Literal(2**31 - 1, INTEGER)
 """Bounds of a slice that are left out: beyond every array's own."""
 _MOST_WRITTEN = 64
 """Elements of a constant array that are compared one by one where the operator has no look-up."""
@@ -48,34 +49,42 @@ def empty(node: exp.Expr, target: ColumnType) -> Literal | None:
     return None
 
 
+_OF_QUERIES = {"ARRAY": "array_agg", "LIST": "list_agg", "MAP": "map_agg"}
+"""What puts the rows of a subquery together."""
+
+
 def is_query(node: exp.Expr) -> bool:
-    """Whether a call is `ARRAY(SELECT ...)`."""
+    """Whether a call is `ARRAY(SELECT ...)`, `LIST(SELECT ...)` or `MAP(SELECT ...)`."""
     return (
         isinstance(node, exp.Anonymous)
         and isinstance(node.this, str)
-        and node.this.upper() == "ARRAY"
+        and node.this.upper() in _OF_QUERIES
         and len(node.expressions) == 1
         and isinstance(node.expressions[0], exp.Query | exp.Values)
     )
 
 
 def of_query(binder: Binder, node: exp.Expr) -> Bound:
-    """Bind `ARRAY(SELECT a ... ORDER BY b)`: array_agg over its rows, and an empty array where there are none."""
+    """Bind `ARRAY(SELECT a ... ORDER BY b)`: array_agg over its rows, and an empty array where there are none; so LIST and MAP."""
     query = node.expressions[0].copy()
+    word = node.this.upper()
+    width = 2 if word == "MAP" else 1
     terms = []
     order = query.args.get("order")
     if order is not None and isinstance(query, exp.Select):
         terms = _ordered(query, order)
-    columns = [exp.to_identifier(f"c{i}", quoted=True) for i in range(1 + len(terms))]
-    value: exp.Expr = exp.column(columns[0].copy())
+    columns = [exp.to_identifier(f"c{i}", quoted=True) for i in range(width + len(terms))]
+    values: list[exp.Expr] = [exp.column(column.copy()) for column in columns[:width]]
     if order is not None:
         listed = [
             exp.Ordered(this=exp.column(columns[place].copy()), **{k: v for k, v in one.args.items() if k != "this"})
-            for one, place in _places(order, terms)
+            for one, place in _places(query, order, terms, width)
         ]
-        value = exp.Order(this=value, expressions=listed)
+        values[-1] = exp.Order(this=values[-1], expressions=listed)
     inner = exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier("q"), columns=columns))
-    outer = exp.Select(expressions=[exp.Anonymous(this="array_agg", expressions=[value])], from_=exp.From(this=inner))
+    outer = exp.Select(
+        expressions=[exp.Anonymous(this=_OF_QUERIES[word], expressions=values)], from_=exp.From(this=inner)
+    )
     for part in outer.walk():
         part.meta.update({k: v for k, v in node.meta.items() if k not in part.meta})
     found = binder.placed(_scalar(binder, exp.Subquery(this=outer)), node)
@@ -102,12 +111,23 @@ def _ordered(query: exp.Select, order: exp.Expr) -> list[exp.Expr]:
     return added
 
 
-def _places(order: exp.Expr, added: list[exp.Expr]) -> list[tuple[exp.Expr, int]]:
-    """ORDER BY's items, each with the column that it is: the query's own, or an added one."""
-    return [
-        (item, 1 + next(i for i, one in enumerate(added) if one is item) if any(one is item for one in added) else 0)
-        for item in order.expressions
-    ]
+def _places(query: exp.Expr, order: exp.Expr, added: list[exp.Expr], width: int) -> list[tuple[exp.Expr, int]]:
+    """ORDER BY's items, each with the column that it is: one of the query's own, so many, or an added one."""
+    own = query.selects if isinstance(query, exp.Query) else []
+    found = []
+    for item in order.expressions:
+        node = item.this
+        if any(one is item for one in added):
+            place = width + next(i for i, one in enumerate(added) if one is item)
+        elif isinstance(node, exp.Literal) and node.name.isdigit():
+            place = int(node.name) - 1
+        else:
+            named = isinstance(node, exp.Column) and not node.table
+            place = next(
+                (i for i, one in enumerate(own) if one == node or (named and one.alias_or_name == node.name)), 0
+            )
+        found.append((item, min(max(place, 0), width + len(added) - 1)))
+    return found
 
 
 def bracket(binder: Binder, node: exp.Expr) -> Bound:
@@ -129,19 +149,24 @@ def bracket(binder: Binder, node: exp.Expr) -> Bound:
         for subscript in subscripts:
             found = binder.call(node, "->", [found, binder.bind(subscript)])
         return found
+    if found.type.kind is Kind.LIST:
+        return bind_nested.subscripts(binder, node, found, subscripts)
     if found.type.kind is not Kind.ARRAY:
         message = f"cannot subscript type {found.type} because it does not support subscripting"
-        raise binder.text.error(base, message, "arrays and jsonb have subscripts")
+        raise binder.text.error(base, message, "arrays, lists and jsonb have subscripts")
     if not any(isinstance(subscript, exp.Slice) for subscript in subscripts):
-        return binder.call(node, "array_subscript", [found, *(_place(binder, one) for one in subscripts)])
+        return binder.call(node, "array_subscript", [found, *(place_of(binder, one) for one in subscripts)])
     bounds: list[Bound] = []
     for subscript in subscripts:
         if isinstance(subscript, exp.Slice):
             binder.text.only(subscript, "this", "expression")
             low, high = subscript.args.get("this"), subscript.args.get("expression")
-            bounds += [_FIRST if low is None else _place(binder, low), _LAST if high is None else _place(binder, high)]
+            bounds += [
+                FIRST if low is None else place_of(binder, low),
+                LAST if high is None else place_of(binder, high),
+            ]
         else:
-            bounds += [Literal(1, INTEGER), _place(binder, subscript)]
+            bounds += [Literal(1, INTEGER), place_of(binder, subscript)]
     return binder.call(node, "array_slice", [found, *bounds])
 
 
@@ -153,7 +178,8 @@ def _sizes(subscripts: list[exp.Expr]) -> bool:
     return all(isinstance(one, exp.Literal) and not one.args.get("is_string") for one in subscripts)
 
 
-def _place(binder: Binder, node: exp.Expr) -> Scalar:
+def place_of(binder: Binder, node: exp.Expr) -> Scalar:
+    """Bind a subscript."""
     bound = binder.bind(node)
     if not isinstance(bound, Untyped) and bound.type.kind not in NUMBERS:
         raise binder.text.error(node, "array subscript must have type integer", "write a number, from 1")
@@ -168,7 +194,7 @@ def _array_type(binder: Binder, node: exp.Expr, element: ColumnType) -> ColumnTy
 
 
 def quantified(binder: Binder, node: exp.Expr, operator: str, every: bool, operand: exp.Expr) -> Bound:
-    """Bind `value operator ANY (array)`, or ALL."""
+    """Bind `value operator ANY (array)`, or ALL; a list will do too."""
     value, array = binder.bind(node.this), binder.bind(operand)
     word = "all" if every else "any"
     if operator not in QUANTIFIED:
@@ -179,12 +205,12 @@ def quantified(binder: Binder, node: exp.Expr, operator: str, every: bool, opera
         array = binder.cast(
             array, _array_type(binder, node, TEXT if isinstance(value, Untyped) else value.type), operand
         )
-    if array.type.element is None:
+    if array.type.element is None and array.type.kind is not Kind.LIST:
         raise binder.text.error(
             operand, "op ANY/ALL (array) requires array on right side", "write ARRAY[...] or a subquery"
         )
     if isinstance(value, Untyped):
-        value = binder.cast(value, array.type.element, node)
+        value = binder.cast(value, arrays.element_of(array.type), node)
     written = _written(array)
     if written is None:
         return binder.call(node, word, [Literal(operator, TEXT), value, array])
@@ -201,6 +227,8 @@ def _written(array: Scalar) -> list[Scalar] | None:
     element = arrays.element_of(array.type)
     if isinstance(array, Call) and array.function == "array" and array.args[0].type.kind is not Kind.ARRAY:
         return list(array.args)
+    if array.type.kind is Kind.LIST:
+        return list(array.args) if isinstance(array, Call) and array.function == "list" else None
     if not all(isinstance(part, Literal | Cast | Call) for part in walk(array)):
         return None
     values, errors = compile_scalar(array).evaluate((), 1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from dataflow.types import INTEGER
-from planner import bind_array, bind_session, bind_table, functions, temporal
+from planner import bind_array, bind_nested, bind_session, bind_table, functions, temporal
 from planner.aggregates import aggregate_of, grouping_of
 from planner.bind_window import WINDOW_FUNCTIONS, without_over
 from planner.functions import system
@@ -82,6 +82,8 @@ def _anonymous(binder: Binder, node: exp.Expr) -> Bound:
         return bind_array.of_query(binder, node)
     if (found := bind_session.call(binder, node, name)) is not None:
         return found
+    if name == "row" and not quoted:
+        return bind_nested.row_of(binder, node, node.expressions)
     if name in CLOCKS:
         raise binder.text.unsupported(node, f"{name}()", CLOCKS[name])
     if name in WINDOW_FUNCTIONS:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from dataflow.types import BOOLEAN
-from planner import bind_row
+from planner import bind_nested, bind_row
 from planner.parse import start
 from planner.scalar import Call, Scalar
 from planner.scalars import TESTS_WITH_OPPOSITES
@@ -36,6 +36,10 @@ def negation(binder: Binder, node: exp.Expr) -> Bound:
         # Written as one, a IS NOT NULL, or as NOT (a IS NULL): only for row values do they differ.
         if row is not None and start(node) == start(inner):
             return bind_row.null_test(binder, row, negated=True)
+        if row is None and start(node) == start(inner):
+            record = bind_nested.null_test(binder, node, binder.bind(inner.this), negated=True)
+            if record is not None:
+                return record
     return _negated(binder.condition(node.this, "NOT"))
 
 
@@ -53,7 +57,8 @@ def is_test(binder: Binder, node: exp.Expr) -> Bound:
     if isinstance(node.expression, exp.Null):
         if row is not None:
             return bind_row.null_test(binder, row, negated=False)
-        return Call("is_null", (binder.typed(node.this),), BOOLEAN)
+        found = binder.typed(node.this)
+        return bind_nested.null_test(binder, node, found, negated=False) or Call("is_null", (found,), BOOLEAN)
     if isinstance(node.expression, exp.Boolean):
         word = "TRUE" if node.expression.this else "FALSE"
         return Call(f"is_{word.lower()}", (binder.condition(node.this, f"IS {word}"),), BOOLEAN)

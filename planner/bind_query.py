@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from dataflow.layout import Order
 from dataflow.types import ColumnType
-from planner import bind_recursive, functions
+from planner import bind_nested, bind_recursive, functions
 from planner.aggregates import Aggregates
 from planner.bind import Binder, Bound
 from planner.bind_from import bind_from, rename, unique_names
@@ -319,6 +319,9 @@ def _items(select: exp.Select, binder: Binder) -> Items:
         fields = _star(item, binder)
         if fields is not None:
             items += [(f.name, item, binder.reference(f, item)) for f in fields]
+            continue
+        if (inner := bind_nested.fields(binder, item)) is not None:
+            items += [(name, item, value) for name, value in inner]
             continue
         node = item
         if isinstance(item, exp.Alias):

@@ -1,6 +1,7 @@
 """Row values, `(a, b)` and `ROW(a, b)`, and ANY and ALL: comparisons of more than one value with more than one.
 
-Always true: a row value stands beside a comparison, IN, or IS only; there is no column of a row type. ALL is the opposite of
+Always true: row values are compared value by value, a NULL leaving it open; beside a record they are records themselves, as
+they are anywhere else (`planner.bind_nested`). ALL is the opposite of
 ANY with the opposite operator. Deliberately unknown: how a comparison with a subquery is computed (`planner.quantified`).
 """
 
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from dataflow.types import BOOLEAN
+from dataflow.types import BOOLEAN, Kind
 from planner import bind_array, bind_subquery, temporal
+from planner.literals import Untyped
 from planner.parse import Text
 from planner.quantified import OPPOSITES, compare_rows
 from planner.scalar import Call, Scalar
@@ -44,6 +46,8 @@ def binary(binder: Binder, node: exp.Expr, operator: str) -> Bound:
     if first is None and second is None:
         both = [binder.bind(left), binder.bind(right)]
         return temporal.with_integer(operator, both) or binder.call(node, operator, both)
+    if (records := _records(binder, left, right, first, second)) is not None:
+        return binder.call(node, operator, records)
     if operator in ("is_distinct_from", "is_not_distinct_from"):
         pairs = list(zip(*_of_one_length(binder, node, first or [left], second or [right]), strict=True))
         tests = tuple(binder.call(node, operator, [binder.bind(a), binder.bind(b)]) for a, b in pairs)
@@ -52,6 +56,22 @@ def binary(binder: Binder, node: exp.Expr, operator: str) -> Bound:
         raise text.unsupported(left if first is not None else right, "a row value here", "compare the columns")
     sides = [_values(binder, side, found) for side, found in ((left, first), (right, second))]
     return _compared(binder, node, operator, *sides)
+
+
+def _records(
+    binder: Binder, left: exp.Expr, right: exp.Expr, first: list[exp.Expr] | None, second: list[exp.Expr] | None
+) -> list[Bound] | None:
+    """Both sides as records where one of them is one, and no row value is written there; else None."""
+    for side, found in ((left, first), (right, second)):
+        inner = side
+        while isinstance(inner, exp.Paren):
+            inner = inner.this
+        if found is None and not isinstance(inner, exp.Subquery):
+            bound = binder.bind(side)
+            if not isinstance(bound, Untyped) and bound.type.kind is Kind.RECORD:
+                other = binder.bind(right if side is left else left)
+                return [bound, other] if side is left else [other, bound]
+    return None
 
 
 def in_rows(binder: Binder, node: exp.Expr, values: list[exp.Expr]) -> Bound:

@@ -170,7 +170,6 @@ def collate(binder: Binder, node: exp.Expr) -> Bound:
 
 HANDLERS: dict[type[exp.Expr], Callable[[Binder, exp.Expr], Bound]] = {
     exp.Parameter: parameter,
-    exp.Dot: qualified,
     exp.Operator: operator,
     exp.Collate: collate,
     **dict.fromkeys(_WORDS, word),

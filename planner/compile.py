@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from dataflow import scalars
 from dataflow.expression import Evaluated, Expression
-from dataflow.types import TEXT, ColumnType, Kind
+from dataflow.types import NESTED, TEXT, ColumnType, Kind
 from planner.functions import Resolved, resolve
 from planner.functions.conversion import cast_kernel
 from planner.functions.logic import first_errors
@@ -49,7 +49,7 @@ _FALSE = pa.scalar(False)
 _NO_MESSAGE = pa.scalar(None, pa.large_string())
 _PARSED = (
     *(Kind.NUMERIC, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.JSONB, Kind.INTERVAL, Kind.TIME, Kind.UUID),
-    Kind.ARRAY,
+    *(Kind.ARRAY, *NESTED),
 )
 
 

@@ -27,7 +27,7 @@ from planner.functions import (
 from planner.functions.aggregates import AGGREGATES
 from planner.functions.described import DESCRIBED
 from planner.functions.described_rows import AGGREGATES_TABLE, TABLE, TABLES_TABLE, WINDOWS_TABLE, queries
-from planner.functions.registry import Function, Parameter, Pattern, is_operator
+from planner.functions.registry import Function, describe, is_operator
 from planner.functions.types import NUMBERS
 from planner.ordered_aggregates import WITHIN
 from planner.views import build_dataflow, plan_views
@@ -45,7 +45,8 @@ _AGGREGATES = """
 
 All take FILTER; those without WITHIN GROUP take ORDER BY and, but for those of pairs, DISTINCT. count, sum, avg, min, max,
 bool_and, bool_or and every slide with a window's frame; all others without WITHIN GROUP may have OVER a whole partition, which
-string_agg, array_agg, jsonb_agg and jsonb_object_agg take in the window's order. The examples are over these rows:
+string_agg, array_agg, list_agg, map_agg, jsonb_agg and jsonb_object_agg take in the window's order. The examples are over these
+rows:
 
     {}
 
@@ -95,12 +96,8 @@ def rows_of(query: str) -> list[tuple[str | None, ...]]:
     return sorted(repeated, key=repr)
 
 
-def _parameter(parameter: Parameter) -> str:
-    return parameter.value if isinstance(parameter, Kind) else "any[]" if parameter is Pattern.ARRAY else "any"
-
-
 def _signature(function: Function) -> str:
-    name, shown = function.name, [_parameter(parameter) for parameter in function.parameters]
+    name, shown = function.name, [describe(parameter) for parameter in function.parameters]
     if is_operator(name) and len(shown) <= 2:
         return " ".join([*shown[:-1], name, *shown[-1:]])
     kept = len(shown) - function.optional
@@ -165,7 +162,7 @@ def _aggregate(function: Function) -> str:
     if function.name not in WITHIN:
         return _signature(function) if function.parameters else f"{function.name}(*)"
     fraction = "" if function.name == "mode" else "fraction"
-    return f"{function.name}({fraction}) WITHIN GROUP (ORDER BY {_parameter(function.parameters[0])})"
+    return f"{function.name}({fraction}) WITHIN GROUP (ORDER BY {describe(function.parameters[0])})"
 
 
 def _line(forms: Sequence[str], meaning: str, example: str, result: str) -> str:

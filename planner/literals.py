@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from dataflow.types import BIGINT, INTEGER, INTERVAL, STRINGS, TEXT, ColumnType, Kind
 from planner.compile import compile_scalar
+from planner.functions.types import has_record
 from planner.parse import INTERVAL_FIELDS, Text
 from planner.scalar import Call, Cast, Literal, Scalar, Value
 
@@ -50,6 +51,8 @@ def evaluate(scalar: Scalar) -> Literal | None:
         # NaN equals no literal, and 0.0 would equal -0.0: plans that differ must not compare equal.
         value = float(values[0].as_py())
         return Literal(value, scalar.type) if math.isfinite(value) and value != 0.0 else None
+    if has_record(scalar.type):
+        return None
     text, failed = compile_scalar(Cast(scalar, TEXT)).evaluate((), 1)
     return Literal(text[0].as_py(), scalar.type) if failed is None or not failed[0].is_valid else None
 
@@ -62,6 +65,8 @@ def typed_literal(untyped: Untyped, target: ColumnType, node: exp.Expr, text: Te
         return Literal(None, target)
     if target == TEXT:
         return Literal(untyped.value, TEXT)
+    if has_record(target):
+        raise text.error(node, f"a value of type {target} has no literal", "write ROW(...)")
     cast = Cast(Literal(untyped.value, TEXT), target)
     try:
         return evaluate(cast) or cast

@@ -70,11 +70,21 @@ def written_type(node: exp.Expr, text: Text) -> ColumnType:
             return written_type(node.expressions[0], text).array
         except ValueError as error:
             raise text.error(node, str(error), "cast the values to text") from None
+    if isinstance(node, exp.DataType) and node.this == exp.DType.LIST and len(node.expressions) == 1:
+        return written_type(node.expressions[0], text).list
+    if isinstance(node, exp.DataType) and node.this == exp.DType.MAP and len(node.expressions) == 2:
+        key, value = (written_type(one, text) for one in node.expressions)
+        if key.kind is not Kind.TEXT:
+            raise text.error(node, f"map keys are text, not {key}", "write map[text=>bigint]")
+        return value.map
     kind = _TYPES.get(node.this) if isinstance(node, exp.DataType) else None
     parameters = [p.name if isinstance(p, exp.DataTypeParam) else str(p) for p in node.expressions]
     if kind is None:
         written = node.sql(dialect="postgres").lower()
-        hint = _INSTEAD.get(node.this) or f"the types are {KIND_NAMES}, numeric(p,s) and arrays, such as bigint[]"
+        hint = _INSTEAD.get(node.this) or (
+            f"the types are {KIND_NAMES}, numeric(p,s), arrays, such as bigint[], lists, such as bigint list, and maps, such as "
+            "map[text=>bigint]"
+        )
         raise text.error(node, f'type "{written}" is not supported', hint)
     text.only(node, "this", "expressions", "nested", "kind")
     if not parameters:
@@ -107,6 +117,12 @@ def _figure(node: exp.Expr) -> tuple[str, bool]:
             return _figure(node.this)
         case exp.Array():
             return "array", True
+        case exp.List():
+            return "list", True
+        case exp.ToMap():
+            return "map", True
+        case exp.Tuple():
+            return "row", True
         case exp.Cast():
             name, strong = _figure(node.this)
             to = node.to
@@ -132,6 +148,8 @@ def _figure(node: exp.Expr) -> tuple[str, bool]:
             return column_name(query.expressions[0]), True
         case exp.Dot() if isinstance(node.args.get("expression"), exp.Expr):
             return _figure(node.args["expression"])
+        case exp.Identifier():
+            return spelling(node), True
         case exp.Anonymous():
             return (node.this if isinstance(node.this, str) else node.this.name).lower(), True
         case _:

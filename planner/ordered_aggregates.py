@@ -33,14 +33,14 @@ _BY = {"max_by": True, "min_by": False, "arg_max": True, "arg_min": False}
 WITHIN = ("percentile_cont", "percentile_disc", "mode")
 """Those that are written with WITHIN GROUP."""
 
-IN_ORDER = ("string_agg", "array_agg", "jsonb_agg", "jsonb_object_agg")
+IN_ORDER = ("string_agg", "array_agg", "list_agg", "map_agg", "jsonb_agg", "jsonb_object_agg")
 """Those that put all values together, one after the other."""
 
 _BITS = ("bit_and", "bit_or", "bit_xor")
 
-_DOCUMENTS = ("jsonb_agg", "jsonb_object_agg")
+_OF_PAIRS = ("jsonb_object_agg", "map_agg")
 
-ORDERED_NAMES = frozenset(("string_agg", "array_agg", *_DOCUMENTS, *_BITS, *_BY, *WITHIN))
+ORDERED_NAMES = frozenset((*IN_ORDER, *_BITS, *_BY, *WITHIN))
 
 Terms = tuple[tuple[Scalar, bool, bool], ...]
 
@@ -99,8 +99,8 @@ def ordered_call(
     given = arguments_of(binder, node)
     if within is not None:
         return _within(binder, node, name, given, within, test)
-    if name in _DOCUMENTS or name == "array_agg":
-        return _document(binder, node, name, given, test)
+    if name in IN_ORDER and name != "string_agg":
+        return _collected(binder, node, name, given, test)
     if name in _BITS:
         return _of_bits(binder, node, name, given, test)
     if len(given.nodes) != 2:
@@ -132,11 +132,11 @@ def _of_bits(binder: Binder, node: exp.Anonymous, name: str, given: Arguments, t
     return AggregateCall(cast(OrderedFunction, name), value, type_, given.distinct, None, ((value, False, False),))
 
 
-def _document(binder: Binder, node: exp.Anonymous, name: str, given: Arguments, test: Scalar | None) -> AggregateCall:
-    """jsonb_agg and array_agg of values, NULLs too; jsonb_object_agg of keys and values, made of objects with one member."""
-    text, several = binder.text, name == "jsonb_object_agg"
+def _collected(binder: Binder, node: exp.Anonymous, name: str, given: Arguments, test: Scalar | None) -> AggregateCall:
+    """jsonb_agg, array_agg and list_agg of values, NULLs too; jsonb_object_agg and map_agg of what has one key and its value."""
+    text, several = binder.text, name in _OF_PAIRS
     if len(given.nodes) != 1 + several:
-        hint = "jsonb_object_agg(key, value)" if several else f"{name}(value)"
+        hint = f"{name}(key, value)" if several else f"{name}(value)"
         raise text.error(
             node, f"function {name} takes {1 + several} argument(s), not {len(given.nodes)}", f"write {hint}"
         )
@@ -144,16 +144,20 @@ def _document(binder: Binder, node: exp.Anonymous, name: str, given: Arguments, 
     order = terms(binder, given.order)
     if given.distinct and any(term not in values for term, _, _ in order):
         raise text.error(node, "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list")
-    if name == "array_agg":
+    if name in ("array_agg", "list_agg"):
         # Arrays of one, which are never NULL, and compare as their values do.
-        made = binder.call(node, "array", values)
+        made = binder.call(node, name.removesuffix("_agg"), values)
+    elif name == "map_agg":
+        made = binder.call(node, "map", values)
     elif several:
         made = binder.call(node, "jsonb_build_object", values)
     else:
         made = binder.call(node, "coalesce", [binder.call(node, "to_jsonb", values), Literal("null", JSONB)])
     made = _kept(made, test)
+    # A list is put together as an array is.
+    function = "array_agg" if name == "list_agg" else name
     return AggregateCall(
-        cast(OrderedFunction, name), made, type_, given.distinct, None, order or ((made, False, False),)
+        cast(OrderedFunction, function), made, type_, given.distinct, None, order or ((made, False, False),)
     )
 
 

@@ -92,6 +92,54 @@ class _Parser(MaterializeParser):
         )
         return self.expression(exp.Interval(this=this, unit=unit))
 
+    def _parse_type(self, parse_interval: bool = True, fallback_to_identifier: bool = False) -> exp.Expr | None:
+        """Also MAP[k => v, ...] and LIST[], which sqlglot would take for a column and for a type."""
+        made = None if fallback_to_identifier else self._parse_constructor()
+        if made is not None:
+            return self._parse_column_ops(self._parse_bracket(made))
+        found: exp.Expr | None = super()._parse_type(parse_interval, fallback_to_identifier)
+        return found
+
+    def _parse_constructor(self) -> exp.Expr | None:
+        word = self._curr.text.upper() if self._curr and self._next else ""
+        if word not in ("MAP", "LIST") or self._next.token_type != TokenType.L_BRACKET:
+            return None
+        begin = self._index
+        self._advance()
+        if word == "MAP":
+            return self._parse_pairs()
+        self._advance()
+        if self._match(TokenType.R_BRACKET):
+            return self.expression(exp.List(expressions=[]))
+        self._retreat(begin)
+        return None
+
+    def _parse_types(self, *args: Any, **kwargs: Any) -> exp.Expr | None:
+        """Also lists of arrays and of maps, `int[] list`."""
+        found: exp.Expr | None = super()._parse_types(*args, **kwargs)
+        while isinstance(found, exp.DataType) and found.this in (exp.DType.ARRAY, exp.DType.MAP, exp.DType.LIST):
+            if not found.expressions or not self._match(TokenType.LIST):
+                break
+            found = exp.DataType(this=exp.DType.LIST, expressions=[found], nested=True)
+        return found
+
+    def _parse_pairs(self) -> exp.ToMap:
+        """`[k => v, ...]`; a value in brackets is a map too."""
+        self._match(TokenType.L_BRACKET)
+        pairs = [] if self._curr and self._curr.token_type == TokenType.R_BRACKET else self._parse_csv(self._parse_pair)
+        if not self._match(TokenType.R_BRACKET):
+            self.raise_error("Expected ]")
+        return self.expression(exp.ToMap(this=exp.Struct(expressions=pairs)))
+
+    def _parse_pair(self) -> exp.PropertyEQ:
+        key = self._parse_disjunction()
+        if not self._match(TokenType.FARROW):
+            self.raise_error("Expected =>")
+        inner = self._curr and self._curr.token_type == TokenType.L_BRACKET
+        return self.expression(
+            exp.PropertyEQ(this=key, expression=self._parse_pairs() if inner else self._parse_disjunction())
+        )
+
     def _parse_with(self, skip_with_token: bool = False) -> exp.With | None:
         """Also Materialize's `WITH MUTUALLY RECURSIVE [(... RECURSION LIMIT n)] name (column type, ...) AS (...), ...`."""
         if skip_with_token or self._curr.token_type != TokenType.WITH or self._next.text.upper() != "MUTUALLY":
@@ -207,6 +255,11 @@ class Text:
         before = self.sql[: max(0, min(offset, len(self.sql)))]
         hint = hint or hints.usual(message)
         return SqlError(self.view, message, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1, hint)
+
+    def begins(self, node: exp.Expr, word: str) -> bool:
+        """Whether a word is what is written where a node begins."""
+        offset = start(node)
+        return offset is not None and self.sql.startswith(word, offset)
 
     def settle_errors(self) -> None:
         """Raise the mistakes noted so far, if any."""

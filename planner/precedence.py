@@ -27,6 +27,8 @@ _RANK: dict[type[exp.Expr], int] = {
             exp.JSONBExtract,
             exp.JSONBExtractScalar,
             exp.JSONBContainsTopKey,
+            exp.JSONBContainsAllTopKeys,
+            exp.JSONBContainsAnyTopKeys,
             exp.ArrayContainsAll,
             exp.ArrayContainedBy,
             exp.ArrayOverlaps,

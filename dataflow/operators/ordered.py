@@ -1,4 +1,4 @@
-"""Aggregates that need all their values: string_agg, array_agg, jsonb_agg, percentiles, mode, max_by and min_by, bit_and ...
+"""Aggregates that need all their values: string_agg, array_agg, map_agg, jsonb_agg, percentiles, mode, max_by, min_by, bit_and ...
 
     SELECT k, string_agg(name, ', ' ORDER BY name) FROM t GROUP BY k
 
@@ -27,13 +27,13 @@ from dataflow.operators.base import Operator, Types, arrangement_of, names
 from dataflow.operators.exact import Mask
 from dataflow.operators.extremes import spread
 from dataflow.rows import Columns, Int64s
-from dataflow.scalars import arrays
+from dataflow.scalars import arrays, nested
 from dataflow.snapshot import Snapshot
 from dataflow.types import DOUBLE, JSONB, TEXT, ColumnType
 
 OrderedFunction = Literal[
-    "string_agg", "array_agg", "jsonb_agg", "jsonb_object_agg", "percentile_cont", "percentile_disc", "mode", "first_by",
-    "bit_and", "bit_or", "bit_xor",
+    "string_agg", "array_agg", "map_agg", "jsonb_agg", "jsonb_object_agg", "percentile_cont", "percentile_disc",
+    "mode", "first_by", "bit_and", "bit_or", "bit_xor",
 ]  # fmt: skip
 
 ORDERED = frozenset(get_args(OrderedFunction))
@@ -47,8 +47,8 @@ class OrderedAggregate:
     """One aggregate over a group's rows in order; `column` is its value, a position in the input.
 
     other: of string_agg the delimiter, which stands before every value but the first; of first_by the column that is ordered by.
-    array_agg takes arrays, which it puts one after another: of values, arrays of one.
-    jsonb_object_agg takes objects, whose members it puts into one; of several with one key the last counts.
+    array_agg takes arrays or lists, which it puts one after another: of values, arrays of one.
+    map_agg takes maps, whose pairs it puts into one, jsonb_object_agg objects; of several with one key the last counts.
     Rows do not count where the value is NULL, or for first_by where that column is. fraction: of percentiles, 0 to 1.
     """
 
@@ -134,8 +134,8 @@ class Ordered(Operator):
             where = np.flatnonzero(counted.is_valid().to_numpy(zero_copy_only=False))
             where = np.repeat(where, np.maximum(probe.diffs[where], 0))
             members = Members(probe.probe_rows[where], where, groups)
-            if aggregate.function == "array_agg":
-                values, errors = _array_agg(aggregate, probe.columns, members)
+            if aggregate.function in _MERGES:
+                values, errors = _merged(aggregate, probe.columns, members)
                 if errors is not None:
                     bad = errors.is_valid().to_numpy(zero_copy_only=False) & shown
                     failed.append(errors.filter(pa.array(bad)))
@@ -192,10 +192,16 @@ def _joined(values: pa.Array, members: Members, between: str) -> pa.Array:
     return pc.binary_join(lists, pa.scalar(between, TEXT.arrow))
 
 
-def _array_agg(aggregate: OrderedAggregate, columns: Columns, members: Members) -> tuple[pa.Array, pa.Array | None]:
+_MERGES: Mapping[str, Callable[[pa.Array, Int64s], scalars.Result]] = {
+    "array_agg": arrays.merge,
+    "map_agg": nested.merge,
+}
+
+
+def _merged(aggregate: OrderedAggregate, columns: Columns, members: Members) -> tuple[pa.Array, pa.Array | None]:
     sizes = members.sizes
     (values,) = rows.take((columns[aggregate.column],), members.where)
-    made, errors = arrays.merge(values, sizes)
+    made, errors = _MERGES[aggregate.function](values, sizes)
     return pc.if_else(pa.array(sizes > 0), made, pa.scalar(None, made.type)), errors
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from dataflow.scalars.codes import KIND_CODE
 from dataflow.scalars.kernels import _scalars
-from dataflow.types import NUMERIC_PRECISION, ColumnType, Kind
+from dataflow.types import NESTED, NUMERIC_PRECISION, ColumnType, Kind
 
 Result: TypeAlias = tuple[pa.Array, pa.Array | None]
 """(values, errors): what `dataflow.expression.Evaluated` names; a plain tuple is cheaper to make on every call."""
@@ -94,17 +94,19 @@ def cast_time(values: pa.Array, rows: int, target: Kind) -> Result:
     return _result(_scalars.cast_time(values, rows, KIND_CODE[target]))
 
 
-def _arrays() -> ModuleType:
-    """Arrays, whose elements are read and written by this module."""
-    from dataflow.scalars import arrays
+def _made_of_others(type_: ColumnType) -> ModuleType | None:
+    """What reads and writes the types that are made of others, whose values are read and written by this module."""
+    if type_.kind is not Kind.ARRAY and type_.kind not in NESTED:
+        return None
+    from dataflow.scalars import arrays, nested
 
-    return arrays
+    return arrays if type_.kind is Kind.ARRAY else nested
 
 
 def parse(values: pa.Array, rows: int, target: ColumnType) -> Result:
-    """Text as any other type but texts, with PostgreSQL's messages."""
-    if target.kind is Kind.ARRAY:
-        result: Result = _arrays().parse(values, rows, target)
+    """Text as any other type but texts and records, with PostgreSQL's messages."""
+    if (made_of := _made_of_others(target)) is not None:
+        result: Result = made_of.parse(values, rows, target)
         return result
     precision, scale = (precision_of(target), target.decimal_scale) if target.kind is Kind.NUMERIC else (0, 0)
     return _result(_scalars.parse(values, rows, KIND_CODE[target.kind], precision, scale))
@@ -112,8 +114,8 @@ def parse(values: pa.Array, rows: int, target: ColumnType) -> Result:
 
 def format(values: pa.Array, rows: int, source: ColumnType, short_boolean: bool = False) -> pa.Array:
     """Any type but texts and jsonb as text; `short_boolean` writes t and f, as concat does."""
-    if source.kind is Kind.ARRAY:
-        return _arrays().format(values, rows, source)
+    if (made_of := _made_of_others(source)) is not None:
+        return made_of.format(values, rows, source)
     return _column(_scalars.format(values, rows, KIND_CODE[source.kind], source.trims, short_boolean))
 
 

@@ -46,7 +46,7 @@ def _result(raw: Any) -> Result:
 
 
 @lru_cache(256)
-def _format(type_: pa.DataType) -> str:
+def format_of(type_: pa.DataType) -> str:
     """The format string of a type in Arrow's C data interface."""
     names = {
         pa.bool_(): "b",
@@ -62,6 +62,7 @@ def _format(type_: pa.DataType) -> str:
         pa.timestamp("us", tz="UTC"): "tsu:UTC",
         pa.duration("us"): "tDu",
         pa.binary(16): "w:16",
+        pa.month_day_nano_interval(): "tin",
     }
     if pa.types.is_decimal128(type_):
         return f"d:38,{type_.scale}"
@@ -69,7 +70,9 @@ def _format(type_: pa.DataType) -> str:
 
 
 def element_of(type_: ColumnType) -> ColumnType:
-    """The type of an array's elements. ValueError when it is no array."""
+    """The type of the elements of an array, or of a list. ValueError when it is neither."""
+    if type_.kind is Kind.LIST:
+        return type_.parts[0]
     if type_.element is None:
         raise ValueError(f"{type_} is no array")
     return type_.element
@@ -97,7 +100,7 @@ def merge(parts: pa.Array, counts: npt.NDArray[np.int64]) -> Result:
 
 def elements(arrays: pa.Array, rows: int, type_: ColumnType) -> tuple[npt.NDArray[np.int64], pa.Array]:
     """How many elements each row has (a NULL none), and those of all rows one after another. type_: of the arrays."""
-    counts, values = _arrays.elements(arrays, rows, _format(element_of(type_).arrow))
+    counts, values = _arrays.elements(arrays, rows, format_of(element_of(type_).arrow))
     return _import(*counts).to_numpy(), _import(*values)
 
 
@@ -146,7 +149,7 @@ def dims(arrays: pa.Array, rows: int) -> pa.Array:
 
 def subscript(arrays: pa.Array, places: Sequence[pa.Array], rows: int, type_: ColumnType) -> pa.Array:
     """The element at one place (int32) in each dimension; NULL where there is none. type_: of the arrays."""
-    return _import(*_arrays.subscript(arrays, places, rows, _format(element_of(type_).arrow)))
+    return _import(*_arrays.subscript(arrays, places, rows, format_of(element_of(type_).arrow)))
 
 
 def slice(arrays: pa.Array, lows: Sequence[pa.Array | None], highs: Sequence[pa.Array | None], rows: int) -> pa.Array:

@@ -182,11 +182,13 @@ def column_type(type: AvroType) -> ColumnType:
 
 def takes(target: ColumnType, type: AvroType, named: Named) -> bool:
     """Whether a column of type `target` can be filled from this Avro type; single values may still be out of range."""
-    if target.element is not None and type.name == "array":
-        items = resolve(type.schema["items"], named)
-        return items.name in _ELEMENTS and takes(target.element, items, named)
-    if target.element is not None:
-        return type.name == "null"
+    inner = target.parts[0] if target.kind in (Kind.LIST, Kind.MAP) else target.element
+    if inner is not None:
+        base, values = ("map", "values") if target.kind is Kind.MAP else ("array", "items")
+        if type.name != base:
+            return type.name == "null"
+        held = resolve(type.schema[values], named)
+        return (held.name in _ELEMENTS or held.name in ("array", "map")) and takes(inner, held, named)
     return target.kind is Kind.JSONB or type.name == "null" or type.name in _TAKES[target.kind]
 
 

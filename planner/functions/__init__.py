@@ -30,6 +30,7 @@ from planner.functions import (
     intervals,
     jsonb,
     logic,
+    nested,
     number_patterns,
     number_reading,
     paths,
@@ -91,6 +92,7 @@ SCALARS = _by_name(
         *quoting.FUNCTIONS,
         *hashes.FUNCTIONS,
         *paths.FUNCTIONS,
+        *nested.FUNCTIONS,
     )
 )
 """Every overload of every scalar function and operator, by name."""

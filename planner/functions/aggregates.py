@@ -31,6 +31,14 @@ def _array(arguments: tuple[ColumnType, ...], _literals: tuple[object, ...]) -> 
     return array_of(arguments[0])
 
 
+def _list(arguments: tuple[ColumnType, ...], _literals: tuple[object, ...]) -> ColumnType:
+    return arguments[0].list
+
+
+def _map(arguments: tuple[ColumnType, ...], _literals: tuple[object, ...]) -> ColumnType:
+    return arguments[1].map
+
+
 AGGREGATES: tuple[Function, ...] = (
     Function("count", (), BIGINT),
     Function("count", (Pattern.ANYTHING,), BIGINT),
@@ -47,6 +55,8 @@ AGGREGATES: tuple[Function, ...] = (
     *(Function(name, (Kind.BOOLEAN,), BOOLEAN) for name in ("bool_and", "bool_or", "every")),
     Function("string_agg", (Kind.TEXT, Kind.TEXT), TEXT),
     Function("array_agg", (Pattern.ANYTHING,), _array),
+    Function("list_agg", (Pattern.ANYTHING,), _list),
+    Function("map_agg", (Kind.TEXT, Pattern.ANYTHING), _map),
     Function("jsonb_agg", (Pattern.ANYTHING,), JSONB),
     Function("jsonb_object_agg", (Pattern.ANYTHING, Pattern.ANYTHING), JSONB),
     *(

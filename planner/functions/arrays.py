@@ -304,8 +304,9 @@ FUNCTIONS: tuple[Function, ...] = (
         optional=1,
     ),
     *(
-        Function(name, (_T, Pattern.ANYTHING, _A), _truth, Implementation(_quantified(every)))
+        Function(name, (_T, Pattern.ANYTHING, of), _truth, Implementation(_quantified(every)))
         for name, every in (("any", False), ("all", True))
+        for of in (_A, Pattern.LIST)
     ),
 )
 

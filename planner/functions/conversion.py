@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataflow import scalars
-from dataflow.scalars import arrays, precision_of
+from dataflow.scalars import arrays, nested, precision_of
+from dataflow.scalars.arrays import Measure
 from dataflow.scalars.codes import TextFunction
-from dataflow.types import STRINGS, TEXT, ColumnType, Kind
+from dataflow.types import NESTED, STRINGS, TEXT, ColumnType, Kind
 from planner.functions.types import NUMBERS, TIMES, FunctionError, can_cast, type_name
 
 CastKernel = Callable[[Any, int], tuple[Any, Any]]
@@ -32,6 +33,8 @@ def _same_memory(source: ColumnType, target: ColumnType) -> bool:
         return target.kind is not Kind.CHAR or source.kind is Kind.CHAR
     if source.element is not None and target.element is not None:
         return _same_memory(source.element, target.element)
+    if source.parts and target.parts:
+        return all(map(_same_memory, source.parts, target.parts))
     if source.kind is not target.kind:
         return False
     return source.kind is not Kind.NUMERIC or (
@@ -75,6 +78,44 @@ def _to_array(source: ColumnType, element: ColumnType) -> CastKernel:
     return kernel
 
 
+_LAYERS = "arrays of more than one dimension are no lists"
+
+
+def _list_of_array(source: ColumnType, part: ColumnType) -> CastKernel:
+    """An array of one dimension, or an empty one, as a list of its elements, each cast."""
+    assert source.element is not None
+    inner = cast_kernel(source.element, part)
+
+    def kernel(values: Any, rows: int) -> tuple[Any, Any]:
+        values = nested.whole(values, rows)
+        layered = pc.fill_null(
+            pc.greater(arrays.measure(Measure.DIMENSIONS, values, rows), pa.scalar(1, pa.int32())), False
+        )
+        flat = pc.if_else(layered, pa.scalar(None, values.type), values)
+        counts, elements = arrays.elements(flat, rows, source)
+        made, errors = (elements, None) if inner is None else inner(elements, len(elements))
+        lists, _ = arrays.group(made, counts)
+        failed = arrays.spread(errors, counts)
+        if pc.any(layered).as_py():
+            messages = pc.if_else(layered, pa.scalar(_LAYERS, pa.large_string()), pa.scalar(None, pa.large_string()))
+            failed = messages if failed is None else pc.coalesce(messages, failed)
+        kept = flat.is_valid() if failed is None else pc.and_(flat.is_valid(), failed.is_null())
+        return pc.if_else(kept, lists, pa.scalar(None, lists.type)), failed
+
+    return kernel
+
+
+def _to_nested(source: ColumnType, target: ColumnType) -> CastKernel:
+    """A list, map or record of what another one holds, or the text of a list or map names, each cast."""
+    if source.element is not None:
+        return _list_of_array(source, target.parts[0])
+    if source.parts:
+        changes = [cast_kernel(a, b) for a, b in zip(source.parts, target.parts, strict=True)]
+        return lambda values, rows: nested.change(values, rows, source, target, changes)
+    inner = cast_kernel(TEXT, target.parts[0])
+    return lambda values, rows: nested.read(values, rows, target, [inner])
+
+
 def cast_kernel(source: ColumnType, target: ColumnType) -> CastKernel | None:
     """How to cast; None when the values stay as they are. FunctionError when there is no such cast."""
     if not can_cast(source, target):
@@ -85,6 +126,8 @@ def cast_kernel(source: ColumnType, target: ColumnType) -> CastKernel | None:
         return _to_string(source, target)
     if target.element is not None:
         return _to_array(source, target.element)
+    if target.kind in NESTED:
+        return _to_nested(source, target)
     if source.kind in STRINGS:
         return lambda values, rows: scalars.parse(values, rows, target)
     if source.kind is Kind.JSONB:

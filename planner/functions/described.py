@@ -233,6 +233,25 @@ jsonb_insert | with a new key, or an element before a place; true: behind it | j
 ?& | whether all of them are | '{"a": 1}'::jsonb ?& ARRAY['a', 'b']
 jsonb_strip_nulls | without members that are null | jsonb_strip_nulls('{"a": null, "b": [null]}'::jsonb)
 jsonb_pretty | with line breaks | jsonb_pretty('{"a": 1}'::jsonb)
+## Lists, maps and records
+list | LIST[a, b] as a function; elements may be lists of any length | LIST[[1, 2], [3]]
+list_subscript | l[i] as a function, from 1; NULL beyond the end | LIST[['a', 'b'], ['c']][1][2]
+list_slice | l[i:j] as a function; each slice is of what those before it gave | LIST[1, 2, 3, 4, 5][2:][2:3]
+list_append | with an element more | list_append(LIST[1, 2], 3)
+list_prepend | with an element before | list_prepend(1, LIST[2, 3])
+list_cat | one after the other | list_cat(LIST[1, 2], LIST[2, 3])
+list_remove | without all elements equal to one | list_remove(LIST[1, 2, 1], 1)
+list_length | elements | list_length(LIST[[1], [2, 3], [4]])
+list_length_max | the most elements that a list of a layer has | list_length_max(LIST[[1], [2, 3]], 2)
+list_n_layers | layers | list_n_layers(LIST[[1], [2, 3]])
+list_ndims | the same | list_ndims(LIST[1])
+map | MAP[k => v] as a function; of equal keys the last counts | MAP['a' => 1, 'b' => 2]
+map_build | of a list of records of a key and a value | map_build(LIST[ROW('a', 1), ROW('b', 2)])
+map_length | pairs | map_length(MAP['a' => 1, 'b' => 2])
+?& | whether all are keys | MAP['a' => 1, 'b' => 2] ?& ARRAY['a', 'c']
+?| | whether one is a key | MAP['a' => 1, 'b' => 2] ?| ARRAY['a', 'c']
+row | ROW(a, b) as a function | ROW(1, 'a', NULL)
+record_field | (r).f2 as a function | (ROW(1, 'a')).f2
 """
 
 
@@ -240,6 +259,18 @@ OWN = frozenset(
     (
         *("constant_time_eq", "crc32", "digest", "hmac", "kafka_murmur2", "seahash", "uuid_generate_v5"),
         "try_parse_monotonic_iso8601_timestamp",
+        *("list", "list_subscript", "list_slice", "list_append", "list_prepend", "list_cat", "list_remove"),
+        *(
+            "list_length",
+            "list_length_max",
+            "list_n_layers",
+            "list_ndims",
+            "map",
+            "map_build",
+            "map_length",
+            "?&",
+            "?|",
+        ),
     )
 )
 """Functions that PostgreSQL has not, or only in extensions."""

@@ -9,7 +9,12 @@ from __future__ import annotations
 TABLE = "(VALUES (1, 'a', 10, 1.5), (2, 'a', 20, 2.5), (3, 'b', 40, 4.0), (4, 'b', NULL, 4.5)) AS t (id, kind, x, y)"
 """The rows of the examples, in FROM."""
 
-OWN = frozenset(("max_by", "min_by", "arg_max", "arg_min", "date_bin_hopping", "csv_extract", "regexp_extract"))
+OWN = frozenset(
+    (
+        *("max_by", "min_by", "arg_max", "arg_min", "date_bin_hopping", "csv_extract", "regexp_extract"),
+        *("list_agg", "map_agg"),
+    )
+)
 """Functions that PostgreSQL has not."""
 
 AGGREGATES_TABLE = r"""
@@ -41,6 +46,8 @@ regr_intercept | where it meets the axis | regr_intercept(2 * y, y)
 regr_r2 | the square of the correlation | regr_r2(2 * y, y)
 string_agg | texts joined with a delimiter | string_agg(kind, ', ' ORDER BY id DESC)
 array_agg | an array of the values, NULLs too; NULL of none | array_agg(x ORDER BY id DESC)
+list_agg | a list of the values, NULLs too | list_agg(x ORDER BY id DESC)
+map_agg | a map of keys and values; of several with one key the last | map_agg(kind, x ORDER BY id)
 jsonb_agg | a jsonb array of the values, NULLs too | jsonb_agg(x ORDER BY id)
 jsonb_object_agg | a jsonb object of keys and values; of several with one key the last | jsonb_object_agg(id, kind ORDER BY id)
 bit_and | the bits that all values have | bit_and(x)
@@ -72,7 +79,7 @@ nth_value(any, integer) | of its n-th row | nth_value(id, 2) OVER (ORDER BY id)
 TABLES_TABLE = r"""
 generate_series | numbers from one to another, or times a step apart | generate_series(1, 10, 4)
 date_bin_hopping | where the windows begin that a time is in | date_bin_hopping('1 h', '2 h', timestamp '2024-05-17 10:37')
-unnest | the elements of an array; of several, in FROM, side by side | unnest('{{1,2},{3,NULL}}'::int[])
+unnest | elements of an array or list, pairs of a map; of several, in FROM, side by side | unnest('{{1,2},{3,NULL}}'::int[])
 generate_subscripts | the places of a dimension; with true backwards | generate_subscripts('{a,b,c}'::text[], 1)
 regexp_matches | what parentheses hold of the first match; of each with the flag g | regexp_matches('a1 b2', '(\w)(\d)', 'g')
 regexp_split_to_table | the parts of a text between the matches of a pattern | regexp_split_to_table('a1b22c', '\d+')

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from dataflow import scalars
 from dataflow.json import encode_rows
-from dataflow.scalars import arrays
-from dataflow.types import JSONB, STRINGS, TEXT, Column, ColumnType, Kind
+from dataflow.scalars import arrays, nested
+from dataflow.types import JSONB, NESTED, STRINGS, TEXT, Column, ColumnType, Kind
 from planner.functions.by_row import RowError, by_row
 from planner.functions.conversion import cast_kernel
 from planner.functions.logic import first_errors
@@ -52,11 +52,13 @@ def _json_of(type_: ColumnType) -> Callable[[Any], Any]:
     if type_.element is not None:
         inner = _json_of(type_.element)
 
-        def nested(values: Any) -> Any:
+        def written(values: Any) -> Any:
             made, _ = arrays.each(values, len(values), type_, lambda elements, _count: (inner(elements), None))
             return arrays.json(made, len(values))
 
-        return nested
+        return written
+    if type_.kind in NESTED:
+        return lambda values: nested.json(values, type_, _json_of)
     cast = cast_kernel(type_, TEXT)
     assert cast is not None
 
@@ -86,7 +88,7 @@ def _build(site: Site) -> Kernel:
         raise FunctionError(
             "argument list must have even number of elements", "the arguments are keys and values in turns"
         )
-    if makes_object and any(operand.type.kind in (Kind.JSONB, Kind.ARRAY) for operand in site.operands[::2]):
+    if makes_object and any(operand.type.kind in (Kind.JSONB, Kind.ARRAY, *NESTED) for operand in site.operands[::2]):
         raise FunctionError("key value must be scalar, not array, composite, or json", "cast the key to text")
     shown = [_json_of(operand.type) for operand in site.operands]
     keys = [_key_of(operand.type) for operand in site.operands]

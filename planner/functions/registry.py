@@ -38,9 +38,13 @@ class Pattern(Enum):
     COMPARED = "any types that can be compared with each other; numerics keep their own scale"
     UNIFIED = "any types with a common type, to which all are cast; the result rule is given that type"
     ANYTHING = "any type, left as it is"
-    AS_TEXT = "any type but arrays, cast to text"
+    AS_TEXT = "any type but arrays, lists and maps, cast to text"
     ARRAY = "an array; its elements have the common type of all elements of such arguments"
-    ELEMENT = "an element of such arrays, of any type but arrays"
+    ELEMENT = "an element of such arrays, of any type but arrays, lists and maps"
+    LIST = "a list; its elements have the common type of all elements of such arguments"
+    LISTED = "an element of such lists"
+    MAP = "a map; its values have the common type of the values of all such arguments"
+    RECORD = "a record"
 
 
 Parameter = Kind | Pattern
@@ -147,13 +151,22 @@ class _Candidate:
         )
 
 
+_OF_KIND: Mapping[Parameter, Kind] = {
+    Pattern.ARRAY: Kind.ARRAY,
+    Pattern.LIST: Kind.LIST,
+    Pattern.MAP: Kind.MAP,
+    Pattern.RECORD: Kind.RECORD,
+}
+"""The patterns that take one kind of types."""
+
+
 def _accepts(parameter: Parameter, arg: ColumnType | None) -> bool:
     if arg is None:
         return True
-    if parameter is Pattern.ARRAY:
-        return arg.kind is Kind.ARRAY
+    if parameter in _OF_KIND:
+        return arg.kind is _OF_KIND[parameter]
     if parameter in (Pattern.ELEMENT, Pattern.AS_TEXT):
-        return arg.kind is not Kind.ARRAY
+        return arg.kind not in (Kind.ARRAY, Kind.LIST, Kind.MAP)
     return isinstance(parameter, Pattern) or implicit_kind(arg.kind, parameter)
 
 
@@ -179,11 +192,13 @@ def _best(candidates: list[_Candidate], args: Sequence[ColumnType | None]) -> li
             return candidates
         top = max(score(c, args) for c in candidates)
         candidates = [c for c in candidates if score(c, args) == top]
-    if len(candidates) > 1 and None in args and any(arg is not None and arg.kind is Kind.ARRAY for arg in args):
-        # A literal beside an array is an array.
-        literals = [place for place, arg in enumerate(args) if arg is None]
-        alike = [c for c in candidates if all(c.parameters[place] is Pattern.ARRAY for place in literals)]
-        candidates = alike or candidates
+    for pattern in (Pattern.ARRAY, Pattern.LIST, Pattern.MAP):
+        if len(candidates) > 1 and None in args and any(a is not None and a.kind is _OF_KIND[pattern] for a in args):
+            # A literal beside an array is an array, and so on.
+            literals = [place for place, arg in enumerate(args) if arg is None]
+            alike = [c for c in candidates if all(c.parameters[place] is pattern for place in literals)]
+            alone = [c for c in alike if all(one is pattern for one in c.parameters)]
+            candidates = alone or alike or candidates
     if len(candidates) > 1 and None in args:
         # A literal beside arguments of one type is first tried as that type: `date + '1'` is no date plus date.
         known = {a.kind for a in args if a is not None}
@@ -242,17 +257,31 @@ def _arguments(candidate: _Candidate, args: Sequence[ColumnType | None]) -> tupl
 def _with_elements(
     candidate: _Candidate, args: Sequence[ColumnType | None], types: list[ColumnType]
 ) -> tuple[ColumnType, ...] | None:
-    """The types, those of arrays and of their elements being of one type of elements; None when they have none in common."""
-    places = [i for i, p in enumerate(candidate.parameters) if p in (Pattern.ARRAY, Pattern.ELEMENT)]
-    if places:
-        given = [args[i] for i in places]
+    """The types, those of arrays, lists and maps and of what they hold being of one type; None when they have none in common."""
+    for of, pattern, inner in _HOLDING:
+        places = [i for i, p in enumerate(candidate.parameters) if p in (pattern, inner)]
+        if not places:
+            continue
         try:
-            element = common_type([arg if arg is None or arg.element is None else arg.element for arg in given])
+            held = common_type([_held(args[i]) if candidate.parameters[i] is pattern else args[i] for i in places])
         except FunctionError:
             return None
         for place in places:
-            types[place] = element if candidate.parameters[place] is Pattern.ELEMENT else array_of(element)
+            types[place] = of(held) if candidate.parameters[place] is pattern else held
     return tuple(types)
+
+
+def _held(type_: ColumnType | None) -> ColumnType | None:
+    """The type of what an array, a list or a map holds."""
+    return None if type_ is None else type_.parts[0] if type_.parts else type_.element
+
+
+_HOLDING: tuple[tuple[Callable[[ColumnType], ColumnType], Pattern, Pattern | None], ...] = (
+    (array_of, Pattern.ARRAY, Pattern.ELEMENT),
+    (lambda part: part.list, Pattern.LIST, Pattern.LISTED),
+    (lambda part: part.map, Pattern.MAP, None),
+)
+"""For patterns of what holds values of one type, and of such a value: the type that holds such."""
 
 
 def is_operator(name: str) -> bool:
@@ -274,7 +303,7 @@ def missing(name: str, args: Sequence[ColumnType | None], known: Mapping[str, Se
         return FunctionError(f"operator does not exist: {signature(name, args)}", _operator_hint(name, args))
     message = f"function {signature(name, args)} does not exist"
     if name in known:
-        forms = sorted({f"{name}({', '.join(_describe(p) for p in f.parameters)})" for f in known[name]})
+        forms = sorted({f"{name}({', '.join(describe(p) for p in f.parameters)})" for f in known[name]})
         return FunctionError(message, f"there is {', '.join(forms)}; you might need to add explicit type casts")
     if instead := elsewhere(name):
         return FunctionError(message, instead)
@@ -299,8 +328,15 @@ def _operator_hint(name: str, args: Sequence[ColumnType | None]) -> str:
     return "no operator matches the given name and argument types; you might need to add explicit type casts"
 
 
-def _describe(parameter: Parameter) -> str:
-    return parameter.value if isinstance(parameter, Kind) else "any[]" if parameter is Pattern.ARRAY else "any"
+def describe(parameter: Parameter) -> str:
+    """A parameter as signatures name it."""
+    names = {
+        Pattern.ARRAY: "any[]",
+        Pattern.LIST: "any list",
+        Pattern.MAP: "map[text=>any]",
+        Pattern.RECORD: "record",
+    }
+    return parameter.value if isinstance(parameter, Kind) else names.get(parameter, "any")
 
 
 def _widened(name: str, args: Sequence[ColumnType | None]) -> Sequence[ColumnType | None]:
@@ -331,6 +367,9 @@ def choose(
         if (parameters := function.expand(len(args))) is not None
         and all(_accepts(p, a) for p, a in zip(parameters, args, strict=True))
     ]
+    if len(candidates) > 1:
+        # Lists hold lists: what takes a list, and what takes an element of one, are told apart by the layers.
+        candidates = [c for c in candidates if Pattern.LIST not in c.parameters or _arguments(c, args) is not None]
     if len(candidates) > 1:
         candidates = _best(candidates, args)
     if not candidates:

@@ -49,8 +49,11 @@ OIDS: dict[Kind, int] = {
     Kind.VARCHAR: 1043,
     Kind.NUMERIC: 1700,
     Kind.JSONB: 3802,
+    Kind.RECORD: 2249,
+    Kind.LIST: 16384,
+    Kind.MAP: 16385,
 }
-"""PostgreSQL's oids of the types that columns have, but for arrays."""
+"""PostgreSQL's oids of the types that columns have, but for arrays; of lists and maps Materialize's, whatever they hold."""
 
 ARRAY_OIDS: dict[Kind, int] = {
     Kind.BOOLEAN: 1000,
@@ -70,6 +73,8 @@ ARRAY_OIDS: dict[Kind, int] = {
     Kind.VARCHAR: 1015,
     Kind.NUMERIC: 1231,
     Kind.JSONB: 3807,
+    Kind.INTERVAL: 1187,
+    Kind.RECORD: 2287,
 }
 """Those of arrays, by the kind of their elements."""
 

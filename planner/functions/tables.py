@@ -20,7 +20,7 @@ from dataflow import scalars
 from dataflow.expression import Produced
 from dataflow.operators.linear import first_error, messages
 from dataflow.rows import interval_parts
-from dataflow.scalars import arrays
+from dataflow.scalars import arrays, nested
 from dataflow.scalars.arrays import Measure
 from dataflow.types import BIGINT, INTEGER, JSONB, TEXT, ColumnType, Kind
 from planner.functions import extracts
@@ -139,13 +139,23 @@ def _members(name: str, shown: str, is_object: bool, as_text: bool) -> TableFunc
 
 
 def _unnest(types: tuple[ColumnType, ...]) -> TableFunction:
-    """The elements of arrays of a type, row by row of their dimensions."""
+    """The elements of arrays of a type, row by row of their dimensions, or of lists."""
 
     def expand(args: Arrays, rows: int) -> Produced:
         counts, values = arrays.elements(args[0], rows, types[0])
         return Listed(counts, (values,))
 
     return replace(_UNNEST, columns=(arrays.element_of(types[0]),), expand=expand)
+
+
+def _unnest_map(types: tuple[ColumnType, ...]) -> TableFunction:
+    """The keys and values of maps of a type."""
+
+    def expand(args: Arrays, _rows: int) -> Produced:
+        counts, columns = nested.take_apart(args[0], types[0])
+        return Listed(counts, columns)
+
+    return replace(_UNNEST_MAP, columns=(TEXT, types[0].parts[0]), expand=expand)
 
 
 def _subscripts(args: Arrays, rows: int) -> Produced:
@@ -207,6 +217,10 @@ def _untyped(_args: Arrays, _rows: int) -> Produced:
 
 
 _UNNEST = TableFunction(Function("unnest", (Pattern.ARRAY,), TEXT), (TEXT,), _untyped, None, _unnest)
+_UNNEST_LIST = replace(_UNNEST, typing=Function("unnest", (Pattern.LIST,), TEXT))
+_UNNEST_MAP = TableFunction(
+    Function("unnest", (Pattern.MAP,), TEXT), (TEXT, TEXT), _untyped, ("key", "value"), _unnest_map
+)
 
 
 def _of_texts(name: str, column: ColumnType, expand: Callable[[Arrays, int], Produced]) -> TableFunction:
@@ -249,6 +263,8 @@ FUNCTIONS: tuple[TableFunction, ...] = (
     *map(_series_of_times, (Kind.TIMESTAMP, Kind.TIMESTAMPTZ)),
     *map(_hopping, (Kind.TIMESTAMP, Kind.TIMESTAMPTZ)),
     _UNNEST,
+    _UNNEST_LIST,
+    _UNNEST_MAP,
     TableFunction(
         Function("generate_subscripts", (Pattern.ARRAY, Kind.INTEGER, Kind.BOOLEAN), INTEGER, optional=1),
         (INTEGER,),

@@ -2,14 +2,15 @@
 
 Always true: an implicit cast never loses a value's magnitude; numerics of every precision and scale are one type here, and
 where several meet, the result keeps the largest scale. Scalar types other than numbers and times have no implicit
-casts. Deliberately unknown here: how a cast is computed (`planner.functions.conversion`).
+casts; lists, maps and records are cast by what they hold. Deliberately unknown here: how a cast is computed
+(`planner.functions.conversion`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dataflow.types import NUMERIC, STRINGS, TEXT, UNCONSTRAINED_SCALE, ColumnType, Kind
+from dataflow.types import NESTED, NUMERIC, STRINGS, TEXT, UNCONSTRAINED_SCALE, ColumnType, Kind
 
 
 class FunctionError(Exception):
@@ -40,6 +41,9 @@ CATEGORIES: dict[Kind, str] = {
     Kind.TIME: "clock",
     Kind.UUID: "uuid",
     Kind.ARRAY: "array",
+    Kind.LIST: "list",
+    Kind.MAP: "map",
+    Kind.RECORD: "record",
 }
 """PostgreSQL's type categories: alternatives of different categories never have a common type."""
 
@@ -71,6 +75,10 @@ def type_name(type_: ColumnType | None) -> str:
         Kind.TIMESTAMPTZ: "timestamp with time zone",
         Kind.TIME: "time without time zone",
     }
+    if type_.kind is Kind.LIST:
+        return f"{type_name(type_.parts[0])} list"
+    if type_.kind is Kind.MAP:
+        return f"map[text=>{type_name(type_.parts[0])}]"
     return f"{type_name(type_.element)}[]" if type_.element is not None else long.get(type_.kind, type_.kind.value)
 
 
@@ -94,13 +102,32 @@ def implicit_cast(source: ColumnType, target: ColumnType) -> bool:
     """Whether `source` may stand where `target` is asked for; the cast itself must still be written into the plan."""
     if source.element is not None and target.element is not None:
         return source.element.kind is target.element.kind
+    if source.parts or target.parts:
+        return _alike(source, target) and all(map(implicit_cast, source.parts, target.parts))
     return implicit_kind(source.kind, target.kind)
+
+
+def _alike(one: ColumnType, other: ColumnType) -> bool:
+    """Whether two are lists, maps or records of as many fields."""
+    return one.kind is other.kind and one.kind in NESTED and len(one.parts) == len(other.parts)
+
+
+def has_record(type_: ColumnType) -> bool:
+    """Whether a type is of records, or holds some: such values have no literals."""
+    held = type_.parts if type_.element is None else (type_.element,)
+    return type_.kind is Kind.RECORD or any(map(has_record, held))
 
 
 def can_cast(source: ColumnType, target: ColumnType) -> bool:
     """Whether `value::target` is allowed. Everything has a text form; boolean goes to and from integer only."""
     if source.element is not None and target.element is not None:
         return can_cast(source.element, target.element)
+    if source.element is not None and target.kind is Kind.LIST:
+        return can_cast(source.element, target.parts[0])
+    if source.parts and target.parts:
+        return _alike(source, target) and all(map(can_cast, source.parts, target.parts))
+    if has_record(target):
+        return False
     return source.kind is target.kind or (source.kind, target.kind) in _EXPLICIT
 
 
@@ -140,13 +167,17 @@ def common_type(types: Sequence[ColumnType | None], context: str = "CASE") -> Co
         return TEXT
     chosen = known[0]
     for type_ in known[1:]:
+        if _alike(type_, chosen):
+            parts = (common_type(pair, context) for pair in zip(chosen.parts, type_.parts, strict=True))
+            chosen = ColumnType(chosen.kind, parts=tuple(parts))
+            continue
         if type_.element is not None and chosen.element is not None and type_.element.kind is chosen.element.kind:
             chosen = common_type((chosen.element, type_.element), context).array
             continue
         if type_.kind is chosen.kind and type_.element is None:
             chosen = chosen if chosen == type_ or chosen.length is None else ColumnType(chosen.kind)
             continue
-        if CATEGORIES[type_.kind] != CATEGORIES[chosen.kind] or type_.element is not None:
+        if CATEGORIES[type_.kind] != CATEGORIES[chosen.kind] or type_.element is not None or type_.parts:
             raise FunctionError(
                 f"{context} types {type_name(chosen)} and {type_name(type_)} cannot be matched",
                 f"cast one side, such as value::{type_name(chosen)}",

@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 
 from dataflow import scalars
 from dataflow.scalars import arrays
-from dataflow.types import STRINGS, ColumnType, Kind
+from dataflow.types import NESTED, STRINGS, ColumnType, Kind
 from dataflow.types import TEXT as STRING
 from serve.kernels import _pg_copy, _pg_rows
 from serve.pg.commands import Copy
+from serve.sql.errors import QueryError
 from serve.sql.results import Batch
 from serve.sql.types import oid
 
@@ -51,7 +52,7 @@ _FORMS: dict[Kind, int] = {
 }
 _ARRAY = _FORMS[Kind.ARRAY]
 _TEXT_FORMS: dict[Kind, int] = {
-    **dict.fromkeys((*STRINGS, Kind.JSONB, Kind.ARRAY), 0),
+    **dict.fromkeys((*STRINGS, Kind.JSONB, Kind.ARRAY, *NESTED), 0),
     Kind.BOOLEAN: 13,
     Kind.SMALLINT: 14,
     Kind.INTEGER: 15,
@@ -69,8 +70,18 @@ _TEXT_FORMS: dict[Kind, int] = {
 }
 
 
+def has_layers(type_: ColumnType) -> bool:
+    """Whether values are lists, maps or records, or arrays of records: they are sent and read as text only."""
+    return bool(type_.parts) or (type_.element is not None and has_layers(type_.element))
+
+
 def forms(types: Sequence[ColumnType], formats: Sequence[int]) -> list[tuple[int, bool]]:
-    """How the kernel writes each column; made once for each portal."""
+    """How the kernel writes each column; made once for each portal. QueryError for what has no binary form here."""
+    for type_, format_ in zip(types, formats, strict=True):
+        if format_ == BINARY and has_layers(type_):
+            raise QueryError(
+                "0A000", f"{type_} in binary is not supported", hint="ask for text, or cast it to text or jsonb"
+            )
     return [
         ((_TEXT_FORMS if format_ == TEXT else _FORMS)[type_.kind], type_.trims)
         for type_, format_ in zip(types, formats, strict=True)
@@ -104,7 +115,7 @@ def text_batch(lines: Sequence[Sequence[str | None]], width: int) -> Batch:
 def as_stored(types: Sequence[ColumnType]) -> bool:
     """Whether the kernel takes columns of these types as they are."""
     return not any(
-        type_.kind is Kind.ARRAY or (type_.kind is Kind.CHAR and type_.length is not None) for type_ in types
+        type_.kind in (Kind.ARRAY, *NESTED) or (type_.kind is Kind.CHAR and type_.length is not None) for type_ in types
     )
 
 
@@ -115,6 +126,8 @@ def _padded(column: pa.Array, type_: ColumnType) -> pa.Array:
 
 def _taken(column: pa.Array, rows: int, type_: ColumnType, form: int) -> pa.Array:
     """A column as the kernel takes it."""
+    if type_.parts:
+        return _shown(column, rows, type_)
     if type_.element is None:
         return _padded(column, type_)
     return _array(column, rows, type_, type_.element) if form == _ARRAY else _shown(column, rows, type_)

@@ -25,6 +25,7 @@ from dataflow.types import (
     INTEGER,
     INTERVAL,
     JSONB,
+    NESTED,
     NUMERIC,
     REAL,
     SMALLINT,
@@ -51,7 +52,7 @@ _TYPES = {
         TIME, UUID, CHAR, VARCHAR,
     )
 } | {
-    number: ColumnType(kind).array for kind, number in ARRAY_OIDS.items()
+    number: ColumnType(kind).array for kind, number in ARRAY_OIDS.items() if kind is not Kind.RECORD
 } | {19: TEXT, 26: BIGINT, 114: JSONB, 2205: BIGINT}  # fmt: skip
 """What a client may declare a parameter to be; name, oid, json and regclass as what is nearest here."""
 
@@ -77,6 +78,8 @@ def literal(data: bytes | None, binary: bool, type_: ColumnType, number: int) ->
     if data is None:
         return Literal(None, type_)
     try:
+        if binary and (type_.parts or (type_.element is not None and type_.element.parts)):
+            raise QueryError("0A000", f"a parameter of type {type_} in binary is not supported", hint="send it as text")
         if binary and type_.element is not None:
             return _from_text(_array(data, type_.element), type_, number)
         if binary:
@@ -108,6 +111,7 @@ def _from_text(text: str, type_: ColumnType, number: int) -> Literal:
         Kind.TIME,
         Kind.UUID,
         Kind.ARRAY,
+        *NESTED,
     ):
         return Literal(scalars.format(values, 1, type_)[0].as_py(), type_)
     return Literal(values[0].as_py(), type_)

@@ -43,7 +43,15 @@ _INDEXES = 1 << 20
 _DEFAULTS = 1 << 32
 """What the oid of a column's default is above its relation's, times the column's place."""
 
-_CATEGORIES = {"bool": "B", "text": "S", "date": "D", "timestamp": "D", "timestamptz": "D", "interval": "T"}
+_CATEGORIES = {
+    "bool": "B",
+    "text": "S",
+    "date": "D",
+    "timestamp": "D",
+    "timestamptz": "D",
+    "interval": "T",
+    "record": "P",
+}
 _RELKINDS = {"table": "r", "view": "v", "materialized view": "m", "source": "f"}
 _NUMBERS = frozenset(("int2", "int4", "int8", "numeric", "float4", "float8"))
 
@@ -238,7 +246,20 @@ def _pg_type(_: Facts) -> Iterator[Row]:
 def _type_row(
     number: int, name: str, length: int, category: str, collation: int, element: int = 0, array: int = 0
 ) -> Row:
-    head = (number, name, PG_CATALOG, OWNER_OID, length, 0 < length <= 8, "b", category, False, True, ",", 0)
+    head = (
+        number,
+        name,
+        PG_CATALOG,
+        OWNER_OID,
+        length,
+        0 < length <= 8,
+        "p" if category == "P" else "b",
+        category,
+        False,
+        True,
+        ",",
+        0,
+    )
     own = "array_" if element else name
     return (
         *head,

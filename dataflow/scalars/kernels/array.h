@@ -1,12 +1,13 @@
 // How a value of an array type is held: bytes whose order and equality are those of PostgreSQL's arrays (ADR 20).
 //
-//   width    1 byte     of an element: 1, 2, 4, 8 or 16; 0 when elements are of any length
+//   width    1 byte     of an element: 1, 2, 4, 8, 16 or 24; 0 when elements are of any length
 //   elements            row by row; each is 1 and the value, or 2 for NULL (and zeros in the place of the value)
 //   0                   the end: of two that begin alike the shorter one comes first
 //   shape    1 byte     how many dimensions, 0 (empty) to 6; the length of each; the lower bound of each; how many dimensions
 //
 // A value of fixed width is big-endian with its sign flipped, so that bytes compare as values do; one of any length has 0 FF for
-// each zero byte in it, and ends with a zero byte. Floats have one zero and one NaN. Numbers of the shape are 4 bytes.
+// each zero byte in it, and ends with a zero byte. Floats have one zero and one NaN. An interval is its length, then its months and
+// days: those of one length that look different are apart, but next to each other. Numbers of the shape are 4 bytes.
 // Always true: reading malformed bytes throws std::invalid_argument. Deliberately unknown: SQL types (a column has an Arrow format).
 #pragma once
 
@@ -29,6 +30,7 @@ inline constexpr int64_t kMostElements = 134217727;       // PostgreSQL's bound
 inline constexpr size_t kMostBytes = (size_t{1} << 30) - 1;  // of one value, as PostgreSQL's
 inline constexpr const char* kTooLarge = "array size exceeds the maximum allowed (134217727)";
 inline constexpr char kPresent = 1, kNull = 2;
+inline constexpr int kIntervalWidth = 24, kMostWidth = kIntervalWidth;
 
 struct Shape {
   int dimensions = 0;
@@ -85,7 +87,7 @@ struct View {
     view.width = static_cast<unsigned char>(bytes[0]);
     const int dimensions = static_cast<unsigned char>(bytes.back());
     const size_t shape = 2 + 8 * static_cast<size_t>(dimensions);
-    if (dimensions > kMostDimensions || bytes.size() < 2 + shape || view.width > 16) fail();
+    if (dimensions > kMostDimensions || bytes.size() < 2 + shape || view.width > kMostWidth) fail();
     const char* at = bytes.data() + bytes.size() - shape + 1;
     view.shape.dimensions = dimensions;
     for (int d = 0; d < dimensions; ++d) {
@@ -196,9 +198,11 @@ inline std::string_view text_of(std::string_view element, std::string& made) {
 class Codec {
  public:
   explicit Codec(const Format& format) : format_(format) {
-    if (format.meaning == Meaning::interval) throw std::invalid_argument("arrays have no intervals");
     if (format.layout == Layout::fixed && format.width > 16) throw std::invalid_argument("elements are too wide");
-    width = format.layout == Layout::bytes ? 0 : format.layout == Layout::boolean ? 1 : format.width;
+    width = format.layout == Layout::bytes          ? 0
+            : format.layout == Layout::boolean       ? 1
+            : format.meaning == Meaning::interval    ? kIntervalWidth
+                                                     : format.width;
   }
 
   int width = 0;
@@ -211,10 +215,13 @@ class Codec {
       out += static_cast<char>(column.boolean(i));
     } else if (format_.meaning == Meaning::bytes) {
       out.append(column.bytes(i));
+    } else if (format_.meaning == Meaning::interval) {
+      const auto value = column.value<Interval>(i);
+      put_wide(out, interval_length(value));
+      put_word(out, static_cast<uint32_t>(value.months) ^ 0x80000000u, 4);
+      put_word(out, static_cast<uint32_t>(value.days) ^ 0x80000000u, 4);
     } else if (width == 16) {
-      const auto value = static_cast<unsigned __int128>(column.value<__int128>(i));
-      put_word(out, static_cast<uint64_t>(value >> 64) ^ rows::kSign, 8);
-      put_word(out, static_cast<uint64_t>(value), 8);
+      put_wide(out, column.value<__int128>(i));
     } else if (format_.meaning == Meaning::real) {
       put_word(out, width == 4 ? float_word<float, uint32_t>(column, i) : float_word<double, uint64_t>(column, i), width);
     } else {
@@ -229,10 +236,12 @@ class Codec {
     const char* at = element.data() + 1;
     if (format_.layout == Layout::boolean) return out.append_boolean(*at != 0);
     if (format_.meaning == Meaning::bytes) return append(out, at);
-    if (width == 16) {
-      const auto high = static_cast<unsigned __int128>(word(at, 8) ^ rows::kSign);
-      return out.append(static_cast<__int128>(high << 64 | word(at + 8, 8)));
+    if (format_.meaning == Meaning::interval) {
+      Interval value{static_cast<int32_t>(word(at + 16, 4) ^ 0x80000000u), static_cast<int32_t>(word(at + 20, 4) ^ 0x80000000u), 0};
+      value.micros = static_cast<int64_t>(wide(at) - interval_length(value));
+      return out.append(value);
     }
+    if (width == 16) return out.append(wide(at));
     uint64_t value = word(at, width);
     if (format_.meaning == Meaning::real) value = value & sign() ? value ^ sign() : ~value;
     else if (format_.meaning == Meaning::integer) value ^= sign();
@@ -251,6 +260,14 @@ class Codec {
     uint64_t value = 0;
     std::memcpy(&value, at, static_cast<size_t>(width));
     return __builtin_bswap64(value) >> (64 - 8 * width);
+  }
+  static void put_wide(std::string& out, __int128 number) {
+    const auto value = static_cast<unsigned __int128>(number);
+    put_word(out, static_cast<uint64_t>(value >> 64) ^ rows::kSign, 8);
+    put_word(out, static_cast<uint64_t>(value), 8);
+  }
+  static __int128 wide(const char* at) {
+    return static_cast<__int128>(static_cast<unsigned __int128>(word(at, 8) ^ rows::kSign) << 64 | word(at + 8, 8));
   }
   uint64_t sign() const { return uint64_t{1} << (8 * width - 1); }
   uint64_t load(const Column& column, int64_t i) const {
@@ -275,5 +292,7 @@ void add_making(nb::module_& m);
 void add_reading(nb::module_& m);
 void add_changing(nb::module_& m);
 void add_texts(nb::module_& m);
+void add_maps(nb::module_& m);
+void add_nested_texts(nb::module_& m);
 
 }  // namespace headwater::arrays

@@ -1,5 +1,6 @@
 // Arrays of texts as text and back: PostgreSQL's array literals, JSON, and texts joined and split.
 #include "dataflow/scalars/kernels/array.h"
+#include "dataflow/scalars/kernels/array_literal.h"
 #include "dataflow/scalars/kernels/text_utf8.h"
 
 namespace headwater::arrays {
@@ -8,8 +9,6 @@ namespace {
 using scalars::Arg;
 using scalars::Errors;
 using scalars::Unlocked;
-
-bool blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 // One array literal, read into the bytes of a text[]. `read` answers false where it is malformed.
 class Literal {
@@ -157,13 +156,6 @@ class Literal {
     return true;
   }
 
- public:
-  static bool is_null(std::string_view text) {
-    return text.size() == 4 && text::lower(text[0]) == 'n' && text::lower(text[1]) == 'u' && text::lower(text[2]) == 'l' &&
-           text::lower(text[3]) == 'l';
-  }
-
- private:
   std::string_view text_;
   std::string& made_;
   std::string element_;
@@ -195,21 +187,6 @@ nb::tuple parse(nb::handle values, int64_t rows) {
     }
   }
   return scalars::give({out.finish(), errors.finish(rows)});
-}
-
-void put_quoted(std::string& out, std::string_view text) {
-  bool quoted = text.empty() || Literal::is_null(text);
-  for (const char c : text) quoted = quoted || blank(c) || c == '"' || c == '\\' || c == '{' || c == '}' || c == ',';
-  if (!quoted) {
-    out.append(text);
-    return;
-  }
-  out += '"';
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  out += '"';
 }
 
 // The elements within brackets, nested as the array's dimensions are; `put` writes one. A separator stands between two.
@@ -356,9 +333,11 @@ void add_texts(nb::module_& m) {
 }  // namespace headwater::arrays
 
 NB_MODULE(_arrays, m) {
-  m.doc() = "arrays as bytes that compare as arrays do";
+  m.doc() = "arrays, lists, maps and records as bytes that compare as they do";
   headwater::arrays::add_making(m);
   headwater::arrays::add_reading(m);
   headwater::arrays::add_changing(m);
   headwater::arrays::add_texts(m);
+  headwater::arrays::add_maps(m);
+  headwater::arrays::add_nested_texts(m);
 }

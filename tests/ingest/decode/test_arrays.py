@@ -123,3 +123,56 @@ def test_arrays_of_avro(server: TestRegistry, registry: Registry) -> None:
             wire(number, schema, {"id": 1, "n": [1], "t": None, "d": []}),
         )
         assert f"expected {of}[]" in refused.errors[0].reason
+
+
+NESTED = (
+    Column("id", BIGINT),
+    Column("l", ColumnType.parse("bigint list list")),
+    Column("m", ColumnType.parse("map[text=>timestamp list]")),
+)
+
+
+def test_lists_and_maps_of_json() -> None:
+    values: list[Any] = [
+        {"id": 1, "l": [[1, None], [], None], "m": {"b": ["2024-02-29T10:00:00"], "a": None}},
+        {"id": 2, "l": None, "m": {}},
+        {"id": 3, "l": [1]},
+        {"id": 4, "m": [1]},
+        {"id": 5, "l": [["x"]]},
+        {"id": 6},
+    ]
+    fields = JsonFields(NESTED, "no value").decode(
+        pa.array([json.dumps(v).encode() for v in values], pa.large_binary())
+    )
+    assert [
+        scalars.format(column, len(column), of.type).to_pylist()
+        for column, of in zip(fields.columns[1:], NESTED[1:], strict=True)
+    ] == [["{{1,NULL},{},NULL}", None, None], ['{a=>NULL,b=>{"2024-02-29 10:00:00"}}', "{}", None]]
+    assert fields.rows.tolist() == [0, 1, 5]
+    assert [(error.row, error.reason.split(":")[0]) for error in fields.errors] == [
+        (2, "column l"),
+        (3, "column m"),
+        (4, "column l"),
+    ]
+    assert "found no object" in fields.errors[1].reason
+
+
+def test_lists_and_maps_of_avro(server: TestRegistry, registry: Registry) -> None:
+    schema = record(
+        id="long",
+        l={"type": "array", "items": {"type": "array", "items": ["null", "long"]}},
+        m={"type": "map", "values": "string"},
+    )
+    number = register(server, schema)
+    columns = (NESTED[0], NESTED[1], Column("m", ColumnType.parse("map[text=>text]")))
+    message = wire(number, schema, {"id": 1, "l": [[1, None], []], "m": {"k": "v", "a": "b,"}})
+    fields = decode(columns, registry, message)
+    assert not fields.errors
+    assert [
+        scalars.format(c, 1, of.type)[0].as_py() for c, of in zip(fields.columns[1:], columns[1:], strict=True)
+    ] == [
+        "{{1,NULL},{}}",
+        '{a=>"b,",k=>v}',
+    ]
+    refused = decode((Column("m", ColumnType.parse("text list")),), registry, message)
+    assert "expected text list" in refused.errors[0].reason

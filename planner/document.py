@@ -36,8 +36,8 @@ _HEAD = """# Functions and operators
 
 Made by `make generate` from the registry; do not edit. Every example runs in the tests, here and on PostgreSQL 15.
 
-Names and results are PostgreSQL's. An operand in brackets may be left out, `...` repeats the last one. Functions marked with * are
-Python for each different row of arguments; all others work on whole columns.
+Names and results are PostgreSQL's, those of lists and maps Materialize's. An operand in brackets may be left out, `...` repeats
+the last one. Functions marked with * are Python for each different row of arguments; all others work on whole columns.
 """
 
 _AGGREGATES = """

@@ -174,7 +174,7 @@ def common_type(types: Sequence[ColumnType | None], context: str = "CASE") -> Co
         if type_.element is not None and chosen.element is not None and type_.element.kind is chosen.element.kind:
             chosen = common_type((chosen.element, type_.element), context).array
             continue
-        if type_.kind is chosen.kind and type_.element is None:
+        if type_.kind is chosen.kind and type_.element is None and not type_.parts:
             chosen = chosen if chosen == type_ or chosen.length is None else ColumnType(chosen.kind)
             continue
         if CATEGORIES[type_.kind] != CATEGORIES[chosen.kind] or type_.element is not None or type_.parts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import http.client
 import json
 import random
@@ -242,9 +243,12 @@ def test_after_kill_9_what_was_acknowledged_is_there_and_nothing_twice(tmp_path:
 
 
 def test_psql_describes_a_table(house: Headwater, client: Client) -> None:
-    client.run(TABLE.replace(" amount", " tags text[], amount"))
+    client.run(TABLE.replace(" amount", " tags text[], marks int list, held map[text=>date], amount"))
     client.run("CREATE INDEX by_tags ON t (tags, name)")
-    client.run("INSERT INTO t VALUES (1, 'a', ARRAY['x', NULL]), (2, 'b', '{}')")
+    client.run("INSERT INTO t VALUES (1, 'a', ARRAY['x', NULL], LIST[2, 1]), (2, 'b', '{}', '{}')")
+    client.run("UPDATE t SET held = MAP['d' => DATE '2024-02-29'], marks = marks || 3 WHERE id = 1")
+    rows = client.connection.execute("SELECT marks, held, marks[1], held -> 'd' FROM t WHERE held ? 'd'").fetchall()
+    assert rows == [("{2,1,3}", "{d=>2024-02-29}", 2, dt.date(2024, 2, 29))]
     (found,) = client.connection.execute("SELECT id, tags, 'x' = ANY (tags) FROM t WHERE tags = '{x,NULL}'").fetchall()
     assert found == (1, ["x", None], True)
     done = subprocess.run(
@@ -274,6 +278,8 @@ def test_psql_describes_a_table(house: Headwater, client: Client) -> None:
         " id     | integer       |           | not null | \n"
         " name   | text          |           |          | 'none'\n"
         " tags   | text[]        |           |          | \n"
+        " marks  | list          |           |          | \n"
+        " held   | map           |           |          | \n"
         " amount | numeric(12,2) |           | not null | 0\n"
         "Indexes:\n"
         '    "t_pkey" PRIMARY KEY, btree (id)\n'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dataflow.types import BIGINT, DOUBLE, INTEGER, NUMERIC, TEXT, ColumnType, Kind
+from dataflow.types import BIGINT, DOUBLE, INTEGER, NUMERIC, TEXT, ColumnType, Kind, record
 from planner.functions import FunctionError, common_type, implicit_cast, resolve, resolve_aggregate
 from planner.functions.types import derived_numeric
 
@@ -103,9 +103,20 @@ def test_aggregates(name: str, args: str, result: ColumnType) -> None:
 
 def test_aggregates_that_do_not_exist() -> None:
     with pytest.raises(FunctionError, match="does not exist"):
-        resolve_aggregate("list_agg", [TEXT])
+        resolve_aggregate("xmlagg", [TEXT])
     with pytest.raises(FunctionError, match=r"function max\(boolean\) does not exist"):
         resolve_aggregate("max", [ColumnType(Kind.BOOLEAN)])
+
+
+def test_common_types_of_what_holds_others() -> None:
+    assert common_type([_type("integer list list"), _type("bigint list list")]) == _type("bigint list list")
+    assert common_type([INTEGER.map, None]) == INTEGER.map
+    assert common_type([record(INTEGER, TEXT), record(BIGINT, TEXT)]) == record(BIGINT, TEXT)
+    for one, other in ((INTEGER.list, INTEGER.map), (INTEGER.list, INTEGER), (record(TEXT), record(TEXT, TEXT))):
+        with pytest.raises(FunctionError, match="cannot be matched"):
+            common_type([one, other])
+    assert str(_type("map[ text => numeric(5,2)  list ]")) == "map[text=>numeric(5,2) list]"
+    assert _type("interval[]") == ColumnType(Kind.INTERVAL).array
 
 
 def test_common_types() -> None:

@@ -28,8 +28,8 @@ def list_of(binder: Binder, node: exp.Expr) -> Bound:
 
 
 def _listed(binder: Binder, node: exp.Expr) -> Bound:
-    # sqlglot has one node for `[1]` and `ARRAY[1]`: the text tells them apart.
-    if isinstance(node, exp.Array) and binder.text.begins(node, "["):
+    # sqlglot has one node for `[1]` and `ARRAY[1]`, which begins at its bracket: the text tells them apart.
+    if isinstance(node, exp.Array) and not binder.text.follows(node, "ARRAY"):
         return list_of(binder, exp.List(expressions=node.expressions))
     return binder.bind(node)
 

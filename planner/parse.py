@@ -256,10 +256,9 @@ class Text:
         hint = hint or hints.usual(message)
         return SqlError(self.view, message, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1, hint)
 
-    def begins(self, node: exp.Expr, word: str) -> bool:
-        """Whether a word is what is written where a node begins."""
-        offset = start(node)
-        return offset is not None and self.sql.startswith(word, offset)
+    def follows(self, node: exp.Expr, word: str) -> bool:
+        """Whether a word is what is written before a node."""
+        return self.sql[: start(node) or 0].rstrip().upper().endswith(word)
 
     def settle_errors(self) -> None:
         """Raise the mistakes noted so far, if any."""

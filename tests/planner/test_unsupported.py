@@ -101,7 +101,7 @@ REFUSED = [
     ("SELECT g FROM ^upper('x') AS g", "upper is not a table function", "generate_series"),
     ("SELECT ^ROW() AS x FROM t", "a record without fields", "ROW(1)"),
     ("SELECT ^(ROW(a, b)).f3 AS x FROM t", "not found in record", "f1, f2"),
-    ("SELECT ^ARRAY[LIST[a]] AS x FROM t", "arrays of integer list", "text"),
+    ("SELECT ARRAY^[LIST[a]] AS x FROM t", "arrays of integer list", "text"),
     ("SELECT ^LIST[] AS x FROM t", "type of empty list", "LIST[]::integer list"),
     ("SELECT MAP[^a => b] AS x FROM t", "map keys must be text", "cast"),
     ("SELECT ^INTERVAL '10:20' MINUTE TO SECOND AS x FROM t", "minute to second", "unit"),

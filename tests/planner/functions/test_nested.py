@@ -66,6 +66,8 @@ RESULTS = {
     "LIST[interval '1 mon', interval '30 days']": '{"1 mon","30 days"}',
     "LIST[interval '1 mon'][1]": "1 mon",
     "pg_typeof(LIST[LIST[1]])": "integer list list",
+    "pg_typeof(LIST[ARRAY[1], array [2]])": "integer[] list",
+    "pg_typeof(LIST[[1], [2]])": "integer list list",
     "to_jsonb(LIST[[1],[2,NULL]])": "[[1], [2, null]]",
     "MAP['a' => 1, 'b' => 2]": "{a=>1,b=>2}",
     "MAP['a' => ['b' => 'c']]": "{a=>{b=>c}}",

@@ -27,7 +27,7 @@ from planner.functions import (
 from planner.functions.aggregates import AGGREGATES
 from planner.functions.described import DESCRIBED
 from planner.functions.described_rows import AGGREGATES_TABLE, TABLE, TABLES_TABLE, WINDOWS_TABLE, queries
-from planner.functions.registry import Function, describe, is_operator
+from planner.functions.registry import Function, Pattern, describe, is_operator
 from planner.functions.types import NUMBERS
 from planner.ordered_aggregates import WITHIN
 from planner.views import build_dataflow, plan_views
@@ -111,6 +111,8 @@ _DIGITS = transcendental.PER_ROW
 
 
 def _mark(name: str, function: Function) -> str:
+    if Pattern.MAP in function.parameters:
+        return ""
     exact = name in _DIGITS and Kind.NUMERIC in function.parameters
     read = name == "to_timestamp" and Kind.TEXT in function.parameters
     document = name == "-" and function.parameters[0] is Kind.JSONB

@@ -248,8 +248,6 @@ list_ndims | the same | list_ndims(LIST[1])
 map | MAP[k => v] as a function; of equal keys the last counts | MAP['a' => 1, 'b' => 2]
 map_build | of a list of records of a key and a value | map_build(LIST[ROW('a', 1), ROW('b', 2)])
 map_length | pairs | map_length(MAP['a' => 1, 'b' => 2])
-?& | whether all are keys | MAP['a' => 1, 'b' => 2] ?& ARRAY['a', 'c']
-?| | whether one is a key | MAP['a' => 1, 'b' => 2] ?| ARRAY['a', 'c']
 row | ROW(a, b) as a function | ROW(1, 'a', NULL)
 record_field | (r).f2 as a function | (ROW(1, 'a')).f2
 """
@@ -268,8 +266,6 @@ OWN = frozenset(
             "map",
             "map_build",
             "map_length",
-            "?&",
-            "?|",
         ),
     )
 )

@@ -88,6 +88,9 @@ class Expressions:
             "text": [
                 lambda: f"upper({sub('text')})",
                 lambda: f"({sub('text')} || {sub('text')})",
+                lambda: f"quote_ident({sub('text')})",
+                lambda: f"quote_nullable({sub('text')})",
+                *(lambda name=name: self._changed(name) for name in documents),
                 lambda: f"left({sub('text')}, {self.rng.randrange(3)})",
                 lambda: f"({sub('int')})::text",
                 lambda: f"({sub('bool')})::text",
@@ -101,6 +104,7 @@ class Expressions:
             ],
             "bool": [
                 lambda: f"({sub(any_kind)} {compared} {sub(any_kind)})",
+                *(lambda name=name: f"({name} {self.rng.choice(['?|', '?&'])} ARRAY['a', 'b'])" for name in documents),
                 lambda: f"({sub('bool')} AND {sub('bool')})",
                 lambda: f"({sub('bool')} OR {sub('bool')})",
                 lambda: f"(NOT {sub('bool')})",
@@ -120,6 +124,17 @@ class Expressions:
             "date": [lambda: f"({sub('date')} + {sub('int')}::int)", lambda: f"({sub('time')})::date"],
             "time": [lambda: f"date_trunc('hour', {sub('time')})", lambda: f"({sub('date')})::timestamptz"],
         }[kind]
+
+    def _changed(self, document: str) -> str:
+        """The text of a document that is changed at a path."""
+        made = self.rng.choice(
+            (
+                f"jsonb_set({document}, '{{a}}', '[1, null]', {self.rng.choice(('true', 'false'))})",
+                f"jsonb_set({document}, '{{b,c}}', '2')",
+                f"({document} #- '{{a}}')",
+            )
+        )
+        return f"CASE WHEN jsonb_typeof({document}) = 'object' THEN ({made})::text END"
 
     def array(self, sub: Callable[[str], str], depth: int = 1) -> str:
         """A bigint[]."""

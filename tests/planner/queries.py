@@ -199,10 +199,17 @@ class Queries(Expressions):
                 ("count(*)", "int"),
                 (f"sum({argument})", "int"),
                 (f"min({argument})", "int"),
+                (f"bool_or({self.expression('bool', columns, 1)})", "bool"),
                 (f"max({argument}) FILTER (WHERE {self.expression('bool', columns, 1)})", "int"),
             )
         )
-        frame = self.rng.choice(("", "", " GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW", " RANGE UNBOUNDED PRECEDING"))
+        frame = self.rng.choice(
+            (
+                *("", "", " GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW", " RANGE UNBOUNDED PRECEDING"),
+                *(" GROUPS BETWEEN 2 PRECEDING AND 1 FOLLOWING", " GROUPS BETWEEN 1 FOLLOWING AND 2 FOLLOWING"),
+                " RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING",
+            )
+        )
         by = self.rng.choice((f"PARTITION BY {partition} ", ""))
         over = f"{function} OVER ({by}ORDER BY {order} {self.rng.choice(('', 'DESC'))}{frame})"
         return (f"({over})::int" if kind == "int" else over), kind
@@ -262,6 +269,9 @@ class Queries(Expressions):
         found = [(f"mode() {within}", kind), (f"percentile_disc({share}) {within}", kind)]
         if kind in ("int", "float"):
             found.append((f"percentile_cont({share}) {within}", "float"))
+        if kind == "int":
+            bits = rng.choice(("bit_and", "bit_or", "bit_xor"))
+            found.append((f"{bits}({distinct}({argument})::bigint){kept}", kind))
         if kind in ("int", "text", "date"):
             found += 2 * [(f"(array_agg({distinct}{typed} ORDER BY {typed}{down}){kept})::text", "text")]
         if kind == "text":

@@ -30,6 +30,7 @@ from serve.errors import INVALID_PARAMETER, NOT_SUPPORTED, Refused
 from serve.pg.as_json import results, written
 from serve.pg.commands import CloseCursor, Copy, CopyFrom, Declare, Fetch, Subscribe
 from serve.pg.dml import Find
+from serve.pg.follow import Client
 from serve.pg.frontend import Message
 from serve.pg.parse import parse_command
 from serve.pg.session import Session
@@ -129,15 +130,14 @@ class SqlApi:
                 raise Refused(405, f"{scope['method']} is not possible here", NOT_SUPPORTED, hint="POST a JSON body")
             _check_origin(scope)
             user = self._user(scope)
-            asked = _asked(await _body(receive))
+            asked = asked_for(await _body(receive))
         except Refused as refused:
             if refused.status == 401:
                 headers.append((b"www-authenticate", b'Basic realm="headwater"'))
             await respond(send, refused.status, refused.body, headers=headers)
             return
         client = _Collected()
-        state = State(self._queries, Settings({}, user), user, self._service, self._version, process=0)
-        session = Session(state, client, self._threads, self._hub, self._recency)
+        session = self.session(client, user, {})
         running = asyncio.create_task(_results(session, client, asked))
         gone = asyncio.create_task(_disconnected(receive))
         try:
@@ -149,8 +149,13 @@ class SqlApi:
             for task in (running, gone):
                 task.cancel()
 
-    def _user(self, scope: Scope) -> str:
-        """Who asks. Refused when that is nobody who may."""
+    def session(self, client: Client, user: str, options: Mapping[str, str]) -> Session:
+        """A new session. options: settings that it begins with."""
+        state = State(self._queries, Settings(options, user), user, self._service, self._version, process=0)
+        return Session(state, client, self._threads, self._hub, self._recency)
+
+    def allowed(self, scope: Scope, name: str, password: str) -> str:
+        """The name under which somebody asks. Refused when that is nobody who may."""
         if not self._users:
             host = (scope.get("client") or ("", 0))[0]
             try:
@@ -160,15 +165,19 @@ class SqlApi:
             if not near:
                 raise Refused(403, "SQL is for this machine only", "28000", hint="add users to the service's file")
             return "headwater"
+        known = self._users.get(name, "")
+        if not (hmac.compare_digest(known.encode(), password.encode()) and known):
+            raise Refused(401, "a user and a password are needed", "28P01")
+        return name
+
+    def _user(self, scope: Scope) -> str:
+        """Who asks. Refused when that is nobody who may."""
         given = dict(scope["headers"]).get(b"authorization", b"")
         try:
             name, _, password = base64.b64decode(given.removeprefix(b"Basic "), validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             name, password = "", ""
-        known = self._users.get(name, "")
-        if not (hmac.compare_digest(known.encode(), password.encode()) and known):
-            raise Refused(401, "a user and a password are needed", "28P01")
-        return name
+        return self.allowed(scope, name, password)
 
 
 def _check_origin(scope: Scope) -> None:
@@ -183,7 +192,7 @@ Asked = list[tuple[str, list[str | None] | None]]
 """Statements with their parameters; None for those of the simple protocol."""
 
 
-def _asked(body: bytes) -> Asked:
+def asked_for(body: bytes | str) -> Asked:
     """What a request asks for. Refused when it is not in this form."""
     try:
         asked = _statements(json.loads(body))

@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from serve.answers import Scope, Send
-from serve.api import SqlApi
+from serve.api import MAX_BODY_BYTES, SqlApi
 from serve.errors import NOT_SUPPORTED, UNDEFINED_PATH, error_body
 from serve.events import Events
 from serve.front import front
@@ -36,6 +36,7 @@ from serve.metrics import Metrics
 from serve.reads import Publication
 from serve.recency import Probe, Recency
 from serve.sources import Sources
+from serve.sql_socket import SqlSocket
 from serve.status import SourceStatus, StatusSource
 from serve.tcp import listen
 from serve.views import Views
@@ -56,6 +57,7 @@ ENDPOINTS = [
     "/sources/{source}",
     "/sources/{source}/errors",
     "/api/sql",
+    "/api/experimental/sql",
     "/livez",
     "/readyz",
     "/metrics",
@@ -83,11 +85,13 @@ def make_app(
     source's topic ends now."""
     metrics.watch(publication)
     views, sources = Views(publication, status, Recency(publication, probe)), Sources(status)
-    rest = _Rest(status, metrics).app()
+    rest, sql_socket = _Rest(status, metrics).app(), SqlSocket(sql)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
-        if scope["type"] == "http" and path.startswith("/views/") and (view := _followed(scope)) is not None:
+        if scope["type"] == "websocket":
+            await sql_socket(scope, receive, send)
+        elif scope["type"] == "http" and path.startswith("/views/") and (view := _followed(scope)) is not None:
             await events(view, scope, receive, send)
         elif scope["type"] == "http" and path == "/api/sql":
             await sql(scope, receive, send)
@@ -195,7 +199,9 @@ class HttpServer:
         config = uvicorn.Config(
             app,
             http=front(app.keyed),
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=MAX_BODY_BYTES,
+            ws_per_message_deflate=False,
             lifespan="off",
             log_config=None,
             log_level="error",  # it warns of every request that is no HTTP

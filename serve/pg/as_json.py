@@ -34,22 +34,28 @@ def written(sql: str, params: list[str | None] | None) -> Iterator[tuple[bytes, 
     yield b"S", b""
 
 
+def parts(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The messages of the wire's answer: kinds and bodies."""
+    at = 0
+    while at < len(data):
+        size = _INT32.unpack_from(data, at + 1)[0]
+        yield data[at : at + 1], data[at + 5 : at + 1 + size]
+        at += 1 + size
+
+
 def results(data: bytes) -> list[dict[str, Any]]:
     """The wire's answer as results, for msgspec to encode."""
     found: list[dict[str, Any]] = []
     notices: list[dict[str, str]] = []
     columns: list[dict[str, Any]] | None = None
     rows: list[list[Any]] = []
-    at = 0
-    while at < len(data):
-        kind, size = data[at : at + 1], _INT32.unpack_from(data, at + 1)[0]
-        body, at = data[at + 5 : at + 1 + size], at + 1 + size
+    for kind, body in parts(data):
         if kind == b"T":
-            columns, rows = _columns(body), []
+            columns, rows = columns_of(body), []
         elif kind == b"D" and columns is not None:
-            rows.append(_row(body, columns))
+            rows.append(row_of(body, columns))
         elif kind == b"N":
-            fields = _fields(body)
+            fields = fields_of(body)
             notices.append({"message": fields["M"], "severity": fields["S"].lower()})
         elif kind == b"C":
             tag = body[:-1].decode()
@@ -59,20 +65,28 @@ def results(data: bytes) -> list[dict[str, Any]]:
                 found.append({"tag": tag, "rows": rows, "desc": {"columns": columns}, "notices": notices})
             notices, columns = [], None
         elif kind == b"E":
-            fields = _fields(body)
-            names = {"M": "message", "C": "code", "D": "detail", "H": "hint"}
-            error: dict[str, Any] = {name: fields[letter] for letter, name in names.items() if letter in fields}
-            if "P" in fields:
-                error["position"] = int(fields["P"])
+            error = error_of(body)
             found.append({"error": error, "notices": notices})
     return found
 
 
-def _fields(body: bytes) -> dict[str, str]:
+def error_of(body: bytes) -> dict[str, Any]:
+    """An ErrorResponse as Materialize's JSON."""
+    fields = fields_of(body)
+    names = {"M": "message", "C": "code", "D": "detail", "H": "hint"}
+    error: dict[str, Any] = {name: fields[letter] for letter, name in names.items() if letter in fields}
+    if "P" in fields:
+        error["position"] = int(fields["P"])
+    return error
+
+
+def fields_of(body: bytes) -> dict[str, str]:
+    """The fields of an ErrorResponse or NoticeResponse."""
     return {part[:1].decode(): part[1:].decode() for part in body.split(b"\0") if part}
 
 
-def _columns(body: bytes) -> list[dict[str, Any]]:
+def columns_of(body: bytes) -> list[dict[str, Any]]:
+    """The columns of a RowDescription."""
     found, at = [], 2
     for _ in range(_INT16.unpack_from(body)[0]):
         end = body.index(b"\0", at)
@@ -82,7 +96,8 @@ def _columns(body: bytes) -> list[dict[str, Any]]:
     return found
 
 
-def _row(body: bytes, columns: list[dict[str, Any]]) -> list[Any]:
+def row_of(body: bytes, columns: list[dict[str, Any]]) -> list[Any]:
+    """The values of a DataRow."""
     values: list[Any] = []
     at = 2
     for column in columns:

@@ -128,7 +128,7 @@ class SqlApi:
             if scope["method"] != "POST":
                 headers.append((b"allow", b"POST"))
                 raise Refused(405, f"{scope['method']} is not possible here", NOT_SUPPORTED, hint="POST a JSON body")
-            _check_origin(scope)
+            check_origin(scope)
             user = self._user(scope)
             asked = asked_for(await _body(receive))
         except Refused as refused:
@@ -180,7 +180,7 @@ class SqlApi:
         return self.allowed(scope, name, password)
 
 
-def _check_origin(scope: Scope) -> None:
+def check_origin(scope: Scope) -> None:
     """Refused for what a page of another site sends: the user's browser is on this machine, or knows the password."""
     headers = dict(scope["headers"])
     origin = headers.get(b"origin")

@@ -17,13 +17,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
 from planner.lexer import statements
 from serve.answers import Scope, Send
-from serve.api import Asked, SqlApi, asked_for
+from serve.api import Asked, SqlApi, asked_for, check_origin
 from serve.errors import INVALID_PARAMETER, NOT_SUPPORTED, Refused
 from serve.pg.as_json import columns_of, error_of, fields_of, parts, row_of, written
 from serve.pg.commands import Copy, CopyFrom, Subscribe
@@ -38,6 +37,9 @@ Receive = Callable[[], Awaitable[Any]]
 PATH = "/api/experimental/sql"
 AHEAD = 4
 """Requests that a client may send before the first is answered; then its socket is not read."""
+
+GREETING_SECONDS = 30.0
+"""How long a client may take to say who it is."""
 
 REFUSED = 1008
 """The close code for who may not, as Materialize's."""
@@ -54,6 +56,8 @@ class _Talker:
         """Whether each statement under way streams."""
         self.failed = False
         self.gone = False
+        self.over = asyncio.Event()
+        """Set when the session ends the connection: a subscription whose client is too far behind."""
 
     def send(self, data: bytes) -> None:
         """Put bytes behind those that wait to be sent."""
@@ -89,6 +93,7 @@ class _Talker:
     def close(self) -> None:
         """End it: what is sent next finds nobody."""
         self.gone = True
+        self.over.set()
 
     async def tell(self, kind: str, payload: Any) -> None:
         """Send one message."""
@@ -137,28 +142,36 @@ class SqlSocket:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One socket, to its end."""
         await receive()
-        if scope["path"] != PATH or not _same_origin(scope):
+        try:
+            check_origin(scope)
+        except Refused:
+            await send({"type": "websocket.close", "code": REFUSED})
+            return
+        if scope["path"] != PATH:
             await send({"type": "websocket.close", "code": REFUSED})
             return
         await send({"type": "websocket.accept"})
         talker = _Talker(send)
         try:
-            session = await self._greet(scope, await _text(receive), talker)
+            async with asyncio.timeout(GREETING_SECONDS):
+                greeting = await _text(receive)
+            session = await self._greet(scope, greeting, talker)
         except Refused as refused:
             await talker.tell("Error", _error(refused))
             await send({"type": "websocket.close", "code": REFUSED, "reason": str(refused)[:100]})
             return
-        except ConnectionError:
+        except (ConnectionError, TimeoutError):
             return
         waiting: asyncio.Queue[str] = asyncio.Queue(AHEAD)
         running = asyncio.create_task(_answer_all(session, talker, waiting))
         reading = asyncio.create_task(_read(receive, waiting))
+        ending = asyncio.create_task(talker.over.wait())
         try:
-            await asyncio.wait((running, reading), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((running, reading, ending), return_when=asyncio.FIRST_COMPLETED)
         finally:
             talker.gone = True
             session.close()
-            for task in (running, reading):
+            for task in (running, reading, ending):
                 task.cancel()
             with suppress(asyncio.CancelledError, ConnectionError):
                 await running
@@ -250,10 +263,3 @@ def _error(refused: Refused) -> dict[str, Any]:
     """A refusal as the payload of Error."""
     told: dict[str, Any] = msgspec.json.decode(refused.body)["error"]
     return {name: text for name, text in told.items() if text}
-
-
-def _same_origin(scope: Scope) -> bool:
-    """Whether no page of another origin asks."""
-    headers = dict(scope["headers"])
-    origin = headers.get(b"origin")
-    return origin is None or urlsplit(origin.decode("latin-1")).netloc == headers.get(b"host", b"").decode("latin-1")

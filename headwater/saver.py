@@ -20,7 +20,6 @@ from headwater.feed import SinkFeed
 from headwater.manifest import Cut, Manifest
 from headwater.resume import in_need, refusal
 from headwater.rooms import Clock, Rooms
-from ingest.table_log import PREFIX
 
 log = structlog.get_logger(__name__)
 
@@ -85,9 +84,8 @@ class Saver:
     def _folded_over(self, manifest: Manifest) -> str:
         """Why the tables' log cannot be read from where a checkpoint ends; empty when it can."""
         tables = self._rooms.tables
-        for name, ends in manifest.cut.positions.items() if tables is not None else ():
-            if tables is not None and name.startswith(PREFIX) and not tables.begins_at(name, ends.get(0, 0)):
-                return "the log of the tables is folded up to a later time"
+        if tables is not None and manifest.cut.time < tables.folded_to:
+            return "the log of the tables is folded up to a later time"
         return ""
 
     def _resume(self, manifest: Manifest) -> Callable[[list[list[RunColumns]]], State]:

@@ -176,7 +176,9 @@ class TickLoop:
         if early:  # reading ahead while the sinks open
             self._start_sources({})
         self.phase = OPENING
-        self._feed.open({binding.time for binding in self._rooms.remap.bindings})
+        # A sink that is complete up to a time before this one, such as one that was left out for a while, cannot go on.
+        since = self._rooms.tables.folded_to if self._rooms.tables is not None else 0
+        self._feed.open({binding.time for binding in self._rooms.remap.bindings if binding.time >= since})
         self.phase = "restoring"
         restored = self._saver.restore() if self._saver is not None else None
         self.restored()

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from dataflow import scalars
 from dataflow.scalars import arrays
+from dataflow.scalars.arrays import Measure
 from dataflow.types import BOOLEAN, JSONB, TEXT, ColumnType, Kind
 from planner.functions.by_row import RowError
 from planner.functions.documents import read_document, write_document
@@ -37,18 +38,24 @@ def _by_path(function: Callable[..., Any], place: int) -> Implementation:
     """The implementation of an entry whose argument at `place` is a path; documents among the results are made canonical."""
 
     def build(site: Site) -> Kernel:
-        type_ = site.operands[place].type
+        type_, is_path = site.operands[place].type, site.result == JSONB
 
         def kernel(operands: Operands, rows: int) -> tuple[Any, Any]:
             columns = [
                 (_lists(column, type_) if at == place else column.to_pylist()) * (rows if len(column) == 1 else 1)
                 for at, column in enumerate(operands)
             ]
+            path = operands[place]
+            dimensions = arrays.measure(Measure.DIMENSIONS, path, len(path)).to_pylist() * (
+                rows if len(path) == 1 else 1
+            )
             values, messages = [], []
-            for row in zip(*columns, strict=True):
+            for row, dimension in zip(zip(*columns, strict=True), dimensions, strict=True):
                 value, message = None, None
                 if not any(one is None for one in row):
                     try:
+                        if is_path and (dimension or 0) > 1:
+                            raise RowError("wrong number of array subscripts")
                         value = function(*row)
                     except RowError as error:
                         message = str(error)
@@ -151,7 +158,7 @@ def _there(every: bool) -> Callable[[str, _Steps], bool]:
     return test
 
 
-_J, _A = Kind.JSONB, Pattern.ARRAY
+_J, _A = Kind.JSONB, Pattern.TEXTS
 
 FUNCTIONS: tuple[Function, ...] = (
     Function("jsonb_set", (_J, _A, _J, Kind.BOOLEAN), JSONB, _by_path(_set, 1), optional=1),

@@ -39,6 +39,7 @@ class Pattern(Enum):
     UNIFIED = "any types with a common type, to which all are cast; the result rule is given that type"
     ANYTHING = "any type, left as it is"
     AS_TEXT = "any type but arrays, lists and maps, cast to text"
+    TEXTS = "an array of texts"
     ARRAY = "an array; its elements have the common type of all elements of such arguments"
     ELEMENT = "an element of such arrays, of any type but arrays, lists and maps"
     LIST = "a list; its elements have the common type of all elements of such arguments"
@@ -163,6 +164,8 @@ _OF_KIND: Mapping[Parameter, Kind] = {
 def _accepts(parameter: Parameter, arg: ColumnType | None) -> bool:
     if arg is None:
         return True
+    if parameter is Pattern.TEXTS:
+        return arg.element is not None and implicit_kind(arg.element.kind, Kind.TEXT)
     if parameter in _OF_KIND:
         return arg.kind is _OF_KIND[parameter]
     if parameter in (Pattern.ELEMENT, Pattern.AS_TEXT):
@@ -214,6 +217,8 @@ def _best(candidates: list[_Candidate], args: Sequence[ColumnType | None]) -> li
 def _argument(parameter: Parameter, arg: ColumnType | None) -> ColumnType:
     if parameter is Pattern.AS_TEXT:
         return TEXT
+    if parameter is Pattern.TEXTS:
+        return TEXT.array
     if isinstance(parameter, Pattern):
         return arg or TEXT
     if parameter is Kind.NUMERIC and arg is not None:
@@ -331,6 +336,7 @@ def _operator_hint(name: str, args: Sequence[ColumnType | None]) -> str:
 def describe(parameter: Parameter) -> str:
     """A parameter as signatures name it."""
     names = {
+        Pattern.TEXTS: "text[]",
         Pattern.ARRAY: "any[]",
         Pattern.LIST: "any list",
         Pattern.MAP: "map[text=>any]",

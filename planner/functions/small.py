@@ -39,14 +39,15 @@ _ENCODINGS = {
 
 
 def _encoding(name: str, side: str) -> str:
+    """side: the word before `encoding`, with a space behind it."""
     found = _ENCODINGS.get(name.upper())
     if not found:
-        raise RowError(f'invalid {side} encoding name "{name}"')
+        raise RowError(f'invalid {side}encoding name "{name}"')
     return found
 
 
-def _convert_from(data: bytes, name: str) -> str:
-    encoding = _encoding(name, "source")
+def _convert_from(data: bytes, name: str, side: str = "source ") -> str:
+    encoding = _encoding(name, side)
     try:
         made = data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -58,12 +59,12 @@ def _convert_from(data: bytes, name: str) -> str:
 
 
 def _length(data: bytes, name: str) -> int:
-    return len(_convert_from(data, name))
+    return len(_convert_from(data, name, ""))
 
 
 def _convert_to(text: str, name: str) -> bytes:
     try:
-        return text.encode(_encoding(name, "destination"))
+        return text.encode(_encoding(name, "destination "))
     except UnicodeEncodeError as error:
         shown = " ".join(f"0x{byte:02x}" for byte in text[error.start].encode())
         raise RowError(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dataflow.types import INTEGER, JSONB, NESTED, ColumnType, Kind
+from dataflow.types import INTEGER, JSONB, NESTED, TEXT, ColumnType, Kind
 from planner.functions import SCALARS, FunctionError, resolve
 from planner.functions.described import OWN
 from planner.functions.registry import Function, Pattern
@@ -45,7 +45,7 @@ def _signatures(function: Function) -> Iterator[list[ColumnType]]:
     for count in range(len(function.parameters) - function.optional, len(function.parameters) + 1 + function.variadic):
         parameters = function.expand(count) or ()
         patterned = any(isinstance(parameter, Pattern) for parameter in parameters)
-        arrays = Pattern.ARRAY in parameters
+        arrays = Pattern.ARRAY in parameters or Pattern.TEXTS in parameters
         if {Pattern.LIST, Pattern.MAP, Pattern.RECORD} & set(parameters):
             continue  # these are not PostgreSQL's: `test_nested.py` has calls of them
         for kind in (
@@ -53,7 +53,7 @@ def _signatures(function: Function) -> Iterator[list[ColumnType]]:
         ):
             if Pattern.AS_TEXT in parameters and kind is Kind.ARRAY:
                 continue
-            patterns = {Pattern.ARRAY: INTEGER.array}
+            patterns = {Pattern.ARRAY: INTEGER.array, Pattern.TEXTS: TEXT.array}
             yield [type_of(p) if isinstance(p, Kind) else patterns.get(p, type_of(kind)) for p in parameters]
 
 

@@ -231,7 +231,7 @@ def test_what_is_wrong_is_refused_and_what_is_there_is_shown(client: Client, hou
         "DROP SINK visitors_out": "42501",
         "DROP SOURCE orders": "2BP01",
         "DROP SINK nothing": "42704",
-        "ALTER SOURCE orders RENAME TO other": "0A000",
+        "ALTER SOURCE orders RENAME TO totals": "42P07",
     }.items():
         assert client.state(sql) == state, sql
     assert client.run("CREATE CONNECTION IF NOT EXISTS broker TO KAFKA (BROKER 'x:1')") == "CREATE CONNECTION"

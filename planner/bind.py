@@ -161,7 +161,7 @@ class Binder:
 
 def _column(binder: Binder, node: exp.Expr) -> Bound:
     assert isinstance(node, exp.Column)
-    if binder.text.parameters is not None:
+    if binder.text.asked_once:
         node = bind_session.plain(node)
     if isinstance(node.this, exp.Star):
         raise binder.text.unsupported(node, "* inside an expression")

@@ -39,16 +39,12 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What chooses a query's rows. `on`: DISTINCT ON's expressions; None without it. `limit`: None for all.
-
-    nodes: where LIMIT and OFFSET were written.
-    """
+    """What chooses a query's rows. `on`: DISTINCT ON's expressions; None without it. `limit`: None for all."""
 
     order: tuple[Term, ...] = ()
     on: tuple[Term, ...] | None = None
     limit: int | Parameter | None = None
     offset: int | Parameter = 0
-    nodes: tuple[exp.Expr, ...] = ()
 
     @property
     def chooses(self) -> bool:
@@ -94,8 +90,7 @@ def bind_cut(query: exp.Expr, items: Items, binder: Binder | None, text: Text) -
         offset = _count(offset_node.args.get("expression") or offset_node.this, "OFFSET", text)
     if on is not None and order:
         _check_first(on, order, items, text)
-    nodes = tuple(node for node in (query.args.get("limit"), offset_node) if node is not None)
-    return Cut(tuple(order), on, limit, offset or 0, nodes)
+    return Cut(tuple(order), on, limit, offset or 0)
 
 
 def _distinct_on(query: exp.Expr, items: Items, binder: Binder | None, text: Text) -> tuple[Term, ...] | None:
@@ -203,8 +198,6 @@ def cut_rows(plan: Plan, width: int, cut: Cut, distinct: bool, text: Text) -> Pl
     plan, order = distinct_rows(plan, width, cut, distinct, text)
     if cut.chooses:
         _check_comparable(plan, cut, order, text)
-    if isinstance(cut.limit, Parameter) or isinstance(cut.offset, Parameter):
-        raise text.unsupported(cut.nodes[0], "a parameter in the LIMIT of a subquery", "write the number itself")
     if cut.limit is not None or cut.offset:
         plan = TopK(plan, (), order, cut.limit, cut.offset)
     if len(plan.types) == width:

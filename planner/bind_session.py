@@ -1,7 +1,7 @@
 """What only a query may contain, not a view: `$n`, and what depends on the session that asks.
 
-Always true: what is bound here is a Parameter or an untyped literal that becomes one. In a view there is none of it: the
-binder refuses it there as it always did. Deliberately unknown: the values.
+Always true: what is bound here is a Parameter or an untyped literal that becomes one. In a view there is none of it, in what
+is subscribed to `$n` alone: the binder refuses it there as it always did. Deliberately unknown: the values.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def parameter(binder: Binder, node: exp.Expr) -> Bound:
 
 def word(binder: Binder, node: exp.Expr) -> Bound:
     """Bind `current_user`, `current_timestamp` and the like."""
-    if binder.text.parameters is None:
+    if not binder.text.asked_once:
         raise binder.text.unsupported(node)
     binder.text.only(node)
     name = _WORDS[type(node)]
@@ -54,7 +54,7 @@ def word(binder: Binder, node: exp.Expr) -> Bound:
 
 def call(binder: Binder, node: exp.Anonymous, name: str) -> Bound | None:
     """Bind a call whose value is the session's or the catalog's; None when it is neither."""
-    if binder.text.parameters is None:
+    if not binder.text.asked_once:
         return None
     if name in SESSION and not node.expressions:
         return Parameter(name, SESSION[name])
@@ -101,7 +101,7 @@ def plain(node: exp.Column) -> exp.Column:
 def qualified(binder: Binder, node: exp.Expr) -> Bound:
     """Bind `pg_catalog.name(...)`, in a query."""
     schema, inner = node.this, node.args.get("expression")
-    if binder.text.parameters is None or not isinstance(schema, exp.Identifier) or not isinstance(inner, exp.Expr):
+    if not binder.text.asked_once or not isinstance(schema, exp.Identifier) or not isinstance(inner, exp.Expr):
         raise binder.text.unsupported(node)
     if schema.name.lower() != "pg_catalog":
         raise binder.text.unsupported(node)
@@ -116,7 +116,7 @@ _CATALOG_TYPES: dict[str, ColumnType] = {
 
 def catalog_type(binder: Binder, node: exp.Expr) -> ColumnType | None:
     """What a type of the catalog is here: numbers of things are bigint, names text. None for all other types, and in views."""
-    if binder.text.parameters is None:
+    if not binder.text.asked_once:
         return None
     if isinstance(node, exp.DataType) and node.this == exp.DType.ARRAY and node.expressions:
         element = catalog_type(binder, node.expressions[0])
@@ -155,7 +155,7 @@ _OPERATORS = {"~": "~", "=": "=", "!~": "!~", "<>": "<>", "~~": "like", "!~~": "
 def operator(binder: Binder, node: exp.Expr) -> Bound:
     """Bind `a OPERATOR(pg_catalog.~) b`, in a query."""
     name = _OPERATORS.get(str(node.args.get("operator")).rpartition(".")[2])
-    if binder.text.parameters is None or name is None:
+    if not binder.text.asked_once or name is None:
         raise binder.text.unsupported(node)
     binder.text.only(node, "this", "operator", "expression")
     return binder.call(node, name, [binder.bind(node.this), binder.bind(node.args["expression"])])
@@ -163,7 +163,7 @@ def operator(binder: Binder, node: exp.Expr) -> Bound:
 
 def collate(binder: Binder, node: exp.Expr) -> Bound:
     """Bind `a COLLATE pg_catalog.default` or `"C"`, in a query: text compares by its bytes anyway."""
-    if binder.text.parameters is None or node.args["expression"].name not in ("default", "C"):
+    if not binder.text.asked_once or node.args["expression"].name not in ("default", "C"):
         raise binder.text.unsupported(node)
     return binder.bind(node.this)
 

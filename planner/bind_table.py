@@ -44,7 +44,7 @@ def in_from(node: exp.Expr, alias: str | None, env: Environment) -> tuple[Relati
 
     text = env.text
     schema = node.args.get("db")
-    in_catalog = text.parameters is not None and isinstance(schema, exp.Identifier) and spelling(schema) == "pg_catalog"
+    in_catalog = text.asked_once and isinstance(schema, exp.Identifier) and spelling(schema) == "pg_catalog"
     text.only(node, "this", "rows_from", "ordinality", "alias", "joins", *(("db",) if in_catalog else ()))
     items = [node.this] if not node.args.get("rows_from") else [item.this for item in node.args["rows_from"]]
     items = [one for item in items for one in _apart(item)]

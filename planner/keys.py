@@ -149,7 +149,7 @@ def partner_columns(plan: OuterJoin | SemiJoin) -> set[int]:
 
 def _first_rows(plan: TopK, keys: frozenset[Key]) -> frozenset[Key]:
     found = list(keys)
-    if plan.limit is not None and plan.limit <= 1:
+    if isinstance(plan.limit, int) and plan.limit <= 1:
         found.append(Key(plan.group))
     if plan.numbered:
         found.append(Key((*plan.group, len(plan.input.types))))

@@ -48,7 +48,7 @@ from planner.plan import (
     Union,
     Window,
 )
-from planner.scalar import ColumnRef, Literal, Scalar, Value
+from planner.scalar import ColumnRef, Literal, Parameter, Scalar, Value
 from planner.scalars import columns, move
 
 MOST_ITERATIONS = 10_000
@@ -133,9 +133,11 @@ class Lowering:
             case Window():
                 return self.builder.window(self.lower(plan.input), plan.partition, plan.order, plan.calls)
             case TopK():
-                below = self.lower(plan.input)
+                below, (limit, offset) = self.lower(plan.input), (plan.limit, plan.offset)
+                assert not isinstance(limit, Parameter)
+                assert not isinstance(offset, Parameter)
                 grows = self.grows(plan.input)
-                return self.builder.top_k(below, plan.group, plan.order, plan.limit, plan.offset, plan.numbered, grows)
+                return self.builder.top_k(below, plan.group, plan.order, limit, offset, plan.numbered, grows)
             case Recursive():
                 return self._recursive(plan)
             case Positive():

@@ -46,10 +46,12 @@ SETTING = "setting:"
 class Parameters:
     """The parameters of one query while it is bound.
 
-    given: types of the first `$n` as the client declared them, None where it left that to the server.
+    given: types of the first `$n` as the client declared them, None where it left that to the server. once: whether the query is
+    asked once, and may have its session's values; one whose changes are followed has none, as a view.
     """
 
-    def __init__(self, given: Sequence[ColumnType | None] = ()) -> None:
+    def __init__(self, given: Sequence[ColumnType | None] = (), once: bool = True) -> None:
+        self.once = once
         self._types: dict[str, ColumnType] = {str(i): t for i, t in enumerate(given, 1) if t is not None}
         self._count = len(given)
 

@@ -241,10 +241,15 @@ class Text:
     ) -> None:
         self.view = view
         self.sql = sql
-        self.what = "a view" if parameters is None else "a query"
         self.parameters = parameters
+        self.what = "a query" if self.asked_once else "a view"
         self.functions: Functions = functions or {}
         self.errors: list[SqlError] = []
+
+    @property
+    def asked_once(self) -> bool:
+        """Whether it may have what depends on the session that asks."""
+        return self.parameters is not None and self.parameters.once
 
     def error(self, node: exp.Expr | None, message: str, hint: str | None = None) -> SqlError:
         """A mistake at `node`."""
@@ -313,18 +318,18 @@ def parse(text: Text) -> exp.Expr:
     if len(statements) > 1:
         raise text.error(
             statements[1],
-            "a view is one query" if text.parameters is None else "this is more than one statement",
+            "a view is one query" if not text.asked_once else "this is more than one statement",
             "remove what follows the semicolon",
         )
     query = statements[0]
     if isinstance(query, exp.Create):
-        if text.parameters is not None:
+        if text.asked_once:
             raise text.unsupported(query, "CREATE", "declare it in the file")
         raise text.error(
             query, "CREATE is not part of a view's SQL", "write only the SELECT; the view's name is its key in the file"
         )
     if not isinstance(query, exp.Query | exp.Values):
-        if text.parameters is not None and not isinstance(query, exp.DDL | exp.DML | exp.Command | exp.Delete):
+        if text.asked_once and not isinstance(query, exp.DDL | exp.DML | exp.Command | exp.Delete):
             raise text.error(query, f'syntax error at or near "{text.sql.split()[0]}"', "write SELECT ... FROM ...")
         raise text.error(query, f"{text.what} is a SELECT, not {wording(query)}", "write SELECT ... FROM ...")
     for node in query.walk():

@@ -13,7 +13,7 @@ from dataflow.layout import Order
 from dataflow.operators.window_calls import WindowCall
 from dataflow.types import BIGINT, Schema
 from planner.calls import AggregateCall, Bound, TableCall, Types
-from planner.scalar import Scalar, Value
+from planner.scalar import Parameter, Scalar, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +144,14 @@ class TopK:
     """The rows at the places `offset + 1` to `offset + limit` (None: to the end) of each group.
 
     group: columns that are alike in a group. Ties of the order are broken by all columns. `numbered`: a last column has the place.
+    Parameters get their values before the plan is lowered.
     """
 
     input: Plan
     group: tuple[int, ...]
     order: tuple[Order, ...]
-    limit: int | None
-    offset: int = 0
+    limit: int | Parameter | None
+    offset: int | Parameter = 0
     numbered: bool = False
 
     @property

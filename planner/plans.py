@@ -31,7 +31,7 @@ from planner.plan import (
     Union,
     Window,
 )
-from planner.scalar import Scalar, UserCall
+from planner.scalar import Literal, Parameter, Scalar, UserCall
 from planner.scalars import walk
 
 
@@ -84,19 +84,24 @@ def rewrite_scalars(plan: Plan, change: Callable[[Scalar], Scalar]) -> Plan:
             return replace(plan, bounds=tuple(replace(b, value=change(b.value)) for b in plan.bounds))
         case FlatMap():
             return replace(plan, calls=tuple(replace(c, args=tuple(map(change, c.args))) for c in plan.calls))
-        case (
-            Get()
-            | Constant()
-            | TopK()
-            | Distinct()
-            | Positive()
-            | Single()
-            | Negate()
-            | Union()
-            | Window()
-            | Recursive()
-        ):
+        case TopK():
+            limit, offset = _count(plan.limit, "LIMIT", change), _count(plan.offset, "OFFSET", change)
+            return replace(plan, limit=limit, offset=offset or 0)
+        case Get() | Constant() | Distinct() | Positive() | Single() | Negate() | Union() | Window() | Recursive():
             return plan
+
+
+def _count(number: int | Parameter | None, what: str, change: Callable[[Scalar], Scalar]) -> int | Parameter | None:
+    """LIMIT's or OFFSET's number, changed. ValueError when it becomes negative."""
+    if not isinstance(number, Parameter):
+        return number
+    changed = change(number)
+    if isinstance(changed, Parameter):
+        return changed
+    assert isinstance(changed, Literal)
+    if changed.value is not None and int(changed.value) < 0:
+        raise ValueError(f"{what} must not be negative")
+    return None if changed.value is None else int(changed.value)
 
 
 def _pairs(pairs: Pairs, change: Callable[[Scalar], Scalar]) -> Pairs:

@@ -52,13 +52,13 @@ class Query:
     needs: frozenset[str]
     reads: frozenset[str]
 
-    def count(self, number: int | Parameter | None, values: Values) -> int | None:
-        """LIMIT's or OFFSET's number. ValueError when it is negative."""
+    def count(self, number: int | Parameter | None, values: Values, what: str) -> int | None:
+        """LIMIT's or OFFSET's number (`what` says which). ValueError when it is negative."""
         if isinstance(number, Parameter):
             value = values[number.name].value
             number = None if value is None else int(value)
         if number is not None and number < 0:
-            raise ValueError("LIMIT must not be negative" if self.offset != number else "OFFSET must not be negative")
+            raise ValueError(f"{what} must not be negative")
         return number
 
 
@@ -97,19 +97,26 @@ def plan_query(
     )
 
 
-def plan_collection(sql: str, catalog: Catalog, inline: Mapping[str, Plan] | None = None) -> tuple[Plan, Schema]:
-    """Plan a query whose changes somebody follows, and its columns: as a view of it would be planned.
+def plan_collection(
+    sql: str,
+    catalog: Catalog,
+    given: Sequence[ColumnType | None] = (),
+    inline: Mapping[str, Plan] | None = None,
+) -> tuple[Plan, Schema, tuple[ColumnType, ...]]:
+    """Plan a query whose changes somebody follows, its columns, and the types of $1, $2, ...: but for these as a view of it.
 
-    inline: as for `plan_query`. Raises SqlError with the first mistake.
+    given, inline: as for `plan_query`. Raises SqlError with the first mistake.
     """
+    parameters = Parameters(given, once=False)
     try:
-        relation = bind_view(Text("", sql, functions=catalog.functions), catalog)
+        relation = bind_view(Text("", sql, parameters, catalog.functions), catalog)
     except PlanErrors as errors:
         raise errors.errors[0] from None
     except RecursionError:
         raise SqlError("", "the query is nested too deeply", hint="split it into several views") from None
     plan = rewrite_plan(relation.plan, lambda node: _inlined(node, inline or {}))
-    return optimize(plan), tuple(Column(name, type_, null) for name, type_, null in relation.columns)
+    schema = tuple(Column(name, type_, null) for name, type_, null in relation.columns)
+    return optimize(plan), schema, parameters.types
 
 
 def _inlined(node: Plan, views: Mapping[str, Plan]) -> Plan:
@@ -137,7 +144,7 @@ def _nodes(plan: Plan) -> list[Plan]:
 
 
 def with_values(plan: Plan, values: Values) -> Plan:
-    """The plan with a literal in the place of each parameter."""
+    """The plan with a literal in the place of each parameter. ValueError when one makes LIMIT or OFFSET negative."""
 
     def change(scalar: Scalar) -> Scalar:
         return rewrite(scalar, lambda node: values[node.name] if isinstance(node, Parameter) else None)

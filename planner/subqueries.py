@@ -183,7 +183,7 @@ def _pulled(plan: Plan) -> tuple[Plan, tuple[Scalar, ...]]:
                 plan = plan.input
             case Distinct():
                 plan = plan.input
-            case TopK(offset=0, numbered=False, limit=limit) if not predicates and limit != 0:
+            case TopK(offset=0, numbered=False, limit=None | int() as limit) if not predicates and limit != 0:
                 plan = plan.input
             case _:
                 return plan, predicates

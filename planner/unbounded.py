@@ -44,7 +44,7 @@ def grows(plan: Plan, known: Collection[str]) -> bool:
             return False
         case Reduce(keys=()):
             return False
-        case TopK(group=(), limit=int()):
+        case TopK(group=(), limit=limit) if limit is not None:
             return False
         case SemiJoin():
             return grows(plan.left, known)

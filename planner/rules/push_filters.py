@@ -34,7 +34,7 @@ from planner.plan import (
     sides,
 )
 from planner.plans import rewrite_plan, with_inputs
-from planner.scalar import Call, ColumnRef, Literal, Scalar
+from planner.scalar import Call, ColumnRef, Literal, Parameter, Scalar
 from planner.scalars import can_fail, columns, move, size, substitute
 
 _LIMIT = 64
@@ -136,8 +136,8 @@ def _through_top_k(plan: TopK, predicates: tuple[Scalar, ...]) -> Plan:
     place = len(plan.input.types)
     if plan.numbered:
         for bound in (_bound(p, place) for p in predicates):
-            if bound is not None and plan.offset == 0:
-                plan = replace(plan, limit=bound if plan.limit is None else min(plan.limit, bound))
+            if bound is not None and plan.offset == 0 and not isinstance(plan.limit, Parameter):
+                plan = replace(plan, limit=min(plan.limit, bound) if isinstance(plan.limit, int) else bound)
     return _below(plan, predicates, plan.group)
 
 

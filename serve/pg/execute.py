@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -100,13 +101,29 @@ class Executor:
                 prepared = await self._compute(lambda: self.state.queries.prepare(sql, given))
             return Statement(prepared, types=prepared.query.parameters, as_of=as_of)
         if isinstance(command, Subscribe):
-            return Statement(command=command, following=await self._following(command))
+            following = await self._following(command, given)
+            return Statement(command=command, types=following.subscribed.parameters, following=following)
+        if isinstance(command, Declare) or (isinstance(command, Explain) and command.kind == "query"):
+            return await self._about(command, given)
         if isinstance(command, Copy) and isinstance(inner := parse_command(command.query), Subscribe):
-            return Statement(command=command, following=await self._following(inner))
+            following = await self._following(inner, given)
+            return Statement(command=command, types=following.subscribed.parameters, following=following)
         if isinstance(command, Copy):
             query, as_of = split_as_of(command.query)
-            return Statement(await self._compute(lambda: self.state.queries.prepare(query)), command, as_of=as_of)
+            prepared = await self._compute(lambda: self.state.queries.prepare(query, given))
+            return Statement(prepared, command, prepared.query.parameters, as_of=as_of)
         return Statement(command=command)
+
+    async def _about(self, command: Declare | Explain, given: tuple[Any, ...]) -> Statement:
+        """Plan the query that a cursor is for, or that is explained."""
+        self._performer.check_allowed(Statement(command=command))
+        known = show_query(without_comments(command.query)) or command.query
+        if isinstance(parse_command(known, self.state.queries.object), Declare | Explain):
+            raise QueryError(
+                "42601", "a cursor reads a query" if isinstance(command, Declare) else "only a query has a plan"
+            )
+        inner = await self.statement(command.query, given)
+        return Statement(command=command, types=inner.types, inner=inner)
 
     def start(self, portal: Portal, most: int) -> Work | None:
         """Execute a portal; most: how many rows of a query it sends now, 0 for all."""
@@ -117,12 +134,12 @@ class Executor:
             return None
         if isinstance(statement.command, Copy):
             if statement.following is not None:
-                return self._follower.copy(statement.following, statement.command)
+                return self._follower.copy(self._filled(portal), statement.command)
             return self._copy(portal, statement.command)
         if isinstance(statement.command, Dml):
             return self._writer.write(portal, statement.command)
         if statement.following is not None:
-            return self._follower.rows(statement.following, portal.formats, portal.encode)
+            return self._follower.rows(self._filled(portal), portal.formats, portal.encode)
         if statement.command is None:
             return self.rows_of(portal, most)
         return self._performed(statement.command, portal, most)
@@ -140,7 +157,7 @@ class Executor:
                 given = self._performer.arguments(command, statement)
                 return self.start(Portal(statement, given, portal.columns, portal.formats), most)
             case Declare():
-                return self._declare(command)
+                return self._declare(command, portal)
             case Prepare():
                 return self._prepare_named(command)
             case Explain():
@@ -211,15 +228,16 @@ class Executor:
         finally:
             self._run = None
 
-    async def _declare(self, command: Declare) -> None:
+    async def _declare(self, command: Declare, declaring: Portal) -> None:
         if self.state.transaction == IDLE and not command.hold:
             raise QueryError("25P01", "DECLARE CURSOR can only be used in transaction blocks", hint="write BEGIN first")
         if command.name in self.state.portals:
             raise QueryError("42P03", f'cursor "{command.name}" already exists')
-        statement = await self.statement(command.query, ())
-        portal = Portal(statement, {}, self.state.columns(statement), hold=command.hold)
+        statement = declaring.statement.inner
+        assert statement is not None
+        portal = Portal(statement, declaring.values, self.state.columns(statement), hold=command.hold)
         if statement.following is not None:
-            portal.tail = self._follower.open(statement.following)
+            portal.tail = self._follower.open(self._filled(portal))
         elif statement.prepared is not None:
             await self._freshen(statement)
             self.open(portal, statement.prepared)
@@ -228,10 +246,16 @@ class Executor:
         self.state.portals[command.name] = portal
         self._send(messages.complete("DECLARE CURSOR"))
 
-    async def _following(self, command: Subscribe) -> Following:
+    async def _following(self, command: Subscribe, given: tuple[Any, ...] = ()) -> Following:
         """Plan what somebody subscribes to."""
-        subscribed = await self._compute(lambda: self.state.queries.subscribed(command.query))
+        subscribed = await self._compute(lambda: self.state.queries.subscribed(command.query, given))
         return Following(subscribed, command.options, make_shape(subscribed.schema, command.options))
+
+    def _filled(self, portal: Portal) -> Following:
+        """What a portal subscribes to, with its parameters' values."""
+        following = portal.statement.following
+        assert following is not None
+        return replace(following, subscribed=self.state.queries.filled(following.subscribed, portal.values))
 
     async def _prepare_named(self, command: Prepare) -> None:
         if command.name in self.state.statements:
@@ -247,10 +271,10 @@ class Executor:
     async def _explain(self, command: Explain, portal: Portal) -> None:
         queries = self.state.queries
         if command.kind == "query":
-            prepared = (await self.statement(command.query, ())).prepared
+            prepared = None if portal.statement.inner is None else portal.statement.inner.prepared
             if prepared is None:
                 raise QueryError("0A000", "only a query has a plan")
-            values = self.state.values(prepared.query.needs)
+            values = {**portal.values, **self.state.values(prepared.query.needs)}
             made = await self._compute(lambda: queries.explained(prepared, values))
         else:
             made = await self._compute(lambda: explained_object(command, queries.objects()))

@@ -32,7 +32,7 @@ class Statement:
     """A prepared statement: a query, a command, or nothing (an empty text).
 
     types: of its parameters. following: what it subscribes to, if it does. returning: the query over the rows that it writes.
-    merging: the query over pairs of rows in conflict.
+    merging: the query over pairs of rows in conflict. inner: what DECLARE or EXPLAIN is about.
     as_of: the time that it reads, where it names one.
     """
 
@@ -42,6 +42,7 @@ class Statement:
     following: Following | None = None
     returning: Prepared | None = None
     merging: Prepared | None = None
+    inner: Statement | None = None
     as_of: AsOf | None = None
 
     @property

@@ -176,7 +176,7 @@ class Session:
             self._send(messages.EMPTY_QUERY)
         for begin, part in parts:
             statement = await self._placed(part, begin)
-            if statement.prepared is not None and statement.prepared.query.parameters:
+            if statement.types:
                 raise QueryError("42P02", "there is no parameter $1", hint="send parameters by the extended protocol")
             portal = Portal(statement, {}, self.state.columns(statement))
             if (description := portal.describe()) is not None:

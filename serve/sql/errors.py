@@ -78,6 +78,11 @@ def from_plan(error: SqlError, sql: str) -> QueryError:
     return QueryError(code_of(error.message), error.message, hint=error.hint, position=position)
 
 
+def from_count(error: ValueError) -> QueryError:
+    """LIMIT or OFFSET with a number that is negative."""
+    return QueryError("2201X" if "OFFSET" in str(error) else "2201W", str(error))
+
+
 def from_row(message: str) -> QueryError:
     """A row that could not be computed."""
     return QueryError(code_of(message, "22000"), message)

@@ -13,17 +13,26 @@ from planner.plan import Plan
 from planner.query import Keyed, Lookup, Query, Values, keyed, lower, schemas, with_values
 from planner.rules.fold_constants import fold_constants
 from planner.unbounded import hints
+from serve.sql.errors import from_count
 from serve.sql.names import Names
 
 
 def as_run(query: Query, values: Values, names: Names) -> tuple[Plan, dict[str, Keyed]]:
     """The plan with its values, and the reads of indexes by key among its relations, by the names that they have there."""
-    plan = fold_constants(with_values(query.plan, values)) if query.needs else query.plan
+    plan = valued(query.plan, values) if query.needs else query.plan
     by_key: dict[str, Keyed] = {}
     for keys in names.rounds:
         if not by_key:
             plan, by_key = keyed(plan, keys)
     return plan, by_key
+
+
+def valued(plan: Plan, values: Values) -> Plan:
+    """The plan with its values. QueryError when one makes LIMIT or OFFSET negative."""
+    try:
+        return fold_constants(with_values(plan, values))
+    except ValueError as error:
+        raise from_count(error) from None
 
 
 def explained(

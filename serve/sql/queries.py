@@ -41,15 +41,14 @@ from planner.query import (
     plan_collection,
     plan_query,
     schemas,
-    with_values,
 )
 from planner.scalar import Cast, Literal, Parameter, Scalar
 from planner.scalars import rewrite, walk
 from serve.definitions import Definition
 from serve.reads import Publication, Published, lookup, pieces
 from serve.sql.changes import Change, Changed, Changer, Transaction, Written
-from serve.sql.errors import QueryError, from_plan, from_row
-from serve.sql.explained import as_run, explained
+from serve.sql.errors import QueryError, from_count, from_plan, from_row
+from serve.sql.explained import as_run, explained, valued
 from serve.sql.names import Names, names_of, readable
 from serve.sql.results import Batch, check_size, computed, cut, one, ordered, take
 from serve.sql.system import Relations
@@ -134,14 +133,22 @@ class Queries:
                 self._kept.move_to_end(key)
         return found
 
-    def subscribed(self, sql: str) -> Subscribed:
+    def subscribed(self, sql: str, given: Sequence[ColumnType | None] = ()) -> Subscribed:
         """Plan a query that somebody subscribes to. QueryError with the first mistake."""
         names = self._names_of(self.current())
         try:
-            plan, schema = plan_collection(sql, names.catalog, names.inline)
+            plan, schema, parameters = plan_collection(sql, names.catalog, given, names.inline)
         except SqlError as error:
             raise self._explained(from_plan(error, sql)) from None
-        return Subscribed(repr(plan), plan, schema)
+        return Subscribed(repr(plan), plan, schema, parameters)
+
+    @staticmethod
+    def filled(subscribed: Subscribed, values: Values) -> Subscribed:
+        """What is subscribed to once the values of its parameters are known. QueryError when they cannot be those."""
+        if not subscribed.parameters:
+            return subscribed
+        plan = valued(subscribed.plan, values)
+        return Subscribed(repr(plan), plan, subscribed.schema)
 
     def fresh(self, prepared: Prepared, published: Published | None) -> Prepared:
         """The query, planned for the catalog of what is read. QueryError when that gives it other columns."""
@@ -202,7 +209,7 @@ class Queries:
         self, prepared: Prepared, values: Values, name: str, rows: Delta, published: Published | None = None
     ) -> list[Batch]:
         """A query over rows that are given, in the place of what the relation holds. published: where it reads others."""
-        plan = with_values(prepared.query.plan, values) if prepared.query.needs else prepared.query.plan
+        plan = valued(prepared.query.plan, values) if prepared.query.needs else prepared.query.plan
         reads = schemas(plan)
         given = {one: rows if one == name else self._rows(one, {}, published) for one in reads}
         result = computed(Once(lower(plan, reads), lambda: None, time.perf_counter), given)
@@ -352,9 +359,9 @@ class Queries:
 
 def _bounds(query: Query, values: Values) -> tuple[int, int | None]:
     try:
-        return query.count(query.offset, values) or 0, query.count(query.limit, values)
+        return query.count(query.offset, values, "OFFSET") or 0, query.count(query.limit, values, "LIMIT")
     except ValueError as error:
-        raise QueryError("2201X" if "OFFSET" in str(error) else "2201W", str(error)) from None
+        raise from_count(error) from None
 
 
 def _array(scalar: Scalar, values: Values) -> pa.Array:

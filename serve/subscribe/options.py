@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from dataflow.types import Schema
+from dataflow.types import ColumnType, Schema
 from planner.plan import Plan
 
 Envelope = Literal["", "upsert", "debezium"]
@@ -45,8 +45,12 @@ class Options:
 
 @dataclass(frozen=True)
 class Subscribed:
-    """What somebody subscribes to: a plan, its columns, and a name that is the same for the same plan."""
+    """What somebody subscribes to: a plan, its columns, and a name that is the same for the same plan.
+
+    parameters: types of $1, $2, ... that the plan takes before it can be followed.
+    """
 
     name: str
     plan: Plan
     schema: Schema
+    parameters: tuple[ColumnType, ...] = ()

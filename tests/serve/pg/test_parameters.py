@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import psycopg
@@ -103,3 +104,15 @@ def test_a_subscription_follows_the_first_rows_and_has_no_session(following: Doo
         client.rollback()
         with pytest.raises(psycopg.Error, match="LIMIT must not be negative"):
             client.execute("DECLARE c CURSOR FOR SUBSCRIBE (SELECT k FROM pairs LIMIT %s)", (-1,))
+
+
+def test_subscribe_by_itself_takes_parameters(ticking: Ticking, following: Door) -> None:
+    with following.connect() as client:
+        stream = client.cursor(binary=True).stream("SUBSCRIBE (SELECT k, v FROM pairs WHERE v > %s)", (1,))
+        assert sorted(next(stream)[2:] for _ in range(2)) == [("b", 2), ("c", 3)]
+        ticking.tick([(("a", 1), -1), (("d", 9), 1)], 100)
+        assert next(stream)[1:] == (1, "d", 9)
+        # The other cancel waits with the interpreter lock, which the server needs here.
+        threading.Timer(0.05, client.cancel_safe).start()
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            next(stream)

@@ -8,21 +8,17 @@ Deliberately unknown: sessions, constraints between rows, and what becomes of th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from enum import IntEnum
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from dataflow import scalars
-from dataflow.types import JSONB, STRINGS, Column, ColumnType, Kind
+from dataflow.types import Column
 from serve.kernels import _pg_copy
 from serve.pg.commands import CopyFrom
+from serve.pg.copy_values import FormatError, bad_bytes, from_binary, from_text
 from serve.pg.rows import SIGNATURE
-from serve.pg.values import EPOCH_DAYS, EPOCH_MICROS
 from serve.sql.errors import QueryError, code_of
 from serve.sql.results import Batch
 
@@ -155,8 +151,8 @@ class CopyReader:
         """A column's cells as its type, and the first that is wrong."""
         binary = self._form == 2
         try:
-            values, errors = (_from_binary if binary else _from_text)(cells, column.type)
-        except _FormatError as error:
+            values, errors = (from_binary if binary else from_text)(cells, column.type)
+        except FormatError as error:
             return cells, _Mistake(error.row, place, error.code, str(error))
         found: list[_Mistake] = []
         if errors is not None and errors.null_count < len(errors):
@@ -253,12 +249,12 @@ class CopyReader:
                 message = "unterminated CSV quoted field"
             case _Wrong.ENCODING:
                 raise QueryError(
-                    "22021", f'invalid byte sequence for encoding "UTF8": {_bad_bytes(line)}',
+                    "22021", f'invalid byte sequence for encoding "UTF8": {bad_bytes(line)}',
                     context=f"COPY {self._table}, line {passed + 1}",
                 )  # fmt: skip
             case _Wrong.ESCAPED:
                 raise QueryError(
-                    "22021", f'invalid byte sequence for encoding "UTF8": {_bad_bytes(bad)}',
+                    "22021", f'invalid byte sequence for encoding "UTF8": {bad_bytes(bad)}',
                     context=self._of_line(passed, line),
                 )  # fmt: skip
             case _Wrong.FIELDS:
@@ -270,171 +266,3 @@ class CopyReader:
             case _:
                 message = "received copy data after EOF marker"
         raise QueryError("22P04", message, hint=hint, context=self._of_line(passed + 1, shown))
-
-
-def _bad_bytes(line: bytes) -> str:
-    """The first bytes that are no UTF-8, as PostgreSQL shows them."""
-    try:
-        line.decode()
-    except UnicodeDecodeError as error:
-        bad = line[error.start : max(error.end, error.start + 1)]
-        return " ".join(f"0x{byte:02x}" for byte in bad)
-    return "0x00"
-
-
-class _FormatError(Exception):
-    """A value whose bytes are not of the binary format."""
-
-    def __init__(self, row: int, message: str = "incorrect binary data format", code: str = "22P03") -> None:
-        super().__init__(message)
-        self.row, self.code = row, code
-
-
-Typed = tuple[pa.Array, pa.Array | None]
-
-
-def _from_text(cells: pa.Array, type_: ColumnType) -> Typed:
-    if type_.kind in STRINGS:
-        return limited(cells, type_)
-    return scalars.parse(cells, len(cells), type_)
-
-
-def limited(values: pa.Array, type_: ColumnType) -> Typed:
-    """Texts as values of a type that may bound their length: blanks beyond it are cut off, and anything else is an error."""
-    errors = None
-    if type_.length is not None:
-        long = pc.greater(pc.utf8_length(values), type_.length)
-        if pc.any(long).as_py():
-            cut = pc.utf8_slice_codeunits(values, 0, type_.length)
-            lost = pc.and_(long, pc.not_equal(pc.utf8_rtrim(values, " "), pc.utf8_rtrim(cut, " ")))
-            name = "character varying" if type_.kind is Kind.VARCHAR else "character"
-            message = f"value too long for type {name}({type_.length})"
-            errors = pc.if_else(lost, pa.scalar(message, pa.large_string()), pa.scalar(None, pa.large_string()))
-            values = pc.if_else(long, cut, values)
-    return (pc.utf8_rtrim(values, " ") if type_.kind is Kind.CHAR else values), errors
-
-
-def _from_binary(cells: pa.Array, type_: ColumnType) -> Typed:
-    read = _BINARY.get(type_.kind)
-    if read is None:
-        raise QueryError("0A000", f"COPY of {type_} in binary is not supported", hint="use text or csv")
-    return read(cells, type_)
-
-
-def _fixed(dtype: str, cells: pa.Array, _: ColumnType) -> np.ndarray:
-    """Values of one width as numbers, 0 for NULL."""
-    width = np.dtype(dtype).itemsize
-    there = np.asarray(cells.is_valid())
-    wrong = there & (np.asarray(pc.binary_length(cells).fill_null(0)) != width)
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        if len(cells[row].as_py()) < width:
-            raise _FormatError(row, "insufficient data left in message", "08P01")
-        raise _FormatError(row)
-    _, offsets, data = cells.buffers()
-    begin = int(np.frombuffer(offsets, np.int64)[cells.offset]) if len(cells) else 0
-    count = int(there.sum())
-    packed = np.frombuffer(data or b"", dtype, count, begin) if count else np.zeros(0, dtype)
-    values = np.zeros(len(cells), packed.dtype.newbyteorder("="))
-    values[there] = packed
-    return values
-
-
-def _made(cells: pa.Array, type_: ColumnType, values: np.ndarray) -> Typed:
-    """Numbers in memory as a column, NULL where the cells are."""
-    valid = np.packbits(np.asarray(cells.is_valid()), bitorder="little").tobytes()
-    buffers = [pa.py_buffer(valid), pa.py_buffer(np.ascontiguousarray(values))]
-    return pa.Array.from_buffers(type_.arrow, len(cells), buffers), None
-
-
-def _number(dtype: str, cells: pa.Array, type_: ColumnType) -> Typed:
-    return _made(cells, type_, _fixed(dtype, cells, type_))
-
-
-def _boolean(cells: pa.Array, type_: ColumnType) -> Typed:
-    return _made(cells, type_, np.packbits(_fixed("u1", cells, type_) != 0, bitorder="little"))
-
-
-def _since(dtype: str, origin: int, ends: bool, cells: pa.Array, type_: ColumnType) -> Typed:
-    values = _fixed(dtype, cells, type_)
-    bounds = np.iinfo(values.dtype)
-    infinite = (values == bounds.max) | (values == bounds.min) | (values > bounds.max - origin) if ends else values < 0
-    if not ends:
-        infinite |= values > 86_400_000_000
-    if infinite.any():
-        raise _FormatError(int(np.flatnonzero(infinite)[0]), f"{type_} out of range", "22008")
-    return _made(cells, type_, values + values.dtype.type(origin))
-
-
-def _interval(cells: pa.Array, type_: ColumnType) -> Typed:
-    read = _fixed("V16", cells, type_).view([("micros", ">i8"), ("days", ">i4"), ("months", ">i4")])
-    values = np.zeros(len(cells), [("months", "i4"), ("days", "i4"), ("micros", "i8")])
-    for name in ("months", "days", "micros"):
-        values[name] = read[name]
-    return _made(cells, type_, values)
-
-
-def _texts(cells: pa.Array, type_: ColumnType) -> Typed:
-    try:
-        values = pc.cast(cells, pa.large_string())
-    except pa.ArrowInvalid:
-        row = next(row for row, cell in enumerate(cells) if cell.is_valid and not _is_text(cell.as_py()))
-        bad = _bad_bytes(cells[row].as_py())
-        raise _FormatError(row, f'invalid byte sequence for encoding "UTF8": {bad}', "22021") from None
-    zero = pc.match_substring(values, "\0")
-    if pc.any(zero).as_py():
-        row = int(np.flatnonzero(np.asarray(zero.fill_null(False)))[0])
-        raise _FormatError(row, 'invalid byte sequence for encoding "UTF8": 0x00', "22021")
-    return limited(values, type_) if type_.kind in STRINGS else (values, None)
-
-
-def _is_text(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _jsonb(cells: pa.Array, type_: ColumnType) -> Typed:
-    validity, offsets, data = cells.buffers()
-    begins = (
-        np.frombuffer(offsets, np.int64)[cells.offset : cells.offset + len(cells)] if len(cells) else np.zeros(0, int)
-    )
-    there = np.flatnonzero(np.asarray(pc.greater(pc.binary_length(cells), 0).fill_null(False)))
-    content = np.frombuffer(data or b"", np.uint8).copy()
-    wrong = np.flatnonzero(content[begins[there]] != 1)
-    if len(wrong):
-        raise _FormatError(int(there[wrong[0]]), "unsupported jsonb version number", "XX000")
-    content[begins[there]] = ord(" ")
-    buffers = [validity, offsets, pa.py_buffer(content)]
-    values, _ = _texts(pa.Array.from_buffers(cells.type, len(cells), buffers, offset=cells.offset), JSONB)
-    return scalars.parse(values, len(values), type_)
-
-
-def _numeric(cells: pa.Array, type_: ColumnType) -> Typed:
-    texts = pa.Array._import_from_c_capsule(*_pg_copy.numeric_texts(cells))
-    wrong = pc.equal(texts, "?").fill_null(False)
-    if pc.any(wrong).as_py():
-        raise _FormatError(int(np.flatnonzero(np.asarray(wrong))[0]))
-    return scalars.parse(texts, len(texts), type_)
-
-
-_BINARY: dict[Kind, Callable[[pa.Array, ColumnType], Typed]] = {
-    Kind.BOOLEAN: _boolean,
-    Kind.SMALLINT: partial(_number, ">i2"),
-    Kind.INTEGER: partial(_number, ">i4"),
-    Kind.BIGINT: partial(_number, ">i8"),
-    Kind.REAL: partial(_number, ">f4"),
-    Kind.DOUBLE: partial(_number, ">f8"),
-    Kind.NUMERIC: _numeric,
-    Kind.DATE: partial(_since, ">i4", EPOCH_DAYS, True),
-    Kind.TIMESTAMP: partial(_since, ">i8", EPOCH_MICROS, True),
-    Kind.TIMESTAMPTZ: partial(_since, ">i8", EPOCH_MICROS, True),
-    Kind.TIME: partial(_since, ">i8", 0, False),
-    Kind.INTERVAL: _interval,
-    Kind.UUID: partial(_number, "V16"),
-    Kind.BYTEA: lambda cells, _: (cells, None),
-    Kind.JSONB: _jsonb,
-    **dict.fromkeys(STRINGS, _texts),
-}

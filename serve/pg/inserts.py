@@ -28,7 +28,7 @@ from planner.scalar import ColumnRef, Parameter, Scalar
 from planner.scalars import rewrite, walk
 from serve.definitions import Definition
 from serve.pg import messages, values
-from serve.pg.copy_rows import limited
+from serve.pg.copy_values import limited
 from serve.pg.perform import error_message
 from serve.pg.quick import LENGTH, Seen
 from serve.pg.state import IDLE, State

@@ -24,7 +24,7 @@ from planner.query import Values
 from serve.definitions import Definition
 from serve.pg import messages
 from serve.pg.commands import End
-from serve.pg.copy_rows import limited
+from serve.pg.copy_values import limited
 from serve.pg.perform import Performer
 from serve.pg.portal import Portal, Run
 from serve.pg.state import INSIDE, State

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.e2e.service import Headwater, running
-from tests.servers.postgres import PostgresServer, find_binaries
+from tests.servers.postgres import PostgresServer, running_postgres
 
 DATABASE = """
 CREATE SCHEMA sales;
@@ -45,18 +45,9 @@ ROWS = ("SELECT * FROM customers ORDER BY id", "SELECT * FROM sales.orders ORDER
 
 @pytest.fixture(scope="module")
 def peer() -> Iterator[PostgresServer]:
-    binaries = find_binaries()
-    if binaries is None:
-        pytest.skip("PostgreSQL is not installed")
-    server = PostgresServer(binaries)
-    server.start()
-    try:
-        with server.connect() as client:
-            client.execute(DATABASE)
-            client.commit()
+    with running_postgres() as server, server.connect() as client:
+        client.execute(DATABASE)
         yield server
-    finally:
-        server.stop()
 
 
 def dump(peer: PostgresServer, *options: str) -> str:

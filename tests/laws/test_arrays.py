@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from dataflow import scalars
 from dataflow.scalars import arrays
 from dataflow.types import INTEGER, TEXT, ColumnType
-from planner import build_dataflow, plan_views
 from tests.examples import examples
+from tests.laws.queries import Steps, by_first, check_steps, nulls_last, steps_of
 from tests.planner import oracle
 
 TABLES = {"t": oracle.schema(k="integer", v="integer", s="text")}
@@ -37,45 +37,25 @@ def _array(values: list[Any], type_: ColumnType) -> bytes:
     return value
 
 
-def _nulls_last(value: Any) -> tuple[bool, Any]:
-    return (value is None, 0 if value is None else value)
+def _wanted(rows: list[Any]) -> dict[str, Counter[Any]]:
+    groups = by_first(rows)
+    return {
+        "agg": Counter(
+            (k, _array(sorted((r[1] for r in of), key=lambda v: (v is None, -(v or 0))), INTEGER.array))
+            for k, of in groups.items()
+        ),
+        "text": Counter(
+            (k, _array(sorted({r[2] for r in of}, key=nulls_last), TEXT.array)) for k, of in groups.items()
+        ),
+        "apart": Counter((k, r[1]) for k, of in groups.items() for r in of),
+        "some": Counter(r[:2] for r in rows if r[1] is not None and r[1] in (r[0], 2)),
+    }
 
 
 @settings(max_examples=examples(40))
-@given(st.lists(st.lists(st.tuples(ROWS, st.booleans()), max_size=6), min_size=1, max_size=4))
-def test_every_step_is_the_query_over_what_is_there(steps: list[list[tuple[Any, bool]]]) -> None:
-    flow = build_dataflow(plan_views(TABLES, QUERIES), TABLES, {}, dict.fromkeys(QUERIES, (0,)), lambda: 0.0)
-    there: Counter[Any] = Counter()
-    for step in steps:
-        changes = []
-        for row, taken in step:
-            diff = -1 if taken and there[row] > 0 else 1
-            there[row] += diff
-            changes.append((row, diff))
-        flow.step({"t": oracle.delta_of("t", changes, TABLES)} if changes else {})
-        flow.maintain(1000)
-        rows = list(there.elements())
-        groups = {k: [row for row in rows if row[0] == k] for k in {row[0] for row in rows}}
-        wanted = {
-            "agg": Counter(
-                (k, _array(sorted((r[1] for r in of), key=lambda v: (v is None, -(v or 0))), INTEGER.array))
-                for k, of in groups.items()
-            ),
-            "text": Counter(
-                (k, _array(sorted({r[2] for r in of}, key=_nulls_last), TEXT.array)) for k, of in groups.items()
-            ),
-            "apart": Counter((k, r[1]) for k, of in groups.items() for r in of),
-            "some": Counter(r[:2] for r in rows if r[1] is not None and r[1] in (r[0], 2)),
-        }
-        for name, expected in wanted.items():
-            held = flow.view(name).snapshot().rows()
-            found = Counter[Any]()
-            for row, diff in zip(
-                zip(*(c.to_pylist() for c in held.columns), strict=True), held.diffs.tolist(), strict=True
-            ):
-                found[tuple("" if v == "" else v for v in row)] += diff
-            assert found == expected, name
-            assert not len(flow.view(name).errors().rows())
+@given(steps_of(ROWS))
+def test_every_step_is_the_query_over_what_is_there(steps: Steps) -> None:
+    check_steps(TABLES["t"], QUERIES, steps, _wanted)
 
 
 VALUES = st.lists(st.lists(st.none() | st.integers(-(1 << 31), (1 << 31) - 1), max_size=5), min_size=2, max_size=2)

@@ -14,8 +14,8 @@ from dataflow import scalars
 from dataflow.rows import interval_parts
 from dataflow.scalars import arrays, nested
 from dataflow.types import INTEGER, INTERVAL, TEXT, ColumnType, record
-from planner import build_dataflow, plan_views
 from tests.examples import examples
+from tests.laws.queries import Steps, by_first, check_steps, nulls_last, steps_of
 from tests.planner import oracle
 
 TABLES = {"t": oracle.schema(k="integer", v="integer", s="text")}
@@ -32,55 +32,34 @@ ROWS = st.tuples(
 )
 
 
-def _nulls_last(value: Any) -> tuple[bool, Any]:
-    return (value is None, 0 if value is None else value)
-
-
 def _shown(values: list[int | None]) -> str:
     return "{" + ",".join("NULL" if value is None else str(value) for value in values) + "}"
 
 
 def _map(rows: list[Any]) -> str:
-    pairs = {row[2]: row[1] for row in sorted(rows, key=lambda row: _nulls_last(row[1])) if row[2] is not None}
+    pairs = {row[2]: row[1] for row in sorted(rows, key=lambda row: nulls_last(row[1])) if row[2] is not None}
     key = {"a": "a", "b c": '"b c"', "": '""'}
     return "{" + ",".join(f"{key[k]}=>{'NULL' if pairs[k] is None else pairs[k]}" for k in sorted(pairs)) + "}"
 
 
+def _wanted(rows: list[Any]) -> dict[str, Counter[Any]]:
+    groups = by_first(rows)
+    return {
+        "lists": Counter(
+            (k, _shown(sorted((r[1] for r in of), key=lambda v: (v is None, -(v or 0))))) for k, of in groups.items()
+        ),
+        "maps": Counter((k, _map(of)) for k, of in groups.items()),
+        "by_list": Counter((_shown(list(r)), n) for r, n in Counter(row[:2] for row in rows).items()),
+        "by_record": Counter((*r, n) for r, n in Counter((row[0], row[2]) for row in rows).items()),
+        "joined": Counter(r[:2] for r in rows),
+        "apart": Counter((k, r[1]) for k, of in groups.items() for r in of),
+    }
+
+
 @settings(max_examples=examples(25))
-@given(st.lists(st.lists(st.tuples(ROWS, st.booleans()), max_size=6), min_size=1, max_size=4))
-def test_every_step_is_the_query_over_what_is_there(steps: list[list[tuple[Any, bool]]]) -> None:
-    flow = build_dataflow(plan_views(TABLES, QUERIES), TABLES, {}, dict.fromkeys(QUERIES, (0,)), lambda: 0.0)
-    there: Counter[Any] = Counter()
-    for step in steps:
-        changes = []
-        for row, taken in step:
-            diff = -1 if taken and there[row] > 0 else 1
-            there[row] += diff
-            changes.append((row, diff))
-        flow.step({"t": oracle.delta_of("t", changes, TABLES)} if changes else {})
-        flow.maintain(1000)
-        rows = list(there.elements())
-        groups = {k: [row for row in rows if row[0] == k] for k in {row[0] for row in rows}}
-        wanted = {
-            "lists": Counter(
-                (k, _shown(sorted((r[1] for r in of), key=lambda v: (v is None, -(v or 0)))))
-                for k, of in groups.items()
-            ),
-            "maps": Counter((k, _map(of)) for k, of in groups.items()),
-            "by_list": Counter((_shown(list(r)), n) for r, n in Counter(row[:2] for row in rows).items()),
-            "by_record": Counter((*r, n) for r, n in Counter((row[0], row[2]) for row in rows).items()),
-            "joined": Counter(r[:2] for r in rows),
-            "apart": Counter((k, r[1]) for k, of in groups.items() for r in of),
-        }
-        for name, expected in wanted.items():
-            held = flow.view(name).snapshot().rows()
-            found = Counter[Any]()
-            for row, diff in zip(
-                zip(*(c.to_pylist() for c in held.columns), strict=True), held.diffs.tolist(), strict=True
-            ):
-                found[row] += diff
-            assert found == expected, name
-            assert not len(flow.view(name).errors().rows())
+@given(steps_of(ROWS))
+def test_every_step_is_the_query_over_what_is_there(steps: Steps) -> None:
+    check_steps(TABLES["t"], QUERIES, steps, _wanted)
 
 
 LAYERS = st.none() | st.lists(st.none() | st.lists(st.none() | st.integers(-300, 300), max_size=3), max_size=3)

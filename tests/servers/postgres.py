@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -113,9 +114,9 @@ class PostgresServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A running server, shared by the tests of one process: use schemas of your own."""
+@contextmanager
+def running_postgres() -> Iterator[PostgresServer]:
+    """A running server. Where PostgreSQL is not installed, the test is left out: see `leave_out`."""
     binaries = find_binaries()
     if binaries is None:
         leave_out("PostgreSQL is not installed; install Debian's package postgresql")
@@ -125,3 +126,10 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A running server, shared by the tests of one process: use schemas of your own."""
+    with running_postgres() as server:
+        yield server

@@ -119,8 +119,10 @@ class Statements(Steps):
         keys: list[str] = []
         for name in change.names:
             there = definitions.find(change.kind, name)
-            if change.kind == "schema" and name in (PUBLIC, *SYSTEM):
-                raise QueryError("2BP01", f"cannot drop schema {name} because it is part of every service")
+            if (change.kind == "schema" and name in (PUBLIC, *SYSTEM)) or (
+                there and change.kind in ("cluster", "database")
+            ):
+                raise QueryError("2BP01", f"cannot drop {change.kind} {name} because it is part of every service")
             if there is None or (there.broken and name not in {item.name for item in self._world.catalog.items}):
                 if not change.if_exists:
                     raise QueryError(unknown(change.kind), absent(change.kind, name))

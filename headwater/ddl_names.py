@@ -66,9 +66,9 @@ class NameStatements(Steps):
 
     def _there(self, kind: str, name: str) -> Definition | None:
         """The object, if there is one. QueryError when it is none that statements may rename."""
-        if kind == "schema" and name in (PUBLIC, *SYSTEM):
-            raise QueryError("42501", f"schema {name} is part of every service and keeps its name")
         there = self._definitions.find(kind, name)
+        if (kind == "schema" and name in (PUBLIC, *SYSTEM)) or (there is not None and kind in ("cluster", "database")):
+            raise QueryError("42501", f"{kind} {name} is part of every service and keeps its name")
         if there is not None and there.declared:
             raise QueryError("42501", f'"{name}" is declared by the service\'s file', hint="rename it there")
         if there is not None and there.kind != kind:

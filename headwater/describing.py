@@ -18,6 +18,7 @@ from planner.catalog import quoted
 from planner.layers import inlined
 from planner.plans import relations
 from serve.definitions import BESIDE, Definition, Definitions, key_of
+from serve.sql.schemas import CLUSTER
 
 
 def described(world: World, filling: Collection[str] = ()) -> Shape:
@@ -41,6 +42,8 @@ def _definitions(world: World, shown: Mapping[str, Shown]) -> Definitions:
         reads = frozenset([sink.view, key_of("connection", sink.kafka)])
         beside[key_of("sink", name)] = Definition(name, "sink", (), on=sink.view, reads=reads)
     beside |= {key_of("role", name): Definition(name, "role", ()) for name in world.declared.users}
+    for kind, name in (("cluster", CLUSTER), ("database", world.declared.database)):
+        beside[key_of(kind, name)] = Definition(name, kind, ())
     for space in world.catalog.schemas:
         create = f"CREATE SCHEMA {quoted(space.name)}"
         one = Definition(space.name, "schema", (), create=create, oid=FIRST_OID + space.id)

@@ -108,8 +108,8 @@ def exists(there: Definition, skip: bool) -> Step:
 
 def unknown(kind: str) -> str:
     """The SQLSTATE for an object that there is not."""
-    if kind == "schema":
-        return "3F000"
+    if kind in ("schema", "database"):
+        return "3F000" if kind == "schema" else "3D000"
     return "42704" if kind == "index" or kind in BESIDE else "42P01"
 
 

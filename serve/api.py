@@ -151,7 +151,9 @@ class SqlApi:
 
     def session(self, client: Client, user: str, options: Mapping[str, str]) -> Session:
         """A new session. options: settings that it begins with."""
-        state = State(self._queries, Settings(options, user), user, self._service, self._version, process=0)
+        state = State(
+            self._queries, Settings(options, user, self._service), user, self._service, self._version, process=0
+        )
         return Session(state, client, self._threads, self._hub, self._recency)
 
     def allowed(self, scope: Scope, name: str, password: str) -> str:

@@ -14,8 +14,11 @@ from planner.explain import Explanation
 from planner.functions.user import Functions
 from planner.plan import Plan
 
-BESIDE = frozenset(("connection", "role", "schema", "secret", "sink"))
+BESIDE = frozenset(("cluster", "connection", "database", "role", "schema", "secret", "sink"))
 """Kinds whose names are their own: the service's file may call a sink as it calls a view."""
+
+APART = frozenset(("cluster", "database", "schema"))
+"""Kinds of what is in no schema."""
 
 
 def key_of(kind: str, name: str) -> str:
@@ -107,8 +110,8 @@ class Definitions:
         return (self.beside if kind in BESIDE else self.objects).get(key_of(kind, name))
 
     def taken(self, name: str) -> Definition | None:
-        """What has this name already, whatever it is, but for schemas: they are no objects of one."""
-        keys = [name, *(key_of(kind, name) for kind in sorted(BESIDE - {"schema"}))]
+        """What has this name already, whatever it is, but for what is in no schema."""
+        keys = [name, *(key_of(kind, name) for kind in sorted(BESIDE - APART))]
         every = self.every
         return next((every[key] for key in keys if key in every), None)
 

@@ -5,6 +5,7 @@ Always true: what cannot be altered is refused by name. Deliberately unknown: wh
 
 from __future__ import annotations
 
+from serve.pg.clusters import alter_cluster
 from serve.pg.commands import Nothing
 from serve.pg.create_table import read_default, table_constraint, unsupported
 from serve.pg.history import alter_history
@@ -38,6 +39,8 @@ def read_alter(words: Words, kind: str) -> Change | Nothing:
         return alter_connection(words, name)
     if kind == "materialized view" and words.word in ("SET", "RESET"):
         return alter_history(words, name, if_exists)
+    if kind == "cluster" and words.word in ("SET", "RESET"):
+        return alter_cluster(words, name)
     if words.take("OWNER", "TO"):
         role = words.name()
         words.end()

@@ -166,9 +166,10 @@ class Explain:
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """A statement that has nothing to do here, such as UNLISTEN."""
+    """A statement that has nothing to do here, such as UNLISTEN. notice: what who wrote it has to know."""
 
     tag: str
+    notice: str = ""
 
 
 Command = (

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 
 from serve.pg.alter import read_alter
+from serve.pg.clusters import create_cluster, create_database, pass_cluster
 from serve.pg.commands import Nothing
 from serve.pg.create_table import create_table, unsupported
 from serve.pg.history import read_options
@@ -34,6 +35,7 @@ from serve.sql.changes import (
     Refresh,
 )
 from serve.sql.errors import QueryError
+from serve.sql.schemas import CLUSTER
 
 KINDS = {
     "TABLE": "table",
@@ -46,11 +48,12 @@ KINDS = {
     "SECRET": "secret",
     "ROLE": "role",
     "SCHEMA": "schema",
+    "CLUSTER": "cluster",
+    "DATABASE": "database",
 }
 _NO_DATA = re.compile(r"\s+with\s+(no\s+)?data\s*$", re.IGNORECASE)
 """What PostgreSQL writes behind a materialized view's query: here the view has its rows in any case."""
-_CONTAINERS = ("DATABASE", "CLUSTER")
-_OTHERS = (*_CONTAINERS, "TYPE", "ROLE", "USER", "FUNCTION", "SEQUENCE", "TRIGGER", "EXTENSION")
+_OTHERS = ("TYPE", "ROLE", "USER", "FUNCTION", "SEQUENCE", "TRIGGER", "EXTENSION")
 
 
 def read_create(words: Words) -> Change | Nothing:
@@ -78,6 +81,10 @@ def read_create(words: Words) -> Change | Nothing:
         return create_role(words)
     if not default and words.take("SCHEMA"):
         return _create_schema(words)
+    if not default and words.take("CLUSTER"):
+        return create_cluster(words)
+    if not default and words.take("DATABASE"):
+        return create_database(words)
     raise _other("CREATE", words)
 
 
@@ -87,7 +94,7 @@ def _create_view(words: Words, materialized: bool, replace: bool) -> Change:
     columns = tuple(_names(words)) if words.take("(") else ()
     history = 0
     if materialized:
-        _pass_cluster(words)
+        pass_cluster(words)
         history = read_options(words) if words.take("WITH") else 0
     words.need("AS")
     if words.at >= len(words.found):
@@ -101,7 +108,7 @@ def _create_index(words: Words, default: bool, unique: bool) -> Change:
     words.take("CONCURRENTLY")
     if_not_exists = words.take("IF", "NOT", "EXISTS")
     name = None if words.word in ("ON", "IN") else object_name(words)
-    _pass_cluster(words)
+    pass_cluster(words)
     words.need("ON")
     words.take("ONLY")
     on = object_name(words)
@@ -111,7 +118,7 @@ def _create_index(words: Words, default: bool, unique: bool) -> Change:
     if not default:
         words.need("(")
         columns = tuple(_names(words, what="an index on an expression"))
-    _pass_cluster(words)
+    pass_cluster(words)
     words.end()
     return CreateIndex(name, on, columns, if_not_exists, unique)
 
@@ -199,6 +206,8 @@ READERS: dict[str, Callable[[Words], Change | Nothing]] = {
 
 
 def _kind(verb: str, words: Words) -> str:
+    if words.take("CLUSTER", "REPLICA"):
+        raise unsupported(f"{verb} CLUSTER REPLICA", f"{CLUSTER} has one, r1, which is this process")
     for name, kind in KINDS.items():
         if words.take(*name.split()):
             return kind
@@ -218,11 +227,6 @@ def _other(verb: str, words: Words) -> QueryError:
     if kind not in _OTHERS:
         return words.wrong()
     return unsupported(f"{verb} {kind}", _INSTEAD.get(kind))
-
-
-def _pass_cluster(words: Words) -> None:
-    if words.take("IN", "CLUSTER"):
-        words.name()
 
 
 def _names(words: Words, what: str = "") -> list[str]:

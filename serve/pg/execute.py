@@ -26,6 +26,7 @@ from serve.pg.commands import (
     ExecutePrepared,
     Explain,
     Fetch,
+    Nothing,
     Prepare,
     SetConfig,
     Show,
@@ -179,6 +180,8 @@ class Executor:
             case End(commit=True) if self.state.changes and self.state.transaction == INSIDE:
                 return self._commit(command)
             case _:
+                if isinstance(command, Nothing) and command.notice:
+                    self._notice("00000", command.notice)
                 self._send(messages.complete(self._performer.perform(command)))
         return None
 
@@ -207,9 +210,13 @@ class Executor:
             self.state.changes.append(change)
         else:
             changed = await self._apply([change])
-        for code, text in changed.notices if self.state.settings.tells_notices else ():
-            self._send(notice_message(code, text, "NOTICE"))
+        for code, text in changed.notices:
+            self._notice(code, text)
         self._send(messages.complete(change.tag))
+
+    def _notice(self, code: str, text: str) -> None:
+        if self.state.settings.tells_notices:
+            self._send(notice_message(code, text, "NOTICE"))
 
     async def _commit(self, end: End) -> None:
         try:

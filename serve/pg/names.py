@@ -27,6 +27,8 @@ def schema_name(words: Words) -> str:
 
 def named(kind: str, words: Words) -> str:
     """The name by which an object of a kind is known."""
+    if kind in ("cluster", "database"):
+        return words.name()
     return schema_name(words) if kind == "schema" else object_name(words)
 
 

@@ -14,6 +14,7 @@ import binascii
 import re
 
 from dataflow.types import ColumnType
+from serve.pg.clusters import pass_cluster
 from serve.pg.words import Words
 from serve.sql.changes import ColumnDefinition, CreateConnection, CreateSecret, CreateSink, CreateSource, Validate
 from serve.sql.connections import KAFKA, OPTIONS, REGISTRY, is_secret
@@ -162,7 +163,7 @@ def validate_connection(words: Words) -> Validate:
 def create_source(words: Words, name: str, if_not_exists: bool) -> CreateSource:
     """What follows CREATE SOURCE name."""
     columns, key = _source_columns(words) if words.take("(") else (None, ())
-    _pass_cluster(words)
+    pass_cluster(words)
     words.need("FROM")
     if not words.take("KAFKA"):
         raise _unsupported(f"a source from {words.word}", "use FROM KAFKA CONNECTION, or a table")
@@ -254,7 +255,7 @@ def _envelope(words: Words) -> str:
 
 def create_sink(words: Words, name: str, if_not_exists: bool) -> CreateSink:
     """What follows CREATE SINK name."""
-    _pass_cluster(words)
+    pass_cluster(words)
     words.need("FROM")
     settings: dict[str, object] = {"view": _public(words, "what a sink reads")}
     words.need("INTO")
@@ -321,8 +322,3 @@ def _topic(words: Words, *others: str) -> dict[str, str]:
 
 def _unsupported(what: str, hint: str | None = None) -> QueryError:
     return QueryError("0A000", f"{what} is not supported", hint=hint)
-
-
-def _pass_cluster(words: Words) -> None:
-    if words.take("IN", "CLUSTER"):
-        words.name()

@@ -124,7 +124,9 @@ class PgServer:
         state = State(
             queries=self._queries,
             settings=Settings(
-                {name: value for name, value in parameters.items() if not name.startswith("_pq_.")}, user
+                {name: value for name, value in parameters.items() if not name.startswith("_pq_.")},
+                user,
+                self._service,
             ),
             user=user,
             database=self._service,

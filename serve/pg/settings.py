@@ -11,8 +11,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from planner.catalog import PUBLIC, SYSTEM
+from serve.pg.clusters import known_cluster
 from serve.recency import Freshness
 from serve.sql.errors import QueryError
+from serve.sql.schemas import CLUSTER
 from serve.values import BadValue, seconds
 
 SERVER_VERSION = "15.0"
@@ -24,7 +26,7 @@ MZ_VERSION = "v0.130.0 (Headwater)"
 REPORTED = (
     "server_version", "server_encoding", "client_encoding", "DateStyle", "IntervalStyle", "TimeZone", "integer_datetimes",
     "standard_conforming_strings", "application_name", "is_superuser", "session_authorization", "in_hot_standby",
-    "default_transaction_read_only", "mz_version",
+    "default_transaction_read_only", "mz_version", "cluster", "database",
 )  # fmt: skip
 """Settings that a client is told of when it connects and when they change."""
 
@@ -49,7 +51,8 @@ DEFAULTS: dict[str, str] = {
     "default_transaction_deferrable": "off",
     "transaction_deferrable": "off",
     "search_path": "public",
-    "cluster": "quickstart",
+    "cluster": CLUSTER,
+    "database": "",
     "mz_version": MZ_VERSION,
     "statement_timeout": "0",
     "lock_timeout": "0",
@@ -95,9 +98,10 @@ _MILLISECONDS = {None: 1.0, "us": 0.001, "ms": 1.0, "s": 1000.0, "min": 60_000.0
 class Settings:
     """The settings of one session."""
 
-    def __init__(self, startup: Mapping[str, str], user: str) -> None:
+    def __init__(self, startup: Mapping[str, str], user: str, database: str = "") -> None:
         """startup: what the client asked for when it connected; what there is not, or cannot be, it learns from the reports."""
-        self._values = dict(DEFAULTS, session_authorization=user)
+        self._values = dict(DEFAULTS, session_authorization=user, database=database)
+        self._start = dict(self._values)
         for name, value in startup.items():
             try:
                 self.set(name, value)
@@ -136,6 +140,9 @@ class Settings:
             value = self._start.get(name, "")
         else:
             value = _checked(name, value)
+            if name == "database" and value != self._start.get(name, value):
+                there = f"the one database is {self._start[name]}"
+                raise QueryError("3D000", f'database "{value}" does not exist', hint=there)
         if local:
             self._transaction[name] = value
         else:
@@ -207,6 +214,8 @@ def _checked(name: str, value: str) -> str:
                 "22023", f'invalid value for parameter "TimeZone": "{value}"', hint="times are shown in UTC"
             )
         return "UTC"
+    if name == "cluster":
+        return known_cluster(value)
     if name == "search_path":
         others = {part.strip().strip('"') for part in value.split(",")} - _PATH
         if others:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from planner.catalog import schema_and_name
-from serve.definitions import Definition, name_of
+from serve.definitions import APART, Definition, name_of
 from serve.reads import scan
 from serve.sql.system import Facts, Row, SystemRelation
 from serve.status import lag
@@ -62,7 +62,7 @@ def _operators(facts: Facts) -> Iterator[Row]:
 
 def _objects(facts: Facts) -> Iterator[Row]:
     for one in _definitions(facts):
-        schema = None if one.kind == "schema" else schema_and_name(one.name)[0]
+        schema = None if one.kind in APART else schema_and_name(one.name)[0]
         yield (one.name, one.kind, one.declared, one.comment or None, one.create or None, one.broken or None, schema)
 
 

@@ -14,12 +14,9 @@ from planner.functions.system import OWNER_OID
 from planner.functions.types import type_name as long_name
 from serve.definitions import Definition
 from serve.sql.pg_catalog import DATABASE_OID, Named, definitions_of, relations, roles
-from serve.sql.schemas import SYSTEM, namespaces
+from serve.sql.schemas import CLUSTER, SYSTEM, namespaces
 from serve.sql.system import Facts, Row, SystemRelation
 from serve.sql.types import modifier, oid
-
-CLUSTER = "quickstart"
-"""What the one cluster is called, as a fresh Materialize calls its own."""
 
 _DATABASE, _CLUSTER, _REPLICA, _ROLE = f"u{DATABASE_OID}", "u1", "u1", f"u{OWNER_OID}"
 _KINDS = {"r": "table", "v": "view", "m": "materialized-view", "f": "source"}
@@ -56,7 +53,7 @@ def _objects(facts: Facts) -> Iterator[_Object]:
             found = definitions.objects.get(known_as(r.schema, name))
             yield _Object(f"{prefix}{number}", number, r.schema, name, "index", None, found)
     for one in definitions.beside.values():
-        if one.kind not in ("schema", "role"):
+        if one.kind not in ("cluster", "database", "role", "schema"):
             # What the file declares has no number.
             id_ = f"u{one.oid}" if one.oid else f"u{one.kind}.{one.name}"
             yield _Object(id_, one.oid, *schema_and_name(one.name), one.kind, None, one)

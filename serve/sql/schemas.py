@@ -1,4 +1,4 @@
-"""The schemas that there are in every service, with their oids in pg_namespace, and those that SQL made."""
+"""What there is in every service: the schemas, with their oids in pg_namespace, and the cluster; and the schemas that SQL made."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ SYSTEM = {
 }
 """The system's own: nothing can be made in them."""
 PUBLIC_OID = 2200
+
+CLUSTER = "quickstart"
+"""What the one cluster is called, as a fresh Materialize calls its own."""
 
 
 def namespaces(definitions: Definitions | None) -> dict[str, int]:

@@ -45,16 +45,19 @@ _CREATE = re.compile(
 _FIXED = {
     "schemas": "SELECT nspname AS name, comment FROM pg_namespace LEFT JOIN headwater.objects ON kind = 'schema' "
     "AND name = nspname ORDER BY nspname",
-    "databases": "SELECT datname AS name, NULL::text AS comment FROM pg_database",
-    "clusters": "SELECT name, NULL::text AS comment FROM mz_clusters",
+    "databases": "SELECT name, comment FROM headwater.objects WHERE kind = 'database'",
+    "clusters": "SELECT c.name, r.name || ' (' || coalesce(r.size, 'all') || ')' AS replicas, o.comment FROM mz_clusters c "
+    "JOIN mz_cluster_replicas r ON r.cluster_id = c.id LEFT JOIN headwater.objects o ON o.kind = 'cluster' AND o.name = c.name",
+    "cluster replicas": "SELECT c.name AS cluster, r.name AS replica, r.size, true AS ready, NULL::text AS comment "
+    "FROM mz_clusters c JOIN mz_cluster_replicas r ON r.cluster_id = c.id",
 }
-_SINGLE = re.compile(r"\s*SHOW\s+(?P<what>SCHEMAS|DATABASES|CLUSTERS)\s*$", re.IGNORECASE)
+_SINGLE = re.compile(r"\s*SHOW\s+(?P<what>SCHEMAS|DATABASES|CLUSTERS|CLUSTER\s+REPLICAS)\s*$", re.IGNORECASE)
 
 
 def show_query(sql: str) -> str | None:
     """The SELECT that a SHOW of objects means; None for anything else. sql: without comments."""
     if found := _SINGLE.match(sql):
-        return _FIXED[found["what"].lower()]
+        return _FIXED[" ".join(found["what"].lower().split())]
     if found := _LISTED.match(sql):
         what = " ".join(found["what"].lower().split())
         conditions = [f"kind = '{_KINDS[what]}'"] if what in _KINDS else []

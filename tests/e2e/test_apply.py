@@ -12,9 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.e2e.books import Client
 from tests.e2e.service import ROOT, RUN, Headwater, record
 from tests.e2e.service import produce as produce_records
-from tests.e2e.test_ddl import Client
 from tests.e2e.test_outside import Shop, written
 from tests.servers.kafka import KafkaServer
 

@@ -13,8 +13,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.e2e.books import Client
 from tests.e2e.service import Headwater, running
-from tests.e2e.test_ddl import Client
 from tests.e2e.test_tables import settings
 
 

@@ -13,8 +13,8 @@ import fastavro
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
+from tests.e2e.books import Client
 from tests.e2e.service import RUN, produce, running
-from tests.e2e.test_ddl import Client
 from tests.servers.kafka import KafkaServer
 from tests.servers.registry import running_registry
 

@@ -13,8 +13,8 @@ import asyncpg
 import psycopg
 import pytest
 
+from tests.e2e.books import Client
 from tests.e2e.service import Headwater, running
-from tests.e2e.test_ddl import Client
 from tests.e2e.test_tables import settings
 from tests.servers.postgres import PostgresServer
 from tests.servers.programs import program

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
+from tests.e2e.books import Client
 from tests.e2e.service import RUN, running
-from tests.e2e.test_ddl import Client
 
 MODULE = """
 import pyarrow.compute as pc

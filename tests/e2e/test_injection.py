@@ -15,8 +15,8 @@ from psycopg import sql
 
 from config.load import load
 from config.mistakes import ConfigErrors
+from tests.e2e.books import Client
 from tests.e2e.service import Headwater, running
-from tests.e2e.test_ddl import Client
 from tests.e2e.test_tables import settings
 
 HOSTILE = (

@@ -14,8 +14,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.e2e.books import Client
 from tests.e2e.service import RUN, Headwater, fold, produce, record, running
-from tests.e2e.test_ddl import Client
 from tests.servers.kafka import KafkaServer
 
 pytestmark = [pytest.mark.kafka]

@@ -11,8 +11,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from tests.e2e.books import Client
 from tests.e2e.service import Headwater, running
-from tests.e2e.test_ddl import Client
 from tests.e2e.test_tables import settings
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.e2e.books import Client
 from tests.e2e.service import RUN, Headwater, running
-from tests.e2e.test_ddl import Client
 from tests.servers.postgres import PostgresServer
 from tests.servers.programs import program
 

@@ -165,6 +165,8 @@ def _column(binder: Binder, node: exp.Expr) -> Bound:
         node = bind_session.plain(node)
     if isinstance(node.this, exp.Star):
         raise binder.text.unsupported(node, "* inside an expression")
+    if bind_session.is_user(node):
+        return bind_session.word(binder, exp.CurrentUser())
     if binder.env is not None and not binder.scope.knows(node):
         for depth, scope in reversed(list(enumerate(binder.env.outer))):
             if scope.knows(node):
@@ -218,7 +220,7 @@ def _case(binder: Binder, node: exp.Expr) -> Bound:
 def _cast(binder: Binder, node: exp.Expr) -> Bound:
     binder.text.only(node, "this", "to")
     if (catalog := bind_session.catalog_type(binder, node.args["to"])) is not None:
-        return binder.cast(bind_session.known_relation(node) or binder.bind(node.this), catalog, node)
+        return binder.cast(bind_session.relation_named(binder, node) or binder.bind(node.this), catalog, node)
     target = written_type(node.args["to"], binder.text)
     nothing = bind_array.empty(node.this, target) or bind_nested.empty(node.this, target)
     if nothing is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from dataflow.types import BOOLEAN, INTEGER, TEXT, ColumnType, Kind
+from planner import bind_table
 from planner.literals import Untyped
 from planner.scalar import Call, Literal, Scalar
 
@@ -96,9 +97,15 @@ def subscripts(binder: Binder, node: exp.Expr, found: Scalar, places: Sequence[e
 def dot(binder: Binder, node: exp.Expr) -> Bound:
     """Bind `(r).f1`."""
     binder.text.only(node, "this", "expression")
-    found, name = binder.typed(node.this), node.args["expression"]
+    name = node.args["expression"]
     if isinstance(name, exp.Star):
         raise binder.text.unsupported(node, "* inside an expression", "write it in the select list")
+    if (columns := bind_table.columns_of(binder, node.this)) is not None:
+        if name.name not in columns:
+            hint = f"its columns are {', '.join(columns)}"
+            raise binder.text.error(node, f'could not identify column "{name.name}" in record data type', hint)
+        return columns[name.name]
+    found = binder.typed(node.this)
     if found.type.kind is not Kind.RECORD:
         raise binder.text.error(
             node, f"column notation .{name.name} applied to type {found.type}, which is not a composite type"
@@ -122,6 +129,8 @@ def fields(binder: Binder, node: exp.Expr) -> list[tuple[str, Scalar]] | None:
     """The fields that `(r).*` means, by name; None for any other item."""
     if not isinstance(node, exp.Dot) or not isinstance(node.args.get("expression"), exp.Star):
         return None
+    if (columns := bind_table.columns_of(binder, node.this)) is not None:
+        return list(columns.items())
     found = binder.typed(node.this)
     if found.type.kind is not Kind.RECORD:
         raise binder.text.error(node, f"type {found.type} is not composite", "only records have fields")

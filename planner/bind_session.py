@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from dataflow.types import BIGINT, TEXT, ColumnType
+from dataflow.types import BIGINT, STRINGS, TEXT, ColumnType
 from planner.functions import system
 from planner.literals import Untyped
 from planner.parameters import SESSION, SETTING
@@ -52,6 +52,13 @@ def word(binder: Binder, node: exp.Expr) -> Bound:
     return Parameter(name, SESSION[name])
 
 
+def is_user(node: exp.Column) -> bool:
+    """Whether a column is the word `user`, which is current_user unless it is in quotes or a table's."""
+    name = node.this
+    plain_word = isinstance(name, exp.Identifier) and not name.args.get("quoted") and name.name.lower() == "user"
+    return plain_word and not node.args.get("table")
+
+
 def call(binder: Binder, node: exp.Anonymous, name: str) -> Bound | None:
     """Bind a call whose value is the session's or the catalog's; None when it is neither."""
     if not binder.text.asked_once:
@@ -67,24 +74,44 @@ def call(binder: Binder, node: exp.Anonymous, name: str) -> Bound | None:
         return Parameter(SETTING + setting.name.lower(), TEXT)
     if name in system.LOOKED_UP and 1 <= len(node.expressions) <= 3:
         return _looked_up(binder, node, name)
+    if name == "to_regclass" and len(node.expressions) == 1:
+        return relation_of(binder, node, node.expressions[0])
     if name in system.NAMES:
         return binder.call(node, system.PREFIX + name, [binder.bind(argument) for argument in node.expressions])
     return None
 
 
 def _looked_up(binder: Binder, node: exp.Anonymous, name: str) -> Bound:
-    """A function of a number whose answer is a row of the catalog, as a subquery."""
+    """A function of a number whose answer is a row of the catalog."""
+    what, by_place = system.LOOKED_UP[name]
+    place = node.expressions[1] if by_place and len(node.expressions) > 1 else exp.Literal.number(0)
+    number = node.expressions[0]
+    if isinstance(number, exp.Literal) and number.is_string:  # pg_get_viewdef('public.paid')
+        return _said(binder, node, "headwater_text", what, headwater_place=place, headwater_oid=_regclass(number))
+    return _said(binder, node, "headwater_text", what, headwater_place=place, headwater_oid=number)
+
+
+def _regclass(name: exp.Expr) -> exp.Expr:
+    return exp.Anonymous(this="to_regclass", expressions=[name])
+
+
+def relation_of(binder: Binder, node: exp.Expr, name: exp.Expr) -> Bound:
+    """The number of the relation that a text names, as `to_regclass` answers it: NULL when there is none."""
+    return _said(binder, node, "headwater_oid", system.NAME, headwater_text=name)
+
+
+def _said(binder: Binder, node: exp.Expr, wanted: str, what: str, **same: exp.Expr) -> Bound:
+    """What the catalog says, as a subquery."""
     from planner.bind_subquery import scalar
 
-    oid, place, text = (exp.column(column.split()[0]) for column in system.DEFINITION_COLUMNS)
-    by_place = system.LOOKED_UP[name] and len(node.expressions) > 1
-    wanted = node.expressions[1].copy() if by_place else exp.Literal.number(0)
-    same = [exp.EQ(this=oid, expression=node.expressions[0].copy()), exp.EQ(this=place, expression=wanted)]
-    table = exp.Table(this=exp.to_identifier(system.DEFINITIONS), db=exp.to_identifier("pg_catalog"))
+    condition: exp.Expr = exp.EQ(this=exp.column("headwater_what"), expression=exp.Literal.string(what))
+    for column, value in same.items():
+        condition = exp.And(this=condition, expression=exp.EQ(this=exp.column(column), expression=value.copy()))
+    table = exp.Table(this=exp.to_identifier(system.SAID), db=exp.to_identifier("pg_catalog"))
     query = exp.Select(
-        expressions=[exp.Anonymous(this="max", expressions=[text])],
+        expressions=[exp.Anonymous(this="max", expressions=[exp.column(wanted)])],
         from_=exp.From(this=table),
-        where=exp.Where(this=exp.And(this=same[0], expression=same[1])),
+        where=exp.Where(this=condition),
     )
     return binder.placed(scalar(binder, exp.Subquery(this=query)), node)
 
@@ -136,17 +163,20 @@ def catalog_type(binder: Binder, node: exp.Expr) -> ColumnType | None:
     return None
 
 
-def known_relation(node: exp.Expr) -> Literal | None:
-    """The number of a relation of the catalog that is named in `'pg_class'::regclass`; None for anything else."""
+def relation_named(binder: Binder, node: exp.Expr) -> Bound | None:
+    """The number of the relation that a text of a cast to regclass names; None for any other cast."""
     to, name = node.args["to"], node.this
     named = isinstance(to, exp.ObjectIdentifier) and str(to.name).lower() == "regclass"
     kind = to.args.get("kind")
     if not (named or (isinstance(kind, exp.Dot) and kind.name.lower() == "regclass")):
         return None
-    if not (isinstance(name, exp.Literal) and name.is_string):
-        return None
-    oid = system.WELL_KNOWN.get(name.name.lower().removeprefix("pg_catalog."))
-    return None if oid is None else Literal(oid, BIGINT)
+    if isinstance(name, exp.Literal):
+        oid = system.WELL_KNOWN.get(name.name.lower().removeprefix("pg_catalog."))
+        if oid is not None or not name.is_string or name.name.isdigit():
+            return None if oid is None else Literal(oid, BIGINT)
+        return relation_of(binder, node, name)
+    found = binder.bind(name)
+    return relation_of(binder, node, name) if not isinstance(found, Untyped) and found.type.kind in STRINGS else found
 
 
 _OPERATORS = {"~": "~", "=": "=", "!~": "!~", "<>": "<>", "~~": "like", "!~~": "not_like", "~*": "~*"}

@@ -7,6 +7,8 @@ Columns are named as PostgreSQL does: by the function's own names, else by the a
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -15,7 +17,8 @@ from dataflow.types import BIGINT
 from planner.calls import TableCall
 from planner.catalog import spelling
 from planner.functions import FunctionError
-from planner.functions.tables import TableFunction, resolve_table
+from planner.functions.system import PREFIX
+from planner.functions.tables import TABLE_FUNCTIONS, TableFunction, resolve_table
 from planner.literals import Untyped
 from planner.plan import Constant, FlatMap, Plan, Project
 from planner.relation import Columns, Environment, Relation
@@ -56,6 +59,8 @@ def in_from(node: exp.Expr, alias: str | None, env: Environment) -> tuple[Relati
         if not isinstance(item, exp.Anonymous):
             raise text.unsupported(item)
         name = spelling(item.this) if isinstance(item.this, exp.Identifier) else item.this.lower()
+        if name not in TABLE_FUNCTIONS and len(items) == 1 and not node.args.get("ordinality"):
+            return _one_row(binder, item, alias or name), name
         names.append(name)
         function, call = _bound(binder, item, name)
         own = function.names or ((alias if alias and len(items) == 1 else name),)
@@ -66,6 +71,12 @@ def in_from(node: exp.Expr, alias: str | None, env: Environment) -> tuple[Relati
         columns += (("ordinality", BIGINT, False),)
     plan = _mapped(Constant(((),), ()), tuple(calls), ordinality)
     return Relation(plan, columns), names[0]
+
+
+def _one_row(binder: Binder, item: exp.Anonymous, name: str) -> Relation:
+    """The value of any other function, as a row of one column."""
+    below, (value,) = attached(Constant(((),), ()), (binder.typed(item),))
+    return Relation(Project(below, (value,)), ((name, value.type, True),))
 
 
 def _apart(item: exp.Expr) -> list[exp.Expr]:
@@ -88,7 +99,33 @@ def _mapped(plan: Plan, calls: tuple[TableCall, ...], ordinality: bool) -> Plan:
 
 
 def in_list(binder: Binder, node: exp.Anonymous, name: str) -> Bound:
-    """Bind a table function in an expression: only select lists have them."""
+    """Bind a table function of one column in an expression: only select lists have them."""
+    function, value = _value(binder, node, name)
+    if len(function.columns) > 1:
+        hint = (
+            f"write it in FROM: FROM t, {name}(...), or take a column: ({name}(...)).{(function.names or ('f1',))[0]}"
+        )
+        raise binder.text.unsupported(node, f"{name}() in a select list", hint)
+    return binder.placed(value, node)
+
+
+def columns_of(binder: Binder, node: exp.Expr) -> dict[str, Scalar] | None:
+    """The columns of `f(...)`, a table function whose columns have names, for `(f(...)).name`; None for anything else."""
+    while isinstance(node, exp.Paren):
+        node = node.this
+    prefix = ""
+    if isinstance(node, exp.Dot) and isinstance(node.this, exp.Identifier) and binder.text.asked_once:
+        prefix = PREFIX if node.this.name.lower() == "information_schema" else ""
+        node = node.args["expression"]
+    if not isinstance(node, exp.Anonymous) or (name := prefix + node.name.lower()) not in TABLE_FUNCTIONS:
+        return None
+    function, value = _value(binder, node, name)
+    if function.names is None:
+        return None
+    return {name: binder.placed(replace(value, place=place), node) for place, name in enumerate(function.names)}
+
+
+def _value(binder: Binder, node: exp.Anonymous, name: str) -> tuple[TableFunction, TableValue]:
     if binder.clause not in ("SELECT", "functions in FROM"):
         raise binder.text.error(
             node,
@@ -103,9 +140,7 @@ def in_list(binder: Binder, node: exp.Anonymous, name: str) -> Bound:
         raise binder.text.unsupported(
             node, "a table function in another one's arguments", "write the inner one in FROM"
         )
-    if len(function.columns) > 1:
-        raise binder.text.unsupported(node, f"{name}() in a select list", f"write it in FROM: FROM t, {name}(...)")
-    return binder.placed(TableValue(name, call.args, function.columns[0]), node)
+    return function, TableValue(name, call.args, function.columns)
 
 
 def _bound(binder: Binder, node: exp.Anonymous, name: str) -> tuple[TableFunction, TableCall]:
@@ -137,8 +172,11 @@ def listed(plan: Plan, scalars: tuple[Scalar, ...], binder: Binder) -> tuple[Pla
             raise binder.text.error(
                 place, f"set-returning functions are not allowed in {word}", "write the function in FROM"
             )
-    calls = tuple(TableCall(node.function, node.args, (node.type,)) for node in found)
-    width = len(plan.types)
-    columns = {node: ColumnRef(width + i, node.type, str(node)) for i, node in enumerate(found)}
+    calls = tuple(dict.fromkeys(TableCall(node.function, node.args, node.columns) for node in found))
+    starts = dict(zip(calls, accumulate((len(call.types) for call in calls), initial=len(plan.types)), strict=False))
+    columns = {
+        node: ColumnRef(starts[TableCall(node.function, node.args, node.columns)] + node.place, node.type, str(node))
+        for node in found
+    }
     new = tuple(rewrite(s, lambda n: columns.get(n) if isinstance(n, TableValue) else None) for s in scalars)
     return FlatMap(plan, calls), new

@@ -174,6 +174,14 @@ class _Parser(MaterializeParser):
     def _parse_binding_column(self) -> exp.ColumnDef:
         return self.expression(exp.ColumnDef(this=self._parse_id_var(), kind=self._parse_types()))
 
+    def _parse_alias(self, this: exp.Expr | None, explicit: bool = False) -> exp.Expr | None:
+        """Also `AS select`: any word may name a column behind AS."""
+        if self._next and (self._curr.token_type, self._next.token_type) == (TokenType.ALIAS, TokenType.SELECT):
+            self._advance(2)
+            return self.expression(exp.Alias(this=this, alias=exp.to_identifier(self._prev.text.lower())))
+        found: exp.Expr | None = super()._parse_alias(this, explicit)
+        return found
+
     def _parse_unnest(self, *_args: Any, **_kwargs: Any) -> exp.Unnest | None:
         """Nothing: unnest is a table function like others, whose columns sqlglot would take apart."""
         return None

@@ -189,14 +189,20 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class TableValue:
-    """A table function in a select list: the row stands there once for each value.
+    """A table function in a select list: the row stands there once for each value, which is its column at `place`.
 
     Stands in bound expressions only, like Over: it becomes a column of a FlatMap.
     """
 
     function: str
     args: tuple[Scalar, ...]
-    type: ColumnType
+    columns: tuple[ColumnType, ...]
+    place: int = 0
+
+    @property
+    def type(self) -> ColumnType:
+        """The type of the column."""
+        return self.columns[self.place]
 
     def __str__(self) -> str:
         return f"{self.function}({', '.join(map(str, self.args))})"

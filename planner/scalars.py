@@ -122,7 +122,7 @@ def with_arguments(scalar: Scalar, new: tuple[Scalar, ...]) -> Scalar:
         case Grouping():
             return Grouping(new, scalar.type)
         case TableValue():
-            return TableValue(scalar.function, new, scalar.type)
+            return replace(scalar, args=new)
         case ColumnRef() | Literal() | OuterRef() | Parameter() | Now():
             return scalar
 

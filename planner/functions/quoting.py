@@ -7,6 +7,7 @@ Always true: a name in quotes is read back as the same name; keywords are Postgr
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -39,24 +40,29 @@ def _around(before: Any, values: Any, after: str) -> Any:
     return pc.binary_join_element_wise(before, values, pa.scalar(after, TEXT.arrow), _EMPTY)
 
 
-def _ident(operands: Operands, _rows: int) -> tuple[Any, Any]:
-    values = operands[0]
+def names(values: Any) -> Any:
+    """Texts as names, in quotes where they need them."""
     plain = pc.match_substring_regex(values, pattern=r"^[a-z_][a-z0-9_]*\z")
     plain = pc.and_(plain, pc.invert(pc.is_in(values, value_set=_RESERVED)))
     doubled = pc.replace_substring(values, pattern='"', replacement='""')
-    return pc.if_else(plain, values, _around(pa.scalar('"', TEXT.arrow), doubled, '"')), None
+    return pc.if_else(plain, values, _around(pa.scalar('"', TEXT.arrow), doubled, '"'))
 
 
-def _literal(operands: Operands, _rows: int) -> tuple[Any, Any]:
-    values = operands[0]
+def literals(values: Any) -> Any:
+    """Texts in quotes: quotes twice, and where there is a backslash E and backslashes twice; NULL stays NULL."""
     doubled = pc.replace_substring(values, pattern="'", replacement="''")
     doubled = pc.replace_substring(doubled, pattern="\\", replacement="\\\\")
     opening = pc.if_else(pc.match_substring(values, pattern="\\"), "E'", "'").cast(TEXT.arrow)
-    return _around(opening, doubled, "'"), None
+    return _around(opening, doubled, "'")
 
 
-def _nullable(operands: Operands, rows: int) -> tuple[Any, Any]:
-    return pc.fill_null(_literal(operands, rows)[0], pa.scalar("NULL", TEXT.arrow)), None
+def nullable(values: Any) -> Any:
+    """As `literals`, and NULL as the word."""
+    return pc.fill_null(literals(values), pa.scalar("NULL", TEXT.arrow))
+
+
+def _of_texts(name: str, taken: Kind | Pattern, made: Callable[[Any], Any]) -> Function:
+    return Function(name, (taken,), TEXT, fixed(lambda operands, _rows: (made(operands[0]), None)))
 
 
 _PART = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*))\s*')
@@ -94,9 +100,9 @@ def _parse_ident(operands: Operands, rows: int) -> tuple[Any, Any]:
 
 
 FUNCTIONS: tuple[Function, ...] = (
-    Function("quote_ident", (Kind.TEXT,), TEXT, fixed(_ident)),
-    Function("quote_literal", (Pattern.AS_TEXT,), TEXT, fixed(_literal)),
-    Function("quote_nullable", (Pattern.AS_TEXT,), TEXT, fixed(_nullable)),
+    _of_texts("quote_ident", Kind.TEXT, names),
+    _of_texts("quote_literal", Pattern.AS_TEXT, literals),
+    _of_texts("quote_nullable", Pattern.AS_TEXT, nullable),
     Function("parse_ident", (Kind.TEXT, Kind.BOOLEAN), arrays.TEXTS, fixed(_parse_ident), optional=1),
 )
 

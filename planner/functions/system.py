@@ -78,11 +78,19 @@ ARRAY_OIDS: dict[Kind, int] = {
 }
 """Those of arrays, by the kind of their elements."""
 
-DEFINITIONS = "headwater_definitions"
-DEFINITION_COLUMNS = ("headwater_oid bigint", "headwater_place integer", "headwater_text text")
+SAID = "headwater_said"
+SAID_COLUMNS = ("headwater_what text", "headwater_oid bigint", "headwater_place integer", "headwater_text text")
 """A relation of pg_catalog, and its columns: what LOOKED_UP answer; place is the column that was asked for, 0 for all."""
-LOOKED_UP = {"pg_get_indexdef": True, "pg_get_constraintdef": False}
-"""Functions whose answers are rows of it, and whether their second argument is a column's place."""
+DEFINITION, COMMENT, NAME = "definition", "comment", "name"
+"""What it says of things: how they are made, what is written of them, and how they may be called."""
+LOOKED_UP = {
+    "pg_get_indexdef": (DEFINITION, True),
+    "pg_get_constraintdef": (DEFINITION, False),
+    "pg_get_viewdef": (DEFINITION, False),
+    "obj_description": (COMMENT, False),
+    "col_description": (COMMENT, True),
+}
+"""Functions of a number whose answers are rows of it: of which kind, and whether their second argument is a column's place."""
 
 _LONG = {
     Kind.TIME: "time without time zone",
@@ -197,8 +205,6 @@ ENTRIES = (
     Function(PREFIX + "current_schemas", (Kind.BOOLEAN,), TEXTS, fixed(_schemas)),
     *_constant("pg_get_userbyid", OWNER, TEXT, 1),
     *_constant("pg_encoding_to_char", "UTF8", TEXT, 1),
-    *_constant("obj_description", None, TEXT, 1, 2),
-    *_constant("col_description", None, TEXT, 2),
     *_constant("shobj_description", None, TEXT, 2),
     Function(PREFIX + "to_regtype", (Kind.TEXT,), BIGINT, fixed(_to_regtype)),
     Function(PREFIX + "json_build_object", (Pattern.ANYTHING,), JSONB, fixed(_json_build_object), variadic=True),
@@ -209,7 +215,6 @@ ENTRIES = (
     *_constant("pg_get_function_result", None, TEXT, 1),
     *_constant("pg_get_function_arguments", None, TEXT, 1),
     *_constant("pg_get_function_identity_arguments", None, TEXT, 1),
-    *_constant("pg_get_viewdef", None, TEXT, 1, 2),
     *_constant("pg_get_ruledef", None, TEXT, 1, 2),
     *_constant("pg_get_triggerdef", None, TEXT, 1, 2),
     *_constant("pg_get_partkeydef", None, TEXT, 1),

@@ -27,6 +27,7 @@ from planner.functions import extracts
 from planner.functions.arrays import groups_of, read_pattern, split_of, texts_to_arrays
 from planner.functions.listed import Arrays, Int64s, Listed, Mask, Series
 from planner.functions.registry import Function, Pattern, choose
+from planner.functions.system import PREFIX
 from planner.functions.types import FunctionError
 
 
@@ -206,6 +207,18 @@ def _by_pattern(
     return found, pa.array(failed, TEXT.arrow) if any(failed) else None
 
 
+def _expanded(types: tuple[ColumnType, ...]) -> TableFunction:
+    """The elements of an array of a type, and their places from 1: a function of information_schema that JDBC drivers ask."""
+
+    def expand(args: Arrays, rows: int) -> Produced:
+        counts, values = arrays.elements(args[0], rows, types[0])
+        ends = np.cumsum(counts)
+        places = np.arange(1, len(values) + 1) - np.repeat(ends - counts, counts)
+        return Listed(counts, (values, pa.array(places, pa.int32())))
+
+    return replace(_EXPANDARRAY, columns=(arrays.element_of(types[0]), INTEGER), expand=expand)
+
+
 def _pieces(args: Arrays, rows: int) -> Produced:
     split = arrays.split(args[0], args[1], args[2] if len(args) > 2 else None, rows)
     counts, values = arrays.elements(split, rows, arrays.TEXTS)
@@ -217,6 +230,9 @@ def _untyped(_args: Arrays, _rows: int) -> Produced:
 
 
 _UNNEST = TableFunction(Function("unnest", (Pattern.ARRAY,), TEXT), (TEXT,), _untyped, None, _unnest)
+_EXPANDARRAY = TableFunction(
+    Function(PREFIX + "_pg_expandarray", (Pattern.ARRAY,), TEXT), (TEXT, INTEGER), _untyped, ("x", "n"), _expanded
+)
 _UNNEST_LIST = replace(_UNNEST, typing=Function("unnest", (Pattern.LIST,), TEXT))
 _UNNEST_MAP = TableFunction(
     Function("unnest", (Pattern.MAP,), TEXT), (TEXT, TEXT), _untyped, ("key", "value"), _unnest_map
@@ -265,6 +281,7 @@ FUNCTIONS: tuple[TableFunction, ...] = (
     _UNNEST,
     _UNNEST_LIST,
     _UNNEST_MAP,
+    _EXPANDARRAY,
     TableFunction(
         Function("generate_subscripts", (Pattern.ARRAY, Kind.INTEGER, Kind.BOOLEAN), INTEGER, optional=1),
         (INTEGER,),

@@ -15,12 +15,15 @@ from dataflow.types import Column, ColumnType, Schema
 from planner.catalog import known_as, quoted, schema_and_name
 from planner.functions.system import (
     ARRAY_OIDS,
-    DEFINITION_COLUMNS,
-    DEFINITIONS,
+    COMMENT,
+    DEFINITION,
     INFORMATION_SCHEMA_FIRST,
+    NAME,
     OIDS,
     OWNER,
     OWNER_OID,
+    SAID,
+    SAID_COLUMNS,
     WELL_KNOWN,
 )
 from serve.definitions import Definition, Definitions, UniqueKey
@@ -326,15 +329,24 @@ def _pg_constraint(facts: Facts) -> Iterator[Row]:
                 yield (*head, " ", " ", " ", True, False, places, None)
 
 
-def _definitions(facts: Facts) -> Iterator[Row]:
-    """What pg_get_indexdef and pg_get_constraintdef answer: of an index as a whole (place 0) and by column, of a constraint."""
+def _said(facts: Facts) -> Iterator[Row]:
+    """What functions of the catalog answer: definitions of views, indexes (as a whole and by column) and constraints, comments, and
+    the spellings of each relation's name."""
     for r in relations(facts):
+        name, schema = quoted(r.name), quoted(r.schema)
+        if r.schema in ("public", "pg_catalog"):
+            yield (NAME, r.oid, 0, name)
+        yield (NAME, r.oid, 0, f"{schema}.{name}")
+        if r.query:
+            yield (DEFINITION, r.oid, 0, r.query)
         for index in r.indexes:
-            yield (index.oid, 0, _create_index(r, index))
-            yield from ((index.oid, place, quoted(r.columns[at].name)) for place, at in enumerate(index.key, 1))
+            yield (DEFINITION, index.oid, 0, _create_index(r, index))
+            for place, at in enumerate(index.key, 1):
+                yield (DEFINITION, index.oid, place, quoted(r.columns[at].name))
             if index.constraint:
                 what = "PRIMARY KEY" if index.primary else "UNIQUE"
-                yield (index.oid + _INDEXES, 0, f"{what} ({r.listed(index)})")
+                yield (DEFINITION, index.oid + _INDEXES, 0, f"{what} ({r.listed(index)})")
+    yield from ((COMMENT, oid, place, text) for oid, _, place, text in _pg_description(facts))
 
 
 def _create_index(relation: Named, index: Index) -> str:
@@ -441,7 +453,7 @@ PG_CATALOG_RELATIONS = (
         "conkey smallint[], confkey smallint[]",
         _pg_constraint,
     ),
-    SystemRelation(f"pg_catalog.{DEFINITIONS}", ", ".join(DEFINITION_COLUMNS), _definitions),
+    SystemRelation(f"pg_catalog.{SAID}", ", ".join(SAID_COLUMNS), _said),
     SystemRelation(
         "pg_catalog.pg_database",
         "oid bigint, datname text, datdba bigint, encoding integer, datcollate text, datctype text, datistemplate boolean, "

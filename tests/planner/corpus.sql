@@ -819,6 +819,15 @@ SELECT customer, generate_series(1, count(*)) AS s, max(qty) AS m FROM orders GR
 SELECT * FROM ROWS FROM (generate_series(1, 3), generate_series(1, 5), jsonb_each_text('{"a": 1}')) WITH ORDINALITY AS x (a, b, c, d, n)
 
 -- postgres: DuckDB does not read it
+SELECT o.id, (jsonb_each(o.doc)).*, (jsonb_each(o.doc)).key AS again FROM orders o
+
+-- postgres: DuckDB does not read it
+SELECT o.id, s[1] AS a, s[2] AS b, upper FROM orders o, string_to_array(o.id || ',b', ',') AS s, upper(s[1] || 'x')
+
+-- postgres: DuckDB's format is another
+SELECT format('%I.%I is %L', name, region || ' x', name) AS f, id AS select FROM customers WHERE name IS NOT NULL AND region IS NOT NULL
+
+-- postgres: DuckDB does not read it
 SELECT o.id, x.a, x.b FROM orders o, ROWS FROM (generate_series(1, o.qty), generate_series(o.customer, 3)) AS x (a, b)
 
 SELECT i, (SELECT count(*) FROM orders o WHERE o.qty = i) AS n FROM generate_series(1, 5) AS i

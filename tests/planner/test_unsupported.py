@@ -98,7 +98,7 @@ REFUSED = [
     ("SELECT ^generate_series(1, generate_series(1, a)) AS n FROM t", "another one's arguments", "FROM"),
     ("SELECT ^jsonb_each(c) AS n FROM t", "jsonb_each() in a select list", "FROM t, jsonb_each"),
     ("SELECT g FROM ^generate_series(1, 'x'::text) AS g", "generate_series(integer, text) does not exist", "cast"),
-    ("SELECT g FROM ^upper('x') AS g", "upper is not a table function", "generate_series"),
+    ("SELECT g FROM ^nosuch('x') AS g", "function nosuch(unknown) does not exist", "did you mean"),
     ("SELECT ^ROW() AS x FROM t", "a record without fields", "ROW(1)"),
     ("SELECT ^(ROW(a, b)).f3 AS x FROM t", "not found in record", "f1, f2"),
     ("SELECT ARRAY^[LIST[a]] AS x FROM t", "arrays of integer list", "text"),

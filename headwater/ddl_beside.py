@@ -81,8 +81,8 @@ class BesideStatements(Steps):
             if change.if_not_exists:
                 return Step(notices=(("42P06", f"{what}, skipping"),))
             raise QueryError("42P06", what)
-        if change.name.startswith("pg_") or "." in change.name or not change.name:
-            hint = "no point, and no pg_ at the beginning"
+        if change.name.startswith(("pg_", "mz_")) or "." in change.name or not change.name:
+            hint = "no point, and no pg_ or mz_ at the beginning"
             raise QueryError("42939", f'unacceptable schema name "{change.name}"', hint=hint)
         catalog = self._world.catalog
         schemas = (*catalog.schemas, Namespace(catalog.next_id, change.name))

@@ -54,8 +54,8 @@ class NameStatements(Steps):
         elif change.kind == "schema":
             if to in (PUBLIC, *SYSTEM, *self._definitions.schemas):
                 raise QueryError("42P06", f'schema "{to}" already exists')
-            if to.startswith("pg_") or "." in to or not to:
-                hint = "no point, and no pg_ at the beginning"
+            if to.startswith(("pg_", "mz_")) or "." in to or not to:
+                hint = "no point, and no pg_ or mz_ at the beginning"
                 raise QueryError("42939", f'unacceptable schema name "{to}"', hint=hint)
         else:
             to = known_as(schema_and_name(change.name)[0], schema_and_name(to)[1])

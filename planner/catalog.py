@@ -17,12 +17,16 @@ from planner.errors import did_you_mean
 from planner.functions.user import Functions
 
 PUBLIC = "public"
+TEMPORARY = "mz_temp"
+"""The schema of what is a session's own, which names without a schema are looked for in first; `pg_temp` is another name for it."""
 SYSTEM = ("pg_catalog", "mz_catalog")
 """The schemas that names without a schema are looked for in, after `public`: the system's own."""
 
 
 def known_as(schema: str | None, name: str) -> str:
     """The name by which a relation of a schema (None: public) is known."""
+    if schema == "pg_temp":
+        schema = TEMPORARY
     return name if schema in (None, PUBLIC) else f"{schema}.{name}"
 
 
@@ -72,9 +76,11 @@ class Catalog:
         Relations of the system's schemas are found without them too.
         """
         if schema is None:
+            if (own := known_as(TEMPORARY, name)) in self.relations:
+                return own
             system = [] if name in self.relations else [f"{system}.{name}" for system in SYSTEM]
             return next((known for known in system if known in self.relations), name)
-        there = schema == PUBLIC or schema in self.schemas
+        there = schema in (PUBLIC, "pg_temp") or schema in self.schemas
         there = there or any(known.startswith(f"{schema}.") for known in self.relations)
         return known_as(schema, name) if there else None
 
@@ -95,6 +101,12 @@ def written(known: str) -> str:
     """How SQL spells the relation that is known by a name: with its schema, unless that is `public`."""
     schema, name = schema_and_name(known)
     return quoted(name) if schema == PUBLIC else f"{quoted(schema)}.{quoted(name)}"
+
+
+def qualified(known: str) -> str:
+    """How SQL spells the relation that is known by a name, with its schema in any case: nothing hides it."""
+    schema, name = schema_and_name(known)
+    return f"{quoted(schema)}.{quoted(name)}"
 
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")

@@ -105,7 +105,7 @@ class _Planner(Catalog):
         schema = tuple(Column(column, type_, nullable) for column, type_, nullable in relation.columns)
         if name in self._names:
             try:
-                schema = _renamed(name, schema, self._names[name])
+                schema = renamed_columns(name, schema, self._names[name])
             except SqlError as error:
                 self.errors[name] = [error]
                 raise _BrokenError(name) from None
@@ -161,8 +161,8 @@ def plan_views(
     return PlannedViews(tuple(planner.plans), planner.schemas, planner.plans, planner.definitions, planner.bound)
 
 
-def _renamed(view: str, schema: Schema, names: Sequence[str]) -> Schema:
-    """The columns with other names for the first ones."""
+def renamed_columns(view: str, schema: Schema, names: Sequence[str]) -> Schema:
+    """The columns with other names for the first ones. SqlError when there are too many, or one comes twice."""
     if len(names) > len(schema):
         raise SqlError(view, f"view {view} has {len(names)} column names, but its query has {len(schema)} columns")
     found = [*names, *(column.name for column in schema[len(names) :])]

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from planner.catalog import PUBLIC, TEMPORARY, schema_and_name
+from serve.definitions import BESIDE
 from serve.pg.alter import read_alter
 from serve.pg.clusters import create_cluster, create_database, pass_cluster
 from serve.pg.commands import Nothing
 from serve.pg.create_table import create_table, unsupported
 from serve.pg.history import read_options
-from serve.pg.names import column_name, named, object_name, schema_name
+from serve.pg.names import column_name, name_in_public, named, object_name, schema_name, temporary_name
 from serve.pg.outside import (
     create_connection,
     create_secret,
@@ -59,11 +61,12 @@ _OTHERS = ("TYPE", "ROLE", "USER", "FUNCTION", "SEQUENCE", "TRIGGER", "EXTENSION
 def read_create(words: Words) -> Change | Nothing:
     """What follows CREATE."""
     replace = words.take("OR", "REPLACE")
-    if words.word in ("TEMP", "TEMPORARY"):
-        raise unsupported(f"CREATE {words.word}")
-    materialized = words.take("MATERIALIZED")
+    temporary = words.take("TEMPORARY") or words.take("TEMP")
+    materialized = not temporary and words.take("MATERIALIZED")
     if words.take("VIEW"):
-        return _create_view(words, materialized, replace)
+        return _create_view(words, materialized, replace, temporary)
+    if temporary:
+        raise unsupported(f"CREATE TEMPORARY {words.word}", "there are temporary views")
     if replace or materialized:
         raise words.wrong()
     default, unique = words.take("DEFAULT"), words.take("UNIQUE")
@@ -88,9 +91,9 @@ def read_create(words: Words) -> Change | Nothing:
     raise _other("CREATE", words)
 
 
-def _create_view(words: Words, materialized: bool, replace: bool) -> Change:
+def _create_view(words: Words, materialized: bool, replace: bool, temporary: bool) -> Change:
     if_not_exists = words.take("IF", "NOT", "EXISTS")
-    name = object_name(words)
+    name = temporary_name(words) if temporary else object_name(words)
     columns = tuple(_names(words)) if words.take("(") else ()
     history = 0
     if materialized:
@@ -101,7 +104,8 @@ def _create_view(words: Words, materialized: bool, replace: bool) -> Change:
         raise words.wrong()
     begin = words.found[words.at].start(1)
     query = _NO_DATA.sub("", words.rest()) if materialized else words.rest()
-    return CreateView(name, columns, query, begin, materialized, replace, if_not_exists, history)
+    temporary = temporary or (not materialized and schema_and_name(name)[0] == TEMPORARY)
+    return CreateView(name, columns, query, begin, materialized, replace, if_not_exists, history, temporary)
 
 
 def _create_index(words: Words, default: bool, unique: bool) -> Change:
@@ -134,14 +138,16 @@ def read_drop(words: Words) -> Change:
     """What follows DROP."""
     kind = _kind("DROP", words)
     if_exists = words.take("IF", "EXISTS")
-    names = [named(kind, words)]
-    while words.take(","):
-        names.append(named(kind, words))
+    names, public = list[str](), set[str]()
+    while not names or words.take(","):
+        name = named(kind, words) if kind in BESIDE else name_in_public(words)
+        names.append(name.removeprefix(f"{PUBLIC}."))
+        public |= {names[-1]} if name != names[-1] else set()
     cascade = words.take("CASCADE")
     if not cascade:
         words.take("RESTRICT")
     words.end()
-    return Drop(kind, tuple(dict.fromkeys(names)), if_exists, cascade)
+    return Drop(kind, tuple(dict.fromkeys(names)), if_exists, cascade, frozenset(public))
 
 
 def _alter(words: Words) -> Change | Nothing:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from planner.catalog import quoted
+from planner.catalog import PUBLIC, quoted, schema_and_name
 from serve.definitions import Definition
-from serve.pg.names import object_name
+from serve.pg.names import name_in_public
 from serve.pg.words import Words
 from serve.sql.dml import Dml, delete_query, excluded, insert_query, merge_query, update_query
 from serve.sql.errors import QueryError
@@ -37,15 +37,15 @@ def read_write(words: Words, find: Find) -> Dml:
     words.take("TABLE")
     table = table_to_write(words, find)
     words.end()
-    return Dml("truncate", table.name, table.oid, delete_query(table, table.name, ""))
+    return Dml("truncate", table.name, table.oid, delete_query(table, schema_and_name(table.name)[1], ""))
 
 
 def table_to_write(words: Words, find: Find) -> Definition:
     """The table that is named next. QueryError when it is none."""
-    name = object_name(words)
+    name = name_in_public(words)
     found = find(name)
     if found is None:
-        raise QueryError("42P01", f'relation "{name}" does not exist')
+        raise QueryError("42P01", f'relation "{name.removeprefix(f"{PUBLIC}.")}" does not exist')
     if found.kind != "table" or found.broken:
         raise QueryError("42809", f'cannot write to {found.kind} "{name}"', hint="rows are written to tables")
     return found
@@ -65,13 +65,14 @@ def named_columns(table: Definition, parts: Sequence[str]) -> tuple[str, ...]:
 def _alias(words: Words, table: Definition) -> str:
     if words.take("AS"):
         return words.name()
-    return words.name() if words.word not in ("", "SET", "WHERE", "USING", "RETURNING", "FROM") else table.name
+    own = schema_and_name(table.name)[1]
+    return words.name() if words.word not in ("", "SET", "WHERE", "USING", "RETURNING", "FROM") else own
 
 
 def _insert(words: Words, find: Find) -> Dml:
     words.need("INTO")
     table = table_to_write(words, find)
-    alias = words.name() if words.take("AS") else table.name
+    alias = words.name() if words.take("AS") else schema_and_name(table.name)[1]
     columns: tuple[str, ...] = ()
     if words.word == "(" and not _query_follows(words):
         words.take("(")

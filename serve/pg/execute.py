@@ -35,6 +35,7 @@ from serve.pg.commands import (
 from serve.pg.explain import explained_object, shown
 from serve.pg.follow import Client, Follower, Following
 from serve.pg.load import Loader
+from serve.pg.own import parts
 from serve.pg.parse import parse_command
 from serve.pg.perform import Performer, notice_message
 from serve.pg.portal import Portal, Run, Statement, timed_out
@@ -199,8 +200,15 @@ class Executor:
         types = types if merging is None else merging.query.parameters
         return Statement(prepared, dml, types, returning=returning, merging=merging)
 
-    async def _change(self, change: Change) -> None:
+    async def _change(self, asked: Change) -> None:
         """Change the catalog; inside a transaction, when that ends: until then it is known that all of it is possible."""
+        found = await self._compute(partial(parts, self.state.queries, self.state.temporary, asked))
+        if found.notice:
+            self._notice("42P07", found.notice)
+        if (change := found.rest) is None:
+            self.state.put(found.own)
+            self._send(messages.complete(asked.tag))
+            return
         if self.state.transaction == INSIDE:
             if self.state.has_read:
                 raise QueryError(
@@ -210,9 +218,10 @@ class Executor:
             self.state.changes.append(change)
         else:
             changed = await self._apply([change])
+        self.state.put(found.own)
         for code, text in changed.notices:
             self._notice(code, text)
-        self._send(messages.complete(change.tag))
+        self._send(messages.complete(asked.tag))
 
     def _notice(self, code: str, text: str) -> None:
         if self.state.settings.tells_notices:

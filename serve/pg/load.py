@@ -83,7 +83,7 @@ class Loader:
         self._client.send(messages.complete(f"COPY {len(delta)}"))
 
     def _table(self, copy: CopyFrom) -> Definition:
-        table = self._state.queries.object(copy.table)
+        table = self._state.queries.objects().get(copy.table)
         if table is None or table.oid != copy.oid:
             raise QueryError("42P01", f'relation "{copy.table}" does not exist')
         return table

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from planner.catalog import PUBLIC, known_as
+from planner.catalog import PUBLIC, TEMPORARY, known_as
 from serve.pg.words import Words
 from serve.sql.errors import QueryError
 
@@ -16,6 +16,23 @@ from serve.sql.errors import QueryError
 def object_name(words: Words) -> str:
     """The name by which an object is known, whatever part of its database's and schema's is written."""
     return _known(_parts(words), words)
+
+
+def name_in_public(words: Words) -> str:
+    """As `object_name`, but behind `public.` where that is written: such a name is hidden by nothing."""
+    parts = _parts(words)
+    known = _known(parts, words)
+    return f"{PUBLIC}.{known}" if len(parts) > 1 and parts[-2] == PUBLIC else known
+
+
+def temporary_name(words: Words) -> str:
+    """The name by which something temporary is known. QueryError where it is written with another schema."""
+    parts = _parts(words)
+    if len(parts) > 1 and parts[-2] not in (TEMPORARY, "pg_temp"):
+        raise QueryError(
+            "42P16", f"cannot create temporary relation in schema {parts[-2]}", hint="leave the schema out"
+        )
+    return _known([*parts[:-2], TEMPORARY, parts[-1]], words)
 
 
 def schema_name(words: Words) -> str:

@@ -73,12 +73,14 @@ class Performer:
         state = self._state
         match command:
             case Begin():
-                state.transaction = INSIDE
+                if state.transaction == IDLE:
+                    state.begin_transaction()
                 return "BEGIN"
             case End(commit=commit, chain=chain):
                 tag = "COMMIT" if commit and state.transaction != FAILED else "ROLLBACK"
-                state.end_transaction()
-                state.transaction = INSIDE if chain else IDLE
+                state.end_transaction(tag == "COMMIT")
+                if chain:
+                    state.begin_transaction()
                 return tag
             case Savepoint():
                 return self._savepoint(command)
@@ -89,6 +91,8 @@ class Performer:
                 state.settings.set(name, value, local)
                 return tag
             case Discard(what=what):
+                if what in ("ALL", "TEMP", "TEMPORARY") and state.transaction == IDLE:
+                    state.put(None)
                 if what == "ALL":
                     if state.transaction != IDLE:
                         raise QueryError("25001", "DISCARD ALL cannot run inside a transaction block")
@@ -117,19 +121,22 @@ class Performer:
                 raise QueryError("0A000", f"{type(command).__name__} is not supported here")
 
     def _savepoint(self, command: Savepoint) -> str:
-        """Savepoints have nothing to undo, but a failed transaction goes on from one."""
+        """Savepoints have nothing to undo but what is temporary, and a failed transaction goes on from one."""
         state = self._state
         if state.transaction == IDLE:
             raise QueryError("25P01", f"{command.tag} SAVEPOINT can only be used in transaction blocks")
         if command.tag == "SAVEPOINT":
-            state.savepoints.append(command.name)
+            state.savepoints.append((command.name, state.temporary))
             return "SAVEPOINT"
-        if command.name not in state.savepoints:
+        names = [name for name, _ in state.savepoints]
+        if command.name not in names:
             raise QueryError("3B001", f'savepoint "{command.name}" does not exist')
-        place = len(state.savepoints) - 1 - state.savepoints[::-1].index(command.name)
+        place = len(names) - 1 - names[::-1].index(command.name)
+        temporary = state.savepoints[place][1]
         del state.savepoints[place + (command.tag == "ROLLBACK") :]
         if command.tag == "ROLLBACK":
             state.transaction = INSIDE
+            state.put(temporary)
         return command.tag
 
     def shown(self, command: Show) -> list[list[str]]:

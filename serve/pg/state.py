@@ -24,6 +24,7 @@ from serve.sql.changes import Change, Write
 from serve.sql.dml import Dml
 from serve.sql.errors import QueryError
 from serve.sql.queries import Prepared, Queries
+from serve.sql.temporary import Temporary
 
 STARTED = datetime.now(UTC)
 """When the process began to serve: clients are told of it."""
@@ -47,22 +48,30 @@ class State:
     """Wall clock of its beginning, in seconds since 1970."""
     statements: dict[str, Statement] = field(default_factory=dict)
     portals: dict[str, Portal] = field(default_factory=dict)
-    savepoints: list[str] = field(default_factory=list)
+    savepoints: list[tuple[str, Temporary | None]] = field(default_factory=list)
+    """By name, what was temporary then."""
+    temporary: Temporary | None = None
+    """What is the session's own; `queries` are over it."""
     changes: list[Change] = field(default_factory=list)
     """What the end of the transaction does to the catalog: a transaction that changes it does nothing else."""
     writes: list[Write] = field(default_factory=list)
     """What the end of the transaction writes: a transaction that writes does not read."""
     fresh: frozenset[str] = frozenset()
     """The sources of which the time that is read is known to be as recent as the settings demand."""
+    _base: Published | None = None
+    """Everybody's of the time that is read."""
     _read: Published | None = None
     _reading: bool = False
     _began: datetime | None = None
+    _before: Temporary | None = None
+    """What was temporary when the transaction began."""
 
     def moment(self, as_of: AsOf | None = None) -> Published | None:
         """The time that is read now, or the one that a query names: reading from it raises QueryError where it is not kept."""
         if not self._reading:
-            self._read = self.queries.current()
-            self._reading = self._read is not None
+            self._base = self.queries.current() if self.temporary is None else self.temporary.shared.current()
+            self._reading = self._base is not None
+            self._show()
         if as_of is None or as_of.time is None or self._read is None or (as_of.least and as_of.time <= self._read.time):
             return self._read
         return self._read.as_of(as_of.time)
@@ -83,8 +92,15 @@ class State:
         if self.transaction == IDLE:
             self._forget()
 
-    def end_transaction(self) -> None:
+    def begin_transaction(self) -> None:
+        """BEGIN."""
+        self.transaction = INSIDE
+        self._before = self.temporary
+
+    def end_transaction(self, commit: bool = False) -> None:
         """COMMIT and ROLLBACK: portals go, the time that was read too."""
+        if not commit and self.transaction != IDLE:
+            self.put(self._before)
         self.transaction = IDLE
         self.changes = []
         self.writes = []
@@ -92,8 +108,22 @@ class State:
         self.settings.end_transaction()
         self._forget()
 
+    def put(self, temporary: Temporary | None) -> None:
+        """Have something else be temporary."""
+        if temporary is self.temporary:
+            return
+        shared = self.queries if self.temporary is None else self.temporary.shared
+        self.temporary = temporary
+        self.queries = shared if temporary is None else temporary.queries
+        self._show()
+
+    def _show(self) -> None:
+        """Read what is temporary too, at the time that is read already."""
+        own, base = self.temporary, self._base
+        self._read = base if own is None or base is None else own.over(base)
+
     def _forget(self) -> None:
-        self._read, self._reading, self._began, self.fresh = None, False, None, frozenset()
+        self._base, self._read, self._reading, self._began, self.fresh = None, None, False, None, frozenset()
         for name in [name for name, portal in self.portals.items() if not portal.hold]:
             self.close_portal(name)
 

@@ -19,7 +19,7 @@ from dataflow import rows
 from dataflow.delta import Delta
 from dataflow.rows import concat_deltas
 from dataflow.types import ColumnType
-from planner.catalog import written
+from planner.catalog import qualified
 from planner.query import Values
 from serve.definitions import Definition
 from serve.pg import messages
@@ -101,7 +101,7 @@ class Writer:
 
     def _keep_check(self, table: Definition, check: str, condition: str, entering: Delta) -> None:
         queries = self._state.queries
-        prepared = queries.prepare(f"SELECT 1 FROM {written(table.name)} WHERE NOT ({condition})")
+        prepared = queries.prepare(f"SELECT 1 FROM {qualified(table.name)} WHERE NOT ({condition})")
         if queries.returned(prepared, self._state.values(prepared.query.needs), table.name, entering):
             raise QueryError(
                 "23514", f'new row for relation "{table.name}" violates check constraint "{check}"',
@@ -141,7 +141,7 @@ class Writer:
 
     def merging(self, dml: Dml, types: Sequence[ColumnType | None]) -> Prepared | None:
         """The plan of ON CONFLICT DO UPDATE; None for any other statement."""
-        table = self._state.queries.object(dml.table)
+        table = self._state.queries.objects().get(dml.table)
         if not dml.merge or table is None:
             return None
         return self._state.queries.over(dml.merge, types, PAIRS, pairs_schema(table))

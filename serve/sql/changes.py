@@ -18,7 +18,7 @@ from serve.sql.errors import QueryError
 @dataclass(frozen=True, slots=True)
 class CreateView:
     """CREATE [MATERIALIZED] VIEW. columns: names for the first columns. begin: where the query begins in the statement. history:
-    milliseconds for which its past is kept."""
+    milliseconds for which its past is kept. temporary: it is the session's own."""
 
     name: str
     columns: tuple[str, ...]
@@ -28,6 +28,7 @@ class CreateView:
     replace: bool
     if_not_exists: bool
     history: int = 0
+    temporary: bool = False
 
     @property
     def tag(self) -> str:
@@ -259,12 +260,13 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """DROP of objects of one kind, as `view`."""
+    """DROP of objects of one kind, as `view`. public: those of the names that `public` is written before."""
 
     kind: str
     names: tuple[str, ...]
     if_exists: bool
     cascade: bool
+    public: frozenset[str] = frozenset()
 
     @property
     def tag(self) -> str:

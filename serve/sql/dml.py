@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dataflow.types import VARCHAR, Column, Schema
-from planner.catalog import quoted, written
+from planner.catalog import qualified, quoted
 from serve.definitions import Definition
 from serve.sql.errors import QueryError
 
@@ -45,7 +45,7 @@ class Dml:
     @property
     def returned(self) -> str:
         """The query over the written rows, under the table's name, that RETURNING means."""
-        return f"SELECT {self.returning} FROM {written(self.table)}"
+        return f"SELECT {self.returning} FROM {qualified(self.table)}"
 
 
 def insert_query(table: Definition, columns: tuple[str, ...], rows: list[list[str]] | None, query: str) -> str:
@@ -80,7 +80,7 @@ def update_query(table: Definition, alias: str, changes: dict[str, str], rest: s
         for name, column in zip(names, old, strict=True)
     ]
     named = [f"{text} AS n{number}" for number, text in enumerate((*old, *new))]
-    return f"SELECT {', '.join(named)} FROM {written(source or table.name)} AS {quoted(alias)} {rest}"
+    return f"SELECT {', '.join(named)} FROM {quoted(source) if source else qualified(table.name)} AS {quoted(alias)} {rest}"
 
 
 PAIRS = "rows in conflict"
@@ -105,7 +105,7 @@ def merge_query(table: Definition, alias: str, changes: dict[str, str], rest: st
 def delete_query(table: Definition, alias: str, rest: str) -> str:
     """The query of a DELETE or TRUNCATE."""
     listed = ", ".join(f"{quoted(alias)}.{quoted(column.name)}" for column in table.schema)
-    return f"SELECT {listed} FROM {written(table.name)} AS {quoted(alias)} {rest}"
+    return f"SELECT {listed} FROM {qualified(table.name)} AS {quoted(alias)} {rest}"
 
 
 def cast(table: Definition, name: str, text: str | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from planner.catalog import known_as, schema_and_name
+from planner.catalog import TEMPORARY, known_as, schema_and_name
 from planner.functions.system import OWNER_OID
 from planner.functions.types import type_name as long_name
 from serve.definitions import Definition
@@ -64,12 +64,14 @@ def _of(facts: Facts, *types: str) -> Iterator[_Object]:
 
 
 def _schema_id(facts: Facts, schema: str) -> str:
+    if schema == TEMPORARY:
+        return "0"
     return f"{'s' if schema in SYSTEM else 'u'}{namespaces(definitions_of(facts))[schema]}"
 
 
 def _mz_schemas(facts: Facts) -> Iterator[Row]:
     for name, number in namespaces(definitions_of(facts)).items():
-        database = None if name in SYSTEM else _DATABASE
+        database = None if name in (*SYSTEM, TEMPORARY) else _DATABASE
         yield (_schema_id(facts, name), number, database, name, _ROLE, _PRIVILEGES)
 
 

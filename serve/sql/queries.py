@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -25,7 +26,7 @@ from dataflow.kernels import _rows
 from dataflow.once import Once
 from dataflow.rows import concat_deltas, consolidate
 from dataflow.types import STRINGS, ColumnType, Kind, Schema
-from planner.catalog import Catalog, written
+from planner.catalog import PUBLIC, TEMPORARY, Catalog, known_as, written
 from planner.compile import compile_scalar
 from planner.errors import SqlError
 from planner.explain import Explanation
@@ -45,7 +46,7 @@ from planner.query import (
 from planner.scalar import Cast, Literal, Parameter, Scalar
 from planner.scalars import rewrite, walk
 from serve.definitions import Definition
-from serve.reads import Publication, Published, lookup, pieces
+from serve.reads import Published, lookup, pieces
 from serve.sql.changes import Change, Changed, Changer, Transaction, Written
 from serve.sql.errors import QueryError, from_count, from_plan, from_row
 from serve.sql.explained import as_run, explained, valued
@@ -74,17 +75,25 @@ class Prepared:
         return [type_ for _, type_, _ in self.query.columns]
 
 
+class Times(Protocol):
+    """Who has the last complete time."""
+
+    def current(self) -> Published | None:
+        """It; None before the first. Any thread."""
+        ...
+
+
 class Queries:
     """Plans and runs queries. `prepare` and `look_up` are quick; `run` may take long, and may be called in any thread."""
 
     def __init__(
         self,
-        publication: Publication,
+        publication: Times,
         status: StatusSource,
         relations: Relations,
         changer: Changer | None = None,
     ) -> None:
-        """changer: who changes the catalog; None: nobody does."""
+        """publication: the last complete time. changer: who changes the catalog; None: nobody does."""
         self._publication = publication
         self._changer = changer
         self._status = status
@@ -97,6 +106,10 @@ class Queries:
         """The last complete time; None before the first."""
         return self._publication.current()
 
+    def seeing(self, times: Times) -> Queries:
+        """Other queries, over other times."""
+        return Queries(times, self._status, self._relations, self._changer)
+
     def prepare(self, sql: str, given: Sequence[ColumnType | None] = ()) -> Prepared:
         """Plan a query, or find its plan. QueryError with the first mistake."""
         if (found := self.known(sql, given)) is not None:
@@ -104,7 +117,7 @@ class Queries:
         return self._prepare(sql, given, self.current())
 
     def _prepare(self, sql: str, given: Sequence[ColumnType | None], published: Published | None) -> Prepared:
-        names = self._names_of(published)
+        names = self.names(published)
         try:
             query = plan_query(sql, names.catalog, given, names.inline)
         except SqlError as error:
@@ -135,7 +148,7 @@ class Queries:
 
     def subscribed(self, sql: str, given: Sequence[ColumnType | None] = ()) -> Subscribed:
         """Plan a query that somebody subscribes to. QueryError with the first mistake."""
-        names = self._names_of(self.current())
+        names = self.names(self.current())
         try:
             plan, schema, parameters = plan_collection(sql, names.catalog, given, names.inline)
         except SqlError as error:
@@ -166,18 +179,20 @@ class Queries:
         return {} if published is None else published.definitions.objects
 
     def object(self, name: str) -> Definition | None:
-        """What a name means now."""
+        """What a name in a statement means now: what is temporary hides what has it in `public`, unless that is written."""
         published = self.current()
         if published is None:
             return None
-        found, view = published.definitions.objects.get(name), published.views.get(name)
-        return Definition(name, "view", view.schema) if found is None and view is not None else found
+        objects, bare = published.definitions.objects, name.removeprefix(f"{PUBLIC}.")
+        hiding = objects.get(known_as(TEMPORARY, name)) if bare is name else None
+        found, view = hiding or objects.get(bare), published.views.get(bare)
+        return Definition(bare, "view", view.schema) if found is None and view is not None else found
 
     def explained(self, prepared: Prepared, values: Values) -> Explanation:
         """How a query is computed."""
         published = self.current()
         growing = frozenset[str]() if published is None else published.definitions.growing
-        return explained(prepared.query, prepared.lookup, values, self._names_of(published), growing)
+        return explained(prepared.query, prepared.lookup, values, self.names(published), growing)
 
     def row(self, prepared: Prepared) -> tuple[Scalar, ...] | None:
         """The scalars of a query that reads nothing and makes one row of constants and parameters, as INSERT's does; else None."""
@@ -198,7 +213,7 @@ class Queries:
 
     def over(self, sql: str, given: Sequence[ColumnType | None], name: str, schema: Schema) -> Prepared:
         """Plan a query that reads, besides what there is, rows that are given as a relation of this name; for `returned`."""
-        names = self._names_of(self.current())
+        names = self.names(self.current())
         catalog = Catalog({**names.catalog.relations, name: schema}, names.catalog.functions)
         try:
             return Prepared(sql, plan_query(sql, catalog, given, names.inline), None, names.version)
@@ -251,7 +266,7 @@ class Queries:
             found = None
             if view is not None and view.state == "ready" and not view.errors.total:
                 with contextlib.suppress(QueryError):  # an index that hydrates
-                    found = self._names_of(published).index(published, source).rows.finder
+                    found = self.names(published).index(published, source).rows.finder
             return published.finders.setdefault(place, found)
 
     def by_key(
@@ -264,7 +279,7 @@ class Queries:
     ) -> Batch:
         """The rows of a query that is a read by key, for a key (arrays of one)."""
         assert prepared.lookup is not None
-        found = lookup(self._names_of(published).index(published, prepared.lookup.source), key)
+        found = lookup(self.names(published).index(published, prepared.lookup.source), key)
         columns = tuple([found.columns[index] for index in prepared.lookup.columns])
         single = len(found) == 1 and found.diffs[0] == 1
         if offset == 0 and (limit is None or limit >= len(found)) and (single or bool((found.diffs == 1).all())):
@@ -281,7 +296,7 @@ class Queries:
         """
         query = prepared.query
         offset, limit = _bounds(query, values)
-        plan, by_key = as_run(query, values, self._names_of(published))
+        plan, by_key = as_run(query, values, self.names(published))
         reads = schemas(plan)
         node = lower(plan, reads)
         once = Once(node, check, time.perf_counter)
@@ -315,7 +330,7 @@ class Queries:
                 found.append(f"{view.errors.total} rows of view {name} could not be computed and are left out")
         return found
 
-    def _names_of(self, published: Published | None) -> Names:
+    def names(self, published: Published | None) -> Names:
         """What names mean, kept as long as the catalog is the same."""
         names = self._names
         if names is None or published is None or names.version != published.definitions.version:
@@ -347,9 +362,7 @@ class Queries:
         """What a relation holds, or its rows of one key."""
         if (source := by_key.get(name)) is not None:
             assert published is not None
-            return lookup(
-                self._names_of(published).index(published, source), [_array(scalar, {}) for scalar in source.key]
-            )
+            return lookup(self.names(published).index(published, source), [_array(scalar, {}) for scalar in source.key])
         view = readable(name, published)
         if view is None:
             return self._relations.rows(name, published)

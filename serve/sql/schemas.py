@@ -14,6 +14,8 @@ SYSTEM = {
 }
 """The system's own: nothing can be made in them."""
 PUBLIC_OID = 2200
+TEMPORARY_OID = 16_380
+"""The oid of `mz_temp`, which is there in sessions that have something temporary."""
 
 CLUSTER = "quickstart"
 """What the one cluster is called, as a fresh Materialize calls its own."""

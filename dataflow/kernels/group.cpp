@@ -8,7 +8,8 @@ namespace {
 // look-up reads one place; 0 is free.
 class Table {
  public:
-  std::vector<int64_t> firsts;  // the first row of each group
+  std::vector<int64_t> firsts;   // the first row of each group
+  std::vector<uint64_t> hashes;  // and its hash
 
   // For the groups of so many rows, which are often much fewer.
   explicit Table(int64_t rows = 0) : slots_(std::bit_ceil(static_cast<size_t>(rows / 8 + 64))) {}
@@ -24,10 +25,10 @@ class Table {
     size_t at = look(hash, row, same);
     if (slots_[at]) return static_cast<int64_t>(slots_[at] & kNumber) - 1;
     firsts.push_back(row);
-    hashes_.push_back(hash);
-    slots_[at] = slot_of(hash, hashes_.size());
-    if (hashes_.size() * 4 > slots_.size() * 3) grow();
-    return static_cast<int64_t>(hashes_.size()) - 1;
+    hashes.push_back(hash);
+    slots_[at] = slot_of(hash, hashes.size());
+    if (hashes.size() * 4 > slots_.size() * 3) grow();
+    return static_cast<int64_t>(hashes.size()) - 1;
   }
 
  private:
@@ -45,35 +46,53 @@ class Table {
   void grow() {
     slots_.assign(slots_.size() * 4, 0);
     size_t mask = slots_.size() - 1;
-    for (size_t number = 1; number <= hashes_.size(); ++number) {
-      size_t at = hashes_[number - 1] & mask;
+    for (size_t number = 1; number <= hashes.size(); ++number) {
+      size_t at = hashes[number - 1] & mask;
       while (slots_[at]) at = (at + 1) & mask;
-      slots_[at] = slot_of(hashes_[number - 1], number);
+      slots_[at] = slot_of(hashes[number - 1], number);
     }
   }
-  std::vector<uint64_t> slots_, hashes_;
+  std::vector<uint64_t> slots_;
 };
 
+// Whether rows [begin, end) of a column equal the rows that come first in their groups.
+bool agrees(const Column& column, int64_t begin, int64_t end, const int64_t* ids, const std::vector<int64_t>& firsts) {
+  return visit(column.format, [&](auto type) {
+    bool same = true;
+    for (int64_t i = begin; i < end; ++i) same &= same_value(type, column, i, column, firsts[static_cast<size_t>(ids[i])]);
+    return same;
+  });
+}
+
 // Each thread numbers a stretch of rows; then the groups of later stretches that are new get the next numbers, in order: those
-// of the rows one after the other.
+// of the rows one after the other. `same` may be taken in by equal hashes: then `right` becomes false, and the groups mean nothing.
 template <class Same>
-Groups group_by(const Raw<uint64_t>& hashes, Same&& same) {
-  auto rows = static_cast<int64_t>(hashes.size());
+Groups group_by(const std::vector<Column>& columns, int64_t rows, std::atomic<bool>& right, Same&& same) {
+  constexpr int64_t kBlock = 2048;  // rows that are hashed, numbered and compared while they are in the nearest cache
   Groups groups;
-  groups.ids.resize(hashes.size());
+  groups.ids.resize(static_cast<size_t>(rows));
   std::vector<Table> parts(static_cast<size_t>(parts_of(rows)));
   auto count = static_cast<int64_t>(parts.size());
   split_into(count, rows, [&](int64_t begin, int64_t end, int64_t part) {
     Table mine(end - begin);  // on this thread's stack: counting in a line that another thread counts in costs more than the rest
-    int64_t id = 0;
-    for (int64_t i = begin; i < end; ++i) {
-      uint64_t hash = hashes[static_cast<size_t>(i)];
-      // What an arrangement sorted has the rows of a group side by side.
-      bool again = i > begin && hash == hashes[static_cast<size_t>(i - 1)] && same(mine.firsts[static_cast<size_t>(id)], i);
-      groups.ids[static_cast<size_t>(i)] = id = again ? id : mine.find_or_add(hash, i, same);
+    uint64_t hashes[kBlock], before = 0;
+    int64_t id = -1;
+    bool agree = true;
+    for (int64_t at = begin, to; agree && at < end; at = to) {
+      hash_rows(columns, at, to = std::min(end, at + kBlock), kKeySeed, hashes);
+      for (int64_t i = at; i < to; ++i) {
+        // What an arrangement sorted has the rows of a group side by side.
+        uint64_t hash = hashes[i - at];
+        bool again = id >= 0 && hash == before && same(mine.firsts[static_cast<size_t>(id)], i);
+        groups.ids[static_cast<size_t>(i)] = id = again ? id : mine.find_or_add(hash, i, same);
+        before = hash;
+      }
+      for (const Column& column : columns) agree = agree && agrees(column, at, to, groups.ids.data(), mine.firsts);
     }
+    if (!agree) right = false;
     parts[static_cast<size_t>(part)] = std::move(mine);
   });
+  if (!right) return groups;
   groups.representatives = parts.front().firsts;
   std::vector<Raw<int64_t>> numbers(parts.size());
   for (size_t part = 1; part < parts.size(); ++part) {
@@ -85,7 +104,7 @@ Groups group_by(const Raw<uint64_t>& hashes, Same&& same) {
       for (auto g = static_cast<size_t>(begin); g < static_cast<size_t>(end); ++g) {
         int64_t id = -1;
         for (size_t earlier = 0; earlier < part && id < 0; ++earlier) {
-          id = parts[earlier].find(hashes[static_cast<size_t>(firsts[g])], firsts[g], same);
+          id = parts[earlier].find(parts[part].hashes[g], firsts[g], [&](int64_t a, int64_t b) { return equal_rows(columns, a, columns, b); });
           if (earlier && id >= 0) id = numbers[earlier][static_cast<size_t>(id)];
         }
         mine[g] = id;
@@ -102,35 +121,15 @@ Groups group_by(const Raw<uint64_t>& hashes, Same&& same) {
   return groups;
 }
 
-// Whether every row equals the first row of its group in this column.
-bool column_agrees(const Column& column, const Groups& groups) {
-  return visit(column.format, [&](auto type) {
-    std::atomic<bool> agrees{true};
-    split(column.length, [&](int64_t begin, int64_t end, int64_t) {
-      bool same = true;
-      for (int64_t i = begin; i < end; ++i) {
-        int64_t first = groups.representatives[static_cast<size_t>(groups.ids[static_cast<size_t>(i)])];
-        same &= same_value(type, column, i, column, first);
-      }
-      if (!same) agrees = false;
-    });
-    return agrees.load();
-  });
-}
-
 }  // namespace
 
-// Group by hash alone, then verify column by column; only where a collision shows is each row compared on its way in.
+// Group by hash alone, and compare column by column; only where a collision shows is each row compared on its way in.
 Groups group_rows(const std::vector<Column>& columns, int64_t rows) {
   if (rows >= kMaxRows) throw std::invalid_argument("cannot group " + std::to_string(rows) + " rows at once");
-  Raw<uint64_t> hashes(static_cast<size_t>(rows));
-  hash_rows(columns, rows, kKeySeed, hashes.data());
-  Groups groups = group_by(hashes, [](int64_t, int64_t) { return true; });
-  for (const Column& column : columns) {
-    if (column_agrees(column, groups)) continue;
-    return group_by(hashes, [&](int64_t first, int64_t row) { return equal_rows(columns, first, columns, row); });
-  }
-  return groups;
+  std::atomic<bool> right{true};
+  Groups groups = group_by(columns, rows, right, [](int64_t, int64_t) { return true; });
+  if (right.exchange(true)) return groups;
+  return group_by(columns, rows, right, [&](int64_t first, int64_t row) { return equal_rows(columns, first, columns, row); });
 }
 
 bool Wide::fits() const {

@@ -11,6 +11,9 @@ inline constexpr uint64_t kKeySeed = 0x5851f42d4c957f2d, kRowSeed = 0x14057b7ef7
 // Hash each row of the columns into out[0, rows). No columns: one constant for every row.
 void hash_rows(const std::vector<Column>& columns, int64_t rows, uint64_t seed, uint64_t* out);
 
+// Hash rows [begin, end) of the columns, on this thread.
+void hash_rows(const std::vector<Column>& columns, int64_t begin, int64_t end, uint64_t seed, uint64_t* out);
+
 // An order-preserving u64 for each row of one column, with the direction and the place of NULLs folded in.
 void order_prefix(const Column& column, const Order& order, uint64_t* out);
 

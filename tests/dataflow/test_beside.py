@@ -23,6 +23,7 @@ from dataflow.layout import Layout, Order
 from dataflow.spine import Spine
 from dataflow.step import Dataflow
 from dataflow.types import BIGINT, BOOLEAN, DOUBLE, TEXT, Column
+from tests.dataflow import twins
 from tests.examples import examples
 from tests.laws.functions import divide, ratio_above
 
@@ -98,6 +99,16 @@ def test_spines_are_the_same_to_the_byte(seed: int, counts: list[int], keys: int
         with using(threads):
             found.append(grown(layout, deltas, fuel))
     assert found[1:] == found[:-1]
+
+
+def test_groups_of_many_rows_are_a_dictionarys_where_their_hashes_collide(hash_bits: int) -> None:
+    # More rows than are hashed at a time; new keys, and so what collides, come late.
+    keys = np.concatenate([np.zeros(5_000, np.int64), np.arange(3_000) * 7_919 % 29])
+    column = pa.array(keys)
+    for threads in THREAD_COUNTS:
+        with using(threads):
+            ids, first = rows.group((column,))
+            assert (ids.tolist(), first.tolist()) == twins.group((column,), len(keys))
 
 
 @few

@@ -29,6 +29,7 @@ from headwater.changes import Changes
 from headwater.check import Checked
 from headwater.cores import usable_cores
 from headwater.declared import build_base, declare
+from headwater.early import EarlyCheck
 from headwater.errors import HeadwaterError, StartError
 from headwater.home import Home
 from headwater.live import Live
@@ -76,7 +77,8 @@ STOP_SECONDS = 4.5
 class Service:
     """One running Headwater. `start`, then `wait`, then `stop`; `failure` is what ended it early, if anything did."""
 
-    def __init__(self, checked: Checked) -> None:
+    def __init__(self, checked: Checked, early: EarlyCheck | None = None) -> None:
+        """early: the check of its state that began with the process."""
         self.settings = checked.settings
         self.address: tuple[str, int] | None = None
         self.postgres: tuple[str, int] | None = None
@@ -88,6 +90,7 @@ class Service:
         """After a stop: the threads that had not ended in time."""
         self._waiting = ""
         self._checked = checked
+        self._early = early
         self._brokers: list[EmbeddedBroker] = []
         self._wake, self._stop = threading.Event(), threading.Event()
         self._home: Home | None = None
@@ -105,7 +108,7 @@ class Service:
         metrics = Metrics(CollectorRegistry(), self.status)
         try:
             self._listen(metrics)
-            self._home = Home(self.settings)
+            self._home = Home(self.settings, self._early)
             self.connections = self._connect()
             self._build(metrics, self._home)
         except (OSError, RemapError, PlanErrors, ValueError) as error:

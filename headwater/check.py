@@ -55,7 +55,11 @@ class Checked:
 
 def check(path: str | PathLike[str], environ: Mapping[str, str]) -> Checked:
     """Check the file at `path` with the variables of `environ`. CheckErrors holds every mistake."""
-    draft = read(path, environ)
+    return check_draft(read(path, environ))
+
+
+def check_draft(draft: Draft) -> Checked:
+    """The same of a file that was read already."""
     checker = _Checker(draft)
     checker.check_connections()
     checker.check_sources()

@@ -27,8 +27,9 @@ import structlog
 from dataflow.memory import RunColumns
 from dataflow.state import State, StateRun
 from headwater import runfile
+from headwater.early import EarlyCheck
 from headwater.errors import HeadwaterError
-from headwater.manifest import Cut, Manifest, RunEntry
+from headwater.manifest import HEADER, Cut, Manifest, RunEntry
 from headwater.remote import Remote
 from headwater.runfile import DamagedRunError, Written
 from headwater.runs import RunFile
@@ -40,8 +41,6 @@ log = structlog.get_logger(__name__)
 
 KEPT = 2
 """Checkpoints that are kept: the one before is used when a file of the last is damaged."""
-
-HEADER = b"headwater checkpoint 1\n"
 
 
 class CheckpointError(HeadwaterError):
@@ -60,14 +59,16 @@ class _Attempt:
 class Checkpoints:
     """The checkpoints of one state, used by one process. `begin` and `settle` are for one thread."""
 
-    def __init__(self, folder: Path, objects: Objects | None = None) -> None:
+    def __init__(self, folder: Path, objects: Objects | None = None, early: EarlyCheck | None = None) -> None:
         """Read the manifests; damaged ones are said in the log. OSError when the folder cannot be used.
 
-        objects: the bucket where the state is; the folder then holds copies of its run files while they are mapped.
+        objects: the bucket where the state is; the folder then holds copies of its run files while they are mapped. early: the
+        check of the folder's files that began with the process.
         ValueError when what is there is damaged, OSError when it does not answer.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        self._early = early
         self._remote = Remote(objects) if objects is not None else None
         if self._remote is not None:
             self._kept = list(self._remote.manifests)
@@ -106,9 +107,10 @@ class Checkpoints:
         """Check and map a checkpoint's files, and hand the runs to `Dataflow.resume`. CheckpointError when one is not whole."""
         try:
             self._fetch(manifest)
+            whole = self._early.whole() if self._early is not None else frozenset()
             spines = [
                 [
-                    runfile.read(self._folder / entry.name, entry.columns, Written(entry.bytes, entry.crc, entry.rows))
+                    runfile.read(self._folder / entry.name, entry.columns, None if entry in whole else entry.written)
                     for entry in runs
                 ]
                 for runs in manifest.spines

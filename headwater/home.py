@@ -17,6 +17,7 @@ from config.settings import Settings, parse_duration, parse_memory
 from dataflow.memory import MemoryLimit
 from headwater.catalog import CatalogFile, CatalogObject
 from headwater.checkpoint import Checkpoints
+from headwater.early import FOLDER, EarlyCheck
 from headwater.errors import StartError
 from headwater.replay import positions
 from headwater.runs import RunFiles
@@ -38,9 +39,9 @@ class Home:
     limit.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Open everything, and sweep what an earlier process left. StartError, RemapError, OSError and ValueError say what is in
-        the way; nothing stays open then."""
+    def __init__(self, settings: Settings, early: EarlyCheck | None = None) -> None:
+        """Open everything, and sweep what an earlier process left; early: what `begin_check` began, if anything. StartError,
+        RemapError, OSError and ValueError say what is in the way; nothing stays open then."""
         self._ticking = False
         with ExitStack() as ends:
             objects: Objects | None = None
@@ -63,7 +64,7 @@ class Home:
             self.catalog = CatalogFile(folder) if objects is None else CatalogObject(objects)
             self.secrets = Secrets(folder) if objects is None else None
             wanted = parse_duration(settings.checkpoint.interval) is not None and not forgotten
-            self.checkpoints = Checkpoints(folder / "checkpoints", objects) if wanted else None
+            self.checkpoints = Checkpoints(folder / FOLDER, objects, early) if wanted else None
             if self.checkpoints is not None:
                 ends.callback(self.checkpoints.close)
             limit = parse_memory(settings.memory)

@@ -7,6 +7,10 @@ from collections.abc import Collection
 import msgspec
 
 from dataflow.state import Part
+from headwater.runfile import Written
+
+HEADER = b"headwater checkpoint 1\n"
+"""What a manifest's file begins with."""
 
 
 class RunEntry(msgspec.Struct, frozen=True, array_like=True):
@@ -17,6 +21,11 @@ class RunEntry(msgspec.Struct, frozen=True, array_like=True):
     bytes: int
     crc: int
     rows: int
+
+    @property
+    def written(self) -> Written:
+        """What identifies the file's content."""
+        return Written(self.bytes, self.crc, self.rows)
 
 
 class Cut(msgspec.Struct, frozen=True, array_like=True):

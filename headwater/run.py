@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -25,6 +26,7 @@ from rich.progress import (
 
 from headwater.app import Service
 from headwater.check import Checked
+from headwater.early import EarlyCheck
 from headwater.errors import HeadwaterError
 
 log = structlog.get_logger(__name__)
@@ -67,11 +69,13 @@ def set_up_logging(level: str, form: str) -> None:
     )
 
 
-def run_service(checked: Checked, level: str, form: str, asked: Callable[[], bool] = lambda: False) -> int:
+def run_service(
+    checked: Checked, early: EarlyCheck | None, level: str, form: str, asked: Callable[[], bool] = lambda: False
+) -> int:
     """Run until a signal or a failure; the process's exit status. asked: whether a signal came before this was called."""
     set_up_logging(level, form)
     stop = threading.Event()
-    service = Service(checked)
+    service = Service(checked, early)
     stop_on_signals(stop, service)
     status = 0
     if asked():
@@ -79,6 +83,8 @@ def run_service(checked: Checked, level: str, form: str, asked: Callable[[], boo
         return status
     try:
         service.start()
+        gc.freeze()  # what was made so far stays
+        gc.enable()
         follow(service, stop)
     except HeadwaterError as error:
         if not stop.is_set():

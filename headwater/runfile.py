@@ -8,12 +8,12 @@ Deliberately unknown: what the columns mean, which runs are written, and when fi
 from __future__ import annotations
 
 import os
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
+from isal.isal_zlib import crc32
 
 from dataflow.memory import RunColumns
 
@@ -45,7 +45,7 @@ class _Counted:
     def write(self, data: pa.Buffer) -> int:
         view = memoryview(data)
         self._file.write(view)
-        self.crc = zlib.crc32(view, self.crc)
+        self.crc = crc32(view, self.crc)
         self.bytes += view.nbytes
         return view.nbytes
 
@@ -100,6 +100,6 @@ def check(path: Path, written: Written) -> None:
     crc = 0
     if size:
         with pa.memory_map(str(path)) as file:
-            crc = zlib.crc32(memoryview(file.read_buffer()))
+            crc = crc32(memoryview(file.read_buffer()))
     if crc != written.crc:
         raise DamagedRunError(f"{path} has the checksum {crc:08x}, and what was written has {written.crc:08x}")

@@ -11,7 +11,8 @@ import pytest
 
 from dataflow.memory import MemoryLimit, RunColumns
 from headwater import runfile
-from headwater.checkpoint import HEADER, Checkpoints
+from headwater.checkpoint import Checkpoints
+from headwater.manifest import HEADER
 from headwater.runfile import DamagedRunError
 from headwater.runs import RunFiles
 from tests.headwater.house import House, running

@@ -11,12 +11,13 @@ Deliberately unknown: what a statement makes of the catalog, and who asks.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
 import structlog
 
+from dataflow.delta import Delta
 from dataflow.stack import Stack
 from headwater.applying import Again
 from headwater.calls import ClosedError
@@ -37,7 +38,7 @@ from headwater.writes import Table, Writes
 from ingest.source import ReplayMismatch, Source
 from ingest.table_log import PREFIX
 from ingest.tables import TableSource
-from serve.sql.changes import Change, Changed, Transaction, Written
+from serve.sql.changes import Change, Changed, CreateTable, Transaction, Written
 from serve.sql.errors import QueryError
 from sinks.kafka import KafkaSink
 
@@ -127,6 +128,13 @@ class Changes:
         if item.kind == "table" and name not in self._live.sources and self._tables is not None:
             self._live.sources[name] = TableSource(name, item.name, world.tables[item.name], self._tables)
 
+    def _write_first(self, item: Item, rows: Delta | None) -> None:
+        """Let the first tick that shows a table take the rows that it is made with."""
+        if rows is not None and len(rows):
+            source = self._live.sources[source_of(item)]
+            assert isinstance(source, TableSource)
+            source.write(rows, self._running.now)
+
     def _keep_tables(self, world: World) -> None:
         """Let the tables' log forget the rows of tables that are gone, in its own time; those that cannot be used now stay."""
         if self._tables is not None:
@@ -171,11 +179,13 @@ class Changes:
         """Make all of these changes at once; with `try_only`, only find out whether they are possible."""
         try:
             check()
-            world, notices = self._world, tuple[tuple[str, str], ...]()
+            world, notices, filled = self._world, tuple[tuple[str, str], ...](), dict[int, Delta]()
             for change in changes:
                 definitions = described(world, self._filling).definitions
                 step = Statements(world, definitions, self._tables is not None, self._outside, self._again).step(change)
                 world = step.world or world
+                if isinstance(change, CreateTable) and change.filled is not None and step.world is not None:
+                    filled[world.items[change.name].id] = change.filled
                 notices = step.notices  # those of the ones before were told when they were tried
             if world is self._world or try_only:
                 return Changed(self._running.now, notices)
@@ -184,7 +194,7 @@ class Changes:
                 check()
                 self._check()
 
-            return Changed(self._move(world, go_on), notices)
+            return Changed(self._move(world, filled, go_on), notices)
         except (ClosedError, StateError) as error:
             raise QueryError("57P01", str(error)) from None
         except ReplayMismatch as mismatch:
@@ -192,26 +202,26 @@ class Changes:
         except CatalogError as error:
             raise QueryError("58030", str(error)) from None
 
-    def _move(self, world: World, check: Check) -> int:
-        """Make a world the one that is; the time from which on it is."""
+    def _move(self, world: World, filled: Mapping[int, Delta], check: Check) -> int:
+        """Make a world the one that is; the time from which on it is. filled: what new tables are made with, by id."""
         demanded, loop = coming(self._world, world), self._running
         if not demanded.tables:
-            return self._put(world, demanded, check)
+            return self._put(world, demanded, filled, check)
         held = frozenset(FIRST_OID + item.id for item in demanded.tables.values())
         try:
             loop.calls.call(lambda: self._writes.hold(held)).result()
-            return self._put(world, demanded, check)
+            return self._put(world, demanded, filled, check)
         finally:
             try:
                 loop.calls.call(lambda: self._writes.hold(frozenset())).result()
             except ClosedError:
                 self._writes.close()
 
-    def _put(self, world: World, demanded: Coming, check: Check) -> int:
+    def _put(self, world: World, demanded: Coming, filled: Mapping[int, Delta], check: Check) -> int:
         """Fill what a world needs, and put it on; nobody writes to the tables that it demands something of."""
         before, loop = self._world, self._running
         known = {item.id for item in before.layer_items()}
-        opened = Opened([item for item in world.layer_items() if item.id not in known])
+        opened = Opened([item for item in world.layer_items() if item.id not in known], filled)
         try:
             for name in world.readers.keys() - before.readers.keys():
                 if loop.ends(name):
@@ -291,7 +301,7 @@ class Changes:
                 named = dict(zip([item.name for item in opened.items], layers, strict=True))
                 indexes = {one.name: named[one.name].dataflow.view(kept_as(one)).snapshot() for one in demanded.keys}
                 (kept, _) = loop.calls.call(
-                    lambda: {name: self._stack.view(world.kept_as(name)).snapshot() for name in demanded.filled}
+                    lambda: {name: self._stack.view(world.kept_as(name)).snapshot() for name in demanded.read}
                 ).result()
                 demanded.check(world, kept.__getitem__, indexes)
 
@@ -306,6 +316,7 @@ class Changes:
                 self._filling.discard(kept_as(item))
                 self._add_table(world, item)
                 self._stack.put_on(layer)
+                self._write_first(item, opened.filled.get(item.id))
             self._reshape()
 
         if not (layers or opened.sources):

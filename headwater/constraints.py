@@ -6,31 +6,43 @@ Always true: a constraint that counts is kept by every row. Deliberately unknown
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from dataflow import rows
+from dataflow.once import Once
 from dataflow.rows import consolidate
 from dataflow.snapshot import Snapshot
 from headwater.catalog import Item
+from headwater.ddl_tables import alone, check_query
 from headwater.keys import already_there, without_nulls
 from headwater.world import World
 from planner.catalog import schema_and_name
+from planner.query import lower, plan_query, schemas
 from serve.sql.errors import QueryError
+from serve.sql.results import computed
 
 
 @dataclass(frozen=True, slots=True)
 class Coming:
     """What a world demands of the rows of tables that were there before it. tables: by name.
 
-    keys: unique indexes that are new. filled: by table, columns that may no longer be NULL.
+    keys: unique indexes that are new. filled: by table, columns that may no longer be NULL. conditions: by table, the
+    names of CHECKs that are new.
     """
 
     tables: Mapping[str, Item]
     keys: tuple[Item, ...]
     filled: Mapping[str, tuple[int, ...]]
+    conditions: Mapping[str, tuple[str, ...]]
+
+    @property
+    def read(self) -> set[str]:
+        """The tables whose own rows have to be looked at."""
+        return {*self.filled, *self.conditions}
 
     def check_key(self, world: World, index: Item, snapshot: Snapshot) -> None:
         """QueryError when two rows have the same key. snapshot: the index's rows."""
@@ -57,10 +69,20 @@ class Coming:
                 column = world.tables[table][place].name
                 raise QueryError("23502", f'column "{column}" of relation "{table}" contains null values')
 
+    def check_conditions(self, world: World, table: str, snapshot: Snapshot) -> None:
+        """QueryError when a condition is false of a row, or cannot be computed. snapshot: the table's rows."""
+        for name in self.conditions.get(table, ()):
+            sql = check_query(table, world.items[table].checks[name])
+            plan = plan_query(sql, alone(world, table)).plan
+            once = Once(lower(plan, schemas(plan)), lambda: None, time.perf_counter)
+            if len(computed(once, {table: consolidate(snapshot.rows())})):
+                raise QueryError("23514", f'check constraint "{name}" of relation "{table}" is violated by some row')
+
     def check(self, world: World, kept: Callable[[str], Snapshot], indexes: Mapping[str, Snapshot]) -> None:
         """QueryError when a row does not keep what is demanded. kept: a table's rows. indexes: the new ones' rows."""
-        for table in self.filled:
+        for table in self.read:
             self.check_filled(world, table, kept(table))
+            self.check_conditions(world, table, kept(table))
         for index in self.keys:
             self.check_key(world, index, indexes[index.name])
 
@@ -72,6 +94,7 @@ def coming(before: World, world: World) -> Coming:
     known = {item.id for item in before.items.values() if item.unique}
     keys = tuple(item for item in world.items.values() if item.unique and item.id not in known and item.on in tables)
     filled: dict[str, tuple[int, ...]] = {}
+    conditions: dict[str, tuple[str, ...]] = {}
     for name, item in tables.items():
         was = before.tables[there[item.id].name]
         places = tuple(
@@ -79,5 +102,7 @@ def coming(before: World, world: World) -> Coming:
         )
         if places:
             filled[name] = places
-    demanded = {item.on for item in keys} | filled.keys()
-    return Coming({name: item for name, item in tables.items() if name in demanded}, keys, filled)
+        if new := tuple(check for check in item.checks if check not in there[item.id].checks):
+            conditions[name] = new
+    demanded = {item.on for item in keys} | filled.keys() | conditions.keys()
+    return Coming({name: item for name, item in tables.items() if name in demanded}, keys, filled, conditions)

@@ -25,6 +25,7 @@ from serve.sql.changes import (
     Comment,
     CreateIndex,
     CreateTable,
+    CreateTableAs,
     CreateView,
     Drop,
     Rename,
@@ -62,6 +63,8 @@ class Statements(Steps):
                 return self._retain(change)
             case Comment():
                 return self._comment(change)
+            case CreateTableAs():
+                raise QueryError("0A000", "CREATE TABLE AS is not supported here", hint="make the table, then INSERT")
             case _:
                 return BesideStatements(self._world, self._definitions, self._asks).step(change)
 

@@ -22,6 +22,7 @@ from serve.definitions import Definition, Definitions
 from serve.sql.changes import (
     Action,
     AlterTable,
+    CheckDefinition,
     CreateIndex,
     CreateTable,
     DropConstraint,
@@ -74,7 +75,11 @@ class TableStatements(Steps):
         schema, bare = schema_and_name(change.name)
         checks: dict[str, str] = {}
         for check in change.checks:
-            checks[_free(check.name or f"{bare}_check", checks)] = check.condition
+            checks[check.name or _free(f"{bare}_check", checks)] = check.condition
+        if len(checks) < len(change.checks):
+            names = [check.name for check in change.checks if check.name]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise QueryError("42710", f'check constraint "{twice}" already exists')
         catalog = self._world.catalog
         made = [
             Item(
@@ -95,19 +100,15 @@ class TableStatements(Steps):
                 number = catalog.next_id + len(made)
                 made.append(Item(number, "index", name, columns=key.columns, on=change.name, unique="unique"))
         world = self._next(catalog, (*catalog.items, *made), catalog.next_id + len(made))
-        self._check_conditions(world, change)
+        self._check_conditions(world, change.name, change.checks)
         return Step(world)
 
-    def _check_conditions(self, world: World, change: CreateTable) -> None:
+    def _check_conditions(self, world: World, table: str, checks: Collection[CheckDefinition]) -> None:
         """QueryError for a condition that is none of one row of the table."""
-        catalog = Catalog(
-            {change.name: world.ground.schema(change.name)}, world.declared.functions, (), world.declared.database
-        )
-        catalog.schemas = {schema.name for schema in world.catalog.schemas}
-        for check in change.checks:
-            sql = check_query(change.name, check.condition)
+        for check in checks:
+            sql = check_query(table, check.condition)
             try:
-                planned = plan_query(sql, catalog, (), {})
+                planned = plan_query(sql, alone(world, table))
             except SqlError as error:
                 found = from_plan(error, sql)
                 found.position = None  # it is one in another text
@@ -188,6 +189,8 @@ class TableStatements(Steps):
         match action:
             case KeyDefinition():
                 return self._add_key(there, item, action)
+            case CheckDefinition():
+                return self._add_check(there, item, action)
             case DropConstraint():
                 return self._drop_constraint(there, item, action)
             case RenameColumn():
@@ -226,6 +229,15 @@ class TableStatements(Steps):
             for column in nullable:
                 item = _columns(item, column, nullable=False)
         return Step(self._with(item, [made]))
+
+    def _add_check(self, there: Definition, item: Item, check: CheckDefinition) -> Step:
+        taken = {*item.checks, *(key.name for key in there.keys if key.constraint)}
+        if check.name in taken:
+            raise QueryError("42710", f'constraint "{check.name}" for relation "{item.name}" already exists')
+        name = check.name or _free(f"{schema_and_name(item.name)[1]}_check", taken)
+        world = self._with(msgspec.structs.replace(item, checks={**item.checks, name: check.condition}))
+        self._check_conditions(world, item.name, [check])
+        return Step(world)
 
     def _drop_constraint(self, there: Definition, item: Item, action: DropConstraint) -> Step:
         found = next((key for key in there.keys if key.name == action.name and key.constraint), None)
@@ -309,6 +321,13 @@ class TableStatements(Steps):
         if (there := self._definitions.taken(name)) is not None:
             exists(there, False)
         return name
+
+
+def alone(world: World, table: str) -> Catalog:
+    """A catalog in which there is nothing but one table: what a condition may read."""
+    schemas = [schema.name for schema in world.catalog.schemas]
+    known = {table: world.ground.schema(table)}
+    return Catalog(known, world.declared.functions, schemas, world.declared.database)
 
 
 def check_query(table: str, condition: str) -> str:

@@ -6,11 +6,12 @@ Deliberately unknown: why one comes or goes (`headwater.changes`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from time import monotonic
 
+from dataflow.delta import Delta
 from dataflow.types import Schema
 from headwater.catalog import Item
 from headwater.feed import SINK_PATIENCE
@@ -44,9 +45,13 @@ class Live:
 
 @dataclass
 class Opened:
-    """What is new in a world: objects that need layers, sources that read, sinks that are open."""
+    """What is new in a world: objects that need layers, sources that read, sinks that are open.
+
+    filled: rows that tables among the items are made with, by id.
+    """
 
     items: Sequence[Item] = ()
+    filled: Mapping[int, Delta] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
     sinks: dict[str, KafkaSink] = field(default_factory=dict)
     sink_views: dict[str, str] = field(default_factory=dict)

@@ -16,7 +16,6 @@ from serve.sql.changes import (
     Action,
     AlterTable,
     Change,
-    CheckDefinition,
     DropConstraint,
     Owner,
     Rename,
@@ -96,10 +95,7 @@ def _add(words: Words) -> Action:
     inner = Words(words.sql[words.found[begin].start(1) : end].rstrip())
     if inner.word not in ("CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN", "EXCLUDE"):
         raise unsupported("ADD COLUMN", "make another table, and INSERT ... SELECT")
-    constraint = table_constraint(inner)
-    if isinstance(constraint, CheckDefinition):
-        raise unsupported("ADD CHECK", "write it in CREATE TABLE")
-    return constraint
+    return table_constraint(inner)
 
 
 def _alter_column(words: Words) -> Action:

@@ -5,10 +5,12 @@ Always true: what a constraint cannot do here is refused by name. Deliberately u
 
 from __future__ import annotations
 
+import re
+
 from dataflow.types import ColumnType
 from serve.pg.names import object_name
 from serve.pg.words import Words
-from serve.sql.changes import CheckDefinition, ColumnDefinition, CreateTable, KeyDefinition
+from serve.sql.changes import CheckDefinition, ColumnDefinition, CreateTable, CreateTableAs, KeyDefinition
 from serve.sql.errors import QueryError
 
 Constraint = KeyDefinition | CheckDefinition
@@ -34,10 +36,12 @@ _INSTEAD = {
 """What to do in the place of a constraint that there is not."""
 
 
-def create_table(words: Words) -> CreateTable:
+def create_table(words: Words) -> CreateTable | CreateTableAs:
     """What follows CREATE TABLE."""
     if_not_exists = words.take("IF", "NOT", "EXISTS")
     name = object_name(words)
+    if (asked := _as_query(words, name, if_not_exists)) is not None:
+        return asked
     words.need("(")
     columns: list[ColumnDefinition] = []
     constraints: list[Constraint] = []
@@ -60,6 +64,29 @@ def create_table(words: Words) -> CreateTable:
         raise QueryError("42P16", f'multiple primary keys for table "{name}" are not allowed')
     checks = tuple(one for one in constraints if isinstance(one, CheckDefinition))
     return CreateTable(name, tuple(columns), keys, checks, if_not_exists)
+
+
+_DATA = re.compile(r"\s+with\s+(no\s+)?data\s*$", re.IGNORECASE)
+
+
+def _as_query(words: Words, name: str, if_not_exists: bool) -> CreateTableAs | None:
+    """[(names)] AS query [WITH [NO] DATA], if that comes next."""
+    at, columns = words.at, tuple[str, ...]()
+    if words.take("("):
+        words.listed()
+        if words.word != "AS":
+            words.at = at
+            return None
+        words.at = at + 1
+        columns = column_names(words)
+    if not words.take("AS"):
+        words.at = at
+        return None
+    if not words.word:
+        raise words.wrong()
+    begin, query = words.found[words.at].start(1), words.rest()
+    data = _DATA.search(query)
+    return CreateTableAs(name, columns, _DATA.sub("", query), begin, if_not_exists, data is None or data[1] is None)
 
 
 def table_constraint(words: Words) -> Constraint:

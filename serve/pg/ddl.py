@@ -221,7 +221,7 @@ def _kind(verb: str, words: Words) -> str:
 
 
 _INSTEAD = {
-    "TYPE": "there are no lists, maps or records as types: use jsonb",
+    "TYPE": "types have no names of their own here: write the type itself, such as integer list or map[text=>bigint]",
     "USER": "who may log in is declared in the service's file, under serve: users; CREATE ROLE makes a name",
 }
 """What to do in the place of what is not supported."""

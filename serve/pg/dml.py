@@ -11,7 +11,7 @@ from planner.catalog import PUBLIC, quoted, schema_and_name
 from serve.definitions import Definition
 from serve.pg.names import name_in_public
 from serve.pg.words import Words
-from serve.sql.dml import Dml, delete_query, excluded, insert_query, merge_query, update_query
+from serve.sql.dml import Dml, delete_query, excluded, insert_query, merge_query, told_query, update_query
 from serve.sql.errors import QueryError
 
 WRITES = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
@@ -92,22 +92,30 @@ def _insert(words: Words, find: Find) -> Dml:
         query = _until(words, ("ON", "RETURNING"), "CONFLICT")
         if not query:
             raise words.wrong()
-    ignore, merge, target = _conflict(words, table, alias)
+    ignore, merge, target, told = _conflict(words, table, alias)
     returning = words.rest() if words.take("RETURNING") else ""
     if not returning:
         words.end()
     if ignore and returning:
         raise QueryError("0A000", "RETURNING with ON CONFLICT DO NOTHING is not supported")
     return Dml(
-        "insert", table.name, table.oid, insert_query(table, columns, rows, query), ignore, returning, merge, target
+        "insert",
+        table.name,
+        table.oid,
+        insert_query(table, columns, rows, query),
+        ignore,
+        returning,
+        merge,
+        target,
+        told,
     )
 
 
-def _conflict(words: Words, table: Definition, alias: str) -> tuple[frozenset[str], str, str]:
+def _conflict(words: Words, table: Definition, alias: str) -> tuple[frozenset[str], str, str, str]:
     """ON CONFLICT [(key) | ON CONSTRAINT name] DO NOTHING or DO UPDATE: the keys of which rows are left out, the query that merges,
-    and the key that it is for."""
+    the key that it is for, and `Dml.told`."""
     if not words.take("ON", "CONFLICT"):
-        return frozenset(), "", ""
+        return frozenset(), "", "", ""
     keys = table.keys
     if named := words.take("ON", "CONSTRAINT"):
         name = words.name()
@@ -123,14 +131,15 @@ def _conflict(words: Words, table: Definition, alias: str) -> tuple[frozenset[st
                 "42P10", "there is no unique or exclusion constraint matching the ON CONFLICT specification"
             )
     if words.take("DO", "NOTHING"):
-        return frozenset(key.name for key in keys), "", ""
+        return frozenset(key.name for key in keys), "", "", ""
     words.need("DO", "UPDATE", "SET")
     if not named:
         raise QueryError("42601", "ON CONFLICT DO UPDATE requires inference specification or constraint name")
     changes = _changes(words, table)
     rest = _until(words, ("RETURNING",))
     renamed = {name: _excluded(text) for name, text in changes.items()}
-    return frozenset(), merge_query(table, alias, renamed, _excluded(rest)), keys[0].name
+    told = told_query(table, alias, changes, rest)
+    return frozenset(), merge_query(table, alias, renamed, _excluded(rest)), keys[0].name, told
 
 
 def _excluded(text: str) -> str:

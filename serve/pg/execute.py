@@ -32,6 +32,7 @@ from serve.pg.commands import (
     Show,
     Subscribe,
 )
+from serve.pg.create_as import table_of
 from serve.pg.explain import explained_object, shown
 from serve.pg.follow import Client, Follower, Following
 from serve.pg.load import Loader
@@ -43,7 +44,7 @@ from serve.pg.rows import BINARY_END, BINARY_HEADER, text_batch
 from serve.pg.state import IDLE, INSIDE, State, columns_of
 from serve.pg.write import Writer
 from serve.recency import Recency
-from serve.sql.changes import Change, Changed
+from serve.sql.changes import Change, Changed, CreateTableAs
 from serve.sql.dml import Dml
 from serve.sql.errors import QueryError
 from serve.sql.queries import Prepared
@@ -174,6 +175,8 @@ class Executor:
             case Show():
                 lines = self._performer.shown(command)
                 self._send(portal.encode(text_batch(lines, len(lines[0]))) + messages.complete("SHOW"))
+            case CreateTableAs():
+                return self._create_as(command)
             case command if isinstance(command, Change):
                 return self._change(command)
             case End(commit=True) if self.state.writes and self.state.transaction == INSIDE:
@@ -199,6 +202,11 @@ class Executor:
             raise
         types = types if merging is None else merging.query.parameters
         return Statement(prepared, dml, types, returning=returning, merging=merging)
+
+    async def _create_as(self, asked: CreateTableAs) -> None:
+        """Make a table of a query's rows."""
+        run = Run(self.state.settings.timeout)
+        await self._change(await self._compute(partial(table_of, self.state, asked, run.check), run))
 
     async def _change(self, asked: Change) -> None:
         """Change the catalog; inside a transaction, when that ends: until then it is known that all of it is possible."""

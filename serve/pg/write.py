@@ -140,10 +140,11 @@ class Writer:
         self._send(messages.complete(self._performer.perform(end)))
 
     def merging(self, dml: Dml, types: Sequence[ColumnType | None]) -> Prepared | None:
-        """The plan of ON CONFLICT DO UPDATE; None for any other statement."""
+        """The plan of ON CONFLICT DO UPDATE; None for any other statement. QueryError for what is wrong with it."""
         table = self._state.queries.objects().get(dml.table)
         if not dml.merge or table is None:
             return None
+        self._state.queries.prepare(dml.told, types)
         return self._state.queries.over(dml.merge, types, PAIRS, pairs_schema(table))
 
     def _merged(self, dml: Dml, merging: Prepared, values: Values, new: Delta, moment: Published) -> Delta:

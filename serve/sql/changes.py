@@ -78,7 +78,7 @@ class CheckDefinition:
 
 @dataclass(frozen=True, slots=True)
 class CreateTable:
-    """CREATE TABLE. keys: at most one of them primary."""
+    """CREATE TABLE. keys: at most one of them primary. filled: the rows that it is made with; None for none."""
 
     name: str
     columns: tuple[ColumnDefinition, ...]
@@ -86,6 +86,20 @@ class CreateTable:
     checks: tuple[CheckDefinition, ...]
     if_not_exists: bool
     tag: str = "CREATE TABLE"
+    filled: Delta | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTableAs:
+    """CREATE TABLE ... AS: the session makes a CreateTable of it. columns: names for the first columns. with_data: its rows too."""
+
+    name: str
+    columns: tuple[str, ...]
+    query: str
+    begin: int
+    if_not_exists: bool
+    with_data: bool
+    tag: str = "CREATE TABLE AS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +134,7 @@ class SetNullable:
     nullable: bool
 
 
-Action = KeyDefinition | DropConstraint | RenameColumn | SetDefault | SetNullable
+Action = KeyDefinition | CheckDefinition | DropConstraint | RenameColumn | SetDefault | SetNullable
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +340,7 @@ class Comment:
 
 
 Change = (
-    CreateView | CreateIndex | CreateTable | CreateSecret | CreateConnection | Validate | CreateSource | CreateSink
+    CreateView | CreateIndex | CreateTable | CreateTableAs | CreateSecret | CreateConnection | Validate | CreateSource | CreateSink
     | CreateSchema | CreateRole | Grant | Apply | Drop | Rename | Swap | RetainHistory | Comment | AlterTable | Owner | Refresh
 )  # fmt: skip
 

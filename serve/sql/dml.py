@@ -24,7 +24,8 @@ class Dml:
 
     ignore: the keys, by name, of which rows that are there are left out. returning: what is told of each row; empty for nothing.
     merge: the query over the pairs of the row that is there and the one that is not inserted for it, see `merge_query`; empty for
-    nothing. target: the key, by name, that makes the pairs.
+    nothing. target: the key, by name, that makes the pairs. told: the same expressions over the two rows by their own names, which
+    says what is wrong with the names in them.
     """
 
     kind: Literal["insert", "update", "delete", "truncate"]
@@ -35,6 +36,7 @@ class Dml:
     returning: str = ""
     merge: str = ""
     target: str = ""
+    told: str = ""
 
     def tag(self, count: int) -> str:
         """What CommandComplete says."""
@@ -100,6 +102,13 @@ def pairs_schema(table: Definition) -> Schema:
 def merge_query(table: Definition, alias: str, changes: dict[str, str], rest: str) -> str:
     """The query of ON CONFLICT DO UPDATE over the pairs: the old row's columns and then the new one's; rest: from WHERE on."""
     return update_query(table, alias, changes, rest, PAIRS)
+
+
+def told_query(table: Definition, alias: str, changes: dict[str, str], rest: str) -> str:
+    """The expressions of ON CONFLICT DO UPDATE as written, over the row that is there and the one called `excluded`."""
+    values = ", ".join(text for text in changes.values() if text.upper() != "DEFAULT") or "1"
+    name = qualified(table.name)
+    return f"SELECT {values} FROM {name} AS {quoted(alias)}, {name} AS excluded {rest}"
 
 
 def delete_query(table: Definition, alias: str, rest: str) -> str:

@@ -56,6 +56,14 @@ def _table_constraints(facts: Facts) -> Iterator[Row]:
     for r, index in _constraints(facts):
         what = "PRIMARY KEY" if index.primary else "UNIQUE"
         yield (facts.service, r.schema, index.name, facts.service, r.schema, r.name, what, "NO", "NO", "YES")
+    for r in relations(facts):
+        for name in r.checks:
+            yield (facts.service, r.schema, name, facts.service, r.schema, r.name, "CHECK", "NO", "NO", "YES")
+
+
+def _check_constraints(facts: Facts) -> Iterator[Row]:
+    for r in relations(facts):
+        yield from ((facts.service, r.schema, name, condition) for name, condition in r.checks.items())
 
 
 def _key_columns(facts: Facts) -> Iterator[Row]:
@@ -110,6 +118,7 @@ INFORMATION_SCHEMA_RELATIONS = (
         f"{_CONSTRAINT}, {_TABLE}, constraint_type text, is_deferrable text, initially_deferred text, enforced text",
         _table_constraints,
     ),
+    SystemRelation("information_schema.check_constraints", f"{_CONSTRAINT}, check_clause text", _check_constraints),
     SystemRelation(
         "information_schema.key_column_usage",
         f"{_CONSTRAINT}, {_TABLE}, column_name text, ordinal_position integer, position_in_unique_constraint integer",

@@ -46,6 +46,9 @@ _INDEXES = 1 << 20
 _DEFAULTS = 1 << 32
 """What the oid of a column's default is above its relation's, times the column's place."""
 
+_CHECKS = 1 << 44
+"""The same of a CHECK, times its number."""
+
 _CATEGORIES = {
     "bool": "B",
     "text": "S",
@@ -74,7 +77,8 @@ class Index:
 
 @dataclass
 class Named:
-    """A relation as pg_class has it. defaults: by column, the expressions of values that are not given."""
+    """A relation as pg_class has it. defaults: by column, the expressions of values that are not given. checks: by
+    name, conditions."""
 
     oid: int
     schema: str
@@ -85,6 +89,7 @@ class Named:
     rows: float = -1.0
     indexes: list[Index] = field(default_factory=list)
     defaults: Mapping[str, str] = field(default_factory=dict)
+    checks: Mapping[str, str] = field(default_factory=dict)
 
     def listed(self, index: Index) -> str:
         """An index's columns."""
@@ -123,11 +128,8 @@ def relations(facts: Facts) -> list[Named]:
             found.append(Named(oid, "public", name, "f", facts.sources[name]))
     for name, one in made.items():
         if one.kind != "index":
-            found.append(
-                Named(
-                    one.oid, *schema_and_name(name), _RELKINDS[one.kind], one.schema, one.query, defaults=one.defaults
-                )
-            )
+            where = (one.oid, *schema_and_name(name), _RELKINDS[one.kind])
+            found.append(Named(*where, one.schema, one.query, defaults=one.defaults, checks=one.checks))
             for key in one.keys:
                 if not key.index:
                     made_with = Index(one.oid + _INDEXES, key.name, key.places, True, True, "p")
@@ -166,12 +168,16 @@ def _index(one: Definition, key: UniqueKey | None) -> Index:
 def _pg_class(facts: Facts) -> Iterator[Row]:
     schemas = namespaces(definitions_of(facts))
     for r in relations(facts):
-        yield _class_row(r.oid, r.name, schemas[r.schema], r.kind, len(r.columns), bool(r.indexes), r.rows)
+        yield _class_row(
+            r.oid, r.name, schemas[r.schema], r.kind, len(r.columns), bool(r.indexes), r.rows, len(r.checks)
+        )
         for index in r.indexes:
             yield _class_row(index.oid, index.name, schemas[r.schema], "i", len(index.key), False, r.rows)
 
 
-def _class_row(oid: int, name: str, schema: int, kind: str, columns: int, indexed: bool, rows: float) -> Row:
+def _class_row(
+    oid: int, name: str, schema: int, kind: str, columns: int, indexed: bool, rows: float, checks: int = 0
+) -> Row:
     method = _BTREE if kind == "i" else _HEAP if kind in "rm" else 0
     head = (
         oid,
@@ -192,7 +198,7 @@ def _class_row(oid: int, name: str, schema: int, kind: str, columns: int, indexe
         "p",
         kind,
     )
-    return (*head, columns, 0, False, False, False, False, False, True, "d", False, 0, "0", "0", None, None, None)
+    return (*head, columns, checks, False, False, False, False, False, True, "d", False, 0, "0", "0", None, None, None)
 
 
 def _pg_attribute(facts: Facts) -> Iterator[Row]:
@@ -327,6 +333,16 @@ def _pg_constraint(facts: Facts) -> Iterator[Row]:
                     0,
                 )
                 yield (*head, " ", " ", " ", True, False, places, None)
+    for oid, r, name, _ in _checks(facts):
+        head = (oid, name, schemas[r.schema], "c", False, False, True, r.oid, 0, 0, 0, 0)
+        yield (*head, " ", " ", " ", True, False, None, None)
+
+
+def _checks(facts: Facts) -> Iterator[tuple[int, Named, str, str]]:
+    """Oid, table, name and condition of every CHECK."""
+    for r in relations(facts):
+        for number, (name, condition) in enumerate(r.checks.items(), 1):
+            yield r.oid + _CHECKS * number, r, name, condition
 
 
 def _said(facts: Facts) -> Iterator[Row]:
@@ -346,6 +362,7 @@ def _said(facts: Facts) -> Iterator[Row]:
             if index.constraint:
                 what = "PRIMARY KEY" if index.primary else "UNIQUE"
                 yield (DEFINITION, index.oid + _INDEXES, 0, f"{what} ({r.listed(index)})")
+    yield from ((DEFINITION, oid, 0, f"CHECK ({condition})") for oid, _, _, condition in _checks(facts))
     yield from ((COMMENT, oid, place, text) for oid, _, place, text in _pg_description(facts))
 
 

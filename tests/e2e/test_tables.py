@@ -82,6 +82,8 @@ def statement(chance: random.Random) -> str:
             f"INSERT INTO t VALUES ({ident}, 'a', 1) ON CONFLICT DO UPDATE SET amount = 0",
             f"INSERT INTO t VALUES ({ident}, 'a', 1) ON CONFLICT (id) DO UPDATE SET amount = NULL",
             f"INSERT INTO t VALUES ({ident}, 'a', 1) ON CONFLICT (id) DO UPDATE SET id = t.id + 1",
+            f"INSERT INTO t VALUES ({ident}, 'a', 1) ON CONFLICT (id) DO UPDATE SET amount = amount + 1",
+            f"INSERT INTO t VALUES ({ident}, 'a', 1) ON CONFLICT (id) DO UPDATE SET amount = 2 WHERE name IS NULL",
             f"INSERT INTO t VALUES ({ident}, 'a', 1, 2)",
             f"INSERT INTO t (id, nothing) VALUES ({ident}, 1)",
         ]

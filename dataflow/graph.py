@@ -243,8 +243,7 @@ class GraphBuilder:
         _check(node, partition, "partition key")
         _check(node, [term.column for term in order], "order")
         for call in calls:
-            read = (call.column, call.amount_column, call.default)
-            _check(node, [column for column in read if column is not None], f"column of {call.function}")
+            _check(node, call.reads, f"column of {call.function}")
             check_call(call, node.types)
         if not node.types:
             raise ValueError("rows without columns have no order")

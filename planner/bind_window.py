@@ -24,7 +24,6 @@ from planner.parse import Text
 from planner.rules.fold_constants import fold
 from planner.scalar import Case, Literal, Over, Scalar
 from planner.scalars import walk
-from planner.windows import sees_all
 
 if TYPE_CHECKING:
     from planner.bind import Binder, Bound
@@ -61,6 +60,8 @@ def window(binder: Binder, node: exp.Expr) -> Bound:
     if isinstance(call, exp.Filter):
         text.only(call, "this", "expression")
         condition, call = call.expression.this, call.this
+    if isinstance(call, exp.WithinGroup):
+        raise _refused_order(binder, call.this)
     if not isinstance(call, exp.Anonymous) or not isinstance(call.this, str):
         raise text.unsupported(call)
     name = call.this.lower()
@@ -78,9 +79,6 @@ def window(binder: Binder, node: exp.Expr) -> Bound:
     order = _order(binder, written.args.get("order"))
     frame = frame_of(binder, written.args.get("spec"), order, written)
     made = _in_order(replace(made, partition=partition, order=order, frame=frame))
-    if name in functions.AGGREGATE_NAMES and not sees_all(made) and not _slides(made):
-        what = f"{name} of {made.type} over a frame that is not the whole partition"
-        raise text.unsupported(call, what, "leave ORDER BY out of the window, or aggregate in a subquery and join it")
     if any(isinstance(below, Over) and below is not made for below in walk(made)):
         raise text.error(node, "window function calls cannot be nested", "compute the inner one in a subquery in FROM")
     return made
@@ -91,15 +89,6 @@ def _in_order(made: Over) -> Over:
     if made.call is None or not made.order or made.call.function not in IN_ORDER:
         return made
     return replace(made, call=replace(made.call, order=made.order))
-
-
-def _slides(call: Over) -> bool:
-    """Whether the aggregate is kept along with moving frames."""
-    return (
-        call.call is None
-        and call.function in ("count", "count_star", "sum", "avg", "min", "max")
-        and call.type.kind is not Kind.INTERVAL
-    )
 
 
 def _resolved(binder: Binder, node: exp.Expr, above: tuple[str, ...]) -> exp.Expr:
@@ -180,12 +169,15 @@ def _with_amount(binder: Binder, call: Over, node: exp.Expr, type_: ColumnType) 
     return replace(call, amount_by=amount)
 
 
+def _refused_order(binder: Binder, call: exp.Expr) -> Exception:
+    message = f"OVER is not supported for ordered-set aggregate {str(call.this).lower()}"
+    return binder.text.error(call, message, "aggregate in a subquery and join it")
+
+
 def _aggregate(binder: Binder, call: exp.Anonymous, name: str, condition: exp.Expr | None, blank: Over) -> Over:
     text, args = binder.text, call.expressions
     if name in WITHIN:
-        raise text.error(
-            call, f"OVER is not supported for ordered-set aggregate {name}", "aggregate in a subquery and join it"
-        )
+        raise _refused_order(binder, call)
     for arg in args:
         if isinstance(arg, exp.Distinct):
             raise text.error(

@@ -239,15 +239,9 @@ class Dependent:
         )
 
     def _window(self, plan: Window) -> Plan:
-        def moved(column: int | None) -> int | None:
-            return None if column is None else column + self.width
-
         partition = (*range(self.width), *(column + self.width for column in plan.partition))
         order = tuple(replace(term, column=term.column + self.width) for term in plan.order)
-        calls = tuple(
-            replace(c, column=moved(c.column), amount_column=moved(c.amount_column), default=moved(c.default))
-            for c in plan.calls
-        )
+        calls = tuple(call.move(lambda column: column + self.width) for call in plan.calls)
         return Window(self.over(plan.input), partition, order, calls)
 
     def _reduce(self, plan: Reduce) -> Plan:

@@ -43,10 +43,9 @@ the last one. Functions marked with * are Python for each different row of argum
 _AGGREGATES = """
 ## Aggregates
 
-All take FILTER; those without WITHIN GROUP take ORDER BY and, but for those of pairs, DISTINCT. count, sum, avg, min, max,
-bool_and, bool_or and every slide with a window's frame; all others without WITHIN GROUP may have OVER a whole partition, which
-string_agg, array_agg, list_agg, map_agg, jsonb_agg and jsonb_object_agg take in the window's order. The examples are over these
-rows:
+All take FILTER; those without WITHIN GROUP take ORDER BY and, but for those of pairs, DISTINCT, and may have OVER with any frame,
+which string_agg, array_agg, list_agg, map_agg, jsonb_agg and jsonb_object_agg take in the window's order. The examples are over
+these rows:
 
     {}
 

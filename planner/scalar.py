@@ -113,7 +113,7 @@ class Over:
     """A window function of the rows with the same `partition` values. order: expression, descending, NULLs first.
 
     argument: None where it takes none. amount: what lag, lead, nth_value and ntile take besides, a constant or `amount_by`.
-    default: of lag and lead. call: of an aggregate that takes more than a value: it is over the whole partition.
+    default: of lag and lead. call: of an aggregate that takes more than a value.
     Stands in bound expressions only: `planner.windows` makes a column of it before a plan node holds it.
     """
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from dataflow.layout import Order
-from dataflow.operators.window_calls import WindowCall
+from dataflow.operators.window_calls import WindowCall, WindowFunction
 from planner.calls import AggregateCall, AggregateFunction
 from planner.plan import Join, Plan, Project, Reduce, TopK, Window
 from planner.scalar import ColumnRef, OuterRef, Over, Scalar
@@ -79,13 +79,24 @@ def _call(node: Over) -> AggregateCall:
     return node.call or AggregateCall(cast(AggregateFunction, node.function), node.argument, node.type)
 
 
+def _arguments(node: Over) -> tuple[Scalar | None, Scalar | None]:
+    return (node.argument, None) if node.call is None else (node.call.argument, node.call.other)
+
+
+def _function(node: Over) -> WindowFunction:
+    """The function of a moving frame: whether the least or the greatest comes first is a part of its name there."""
+    if node.call is None or node.call.function != "first_by":
+        return node.function
+    return "max_by" if node.call.order[0][1] else "min_by"
+
+
 def _windowed(plan: Plan, nodes: Sequence[Over], columns: dict[Scalar, Scalar]) -> Plan:
     """The functions of one window beside the rows."""
     width = len(plan.types)
     first = nodes[0]
     wanted: list[Scalar] = [*first.partition, *(term for term, _, _ in first.order)]
     for node in nodes:
-        wanted += [part for part in (node.argument, node.amount_by, node.default) if part is not None]
+        wanted += [part for part in (*_arguments(node), node.amount_by, node.default) if part is not None]
     computed = list(dict.fromkeys(scalar for scalar in wanted if not isinstance(scalar, ColumnRef)))
     place = {scalar: width + i for i, scalar in enumerate(computed)}
 
@@ -100,13 +111,14 @@ def _windowed(plan: Plan, nodes: Sequence[Over], columns: dict[Scalar, Scalar]) 
     order = tuple(Order(column(term), descending, nulls) for term, descending, nulls in first.order)
     calls = tuple(
         WindowCall(
-            node.function,
-            maybe(node.argument),
+            _function(node),
+            maybe(_arguments(node)[0]),
             node.type,
             node.frame,
             node.amount,
             maybe(node.amount_by),
             maybe(node.default),
+            maybe(_arguments(node)[1]),
         )
         for node in nodes
     )

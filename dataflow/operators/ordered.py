@@ -38,6 +38,8 @@ OrderedFunction = Literal[
 
 ORDERED = frozenset(get_args(OrderedFunction))
 
+Values = Columns | Mapping[int, pa.Array]
+
 _ALL = 1 << 62
 """More rows than any group has."""
 
@@ -134,15 +136,12 @@ class Ordered(Operator):
             where = np.flatnonzero(counted.is_valid().to_numpy(zero_copy_only=False))
             where = np.repeat(where, np.maximum(probe.diffs[where], 0))
             members = Members(probe.probe_rows[where], where, groups)
-            if aggregate.function in _MERGES:
-                values, errors = _merged(aggregate, probe.columns, members)
-                if errors is not None:
-                    bad = errors.is_valid().to_numpy(zero_copy_only=False) & shown
-                    failed.append(errors.filter(pa.array(bad)))
-                    shown &= ~bad
-                results.append(values)
-            else:
-                results.append(_RESULTS[aggregate.function](aggregate, probe.columns, members))
+            values, errors = put_together(aggregate, probe.columns, members)
+            if errors is not None:
+                bad = errors.is_valid().to_numpy(zero_copy_only=False) & shown
+                failed.append(errors.filter(pa.array(bad)))
+                shown &= ~bad
+            results.append(values)
         kept = np.flatnonzero(shown)
         columns = rows.take(touched, kept) + rows.take(tuple(results), kept)
         return Delta(columns, np.ones(len(kept), np.int64)), pa.concat_arrays(failed)
@@ -171,7 +170,7 @@ def _some(values: pa.Array, places: Int64s, missing: Mask) -> pa.Array:
     return values.take(pa.array(np.where(missing, 0, places), mask=missing))
 
 
-def _string_agg(aggregate: OrderedAggregate, columns: Columns, members: Members) -> pa.Array:
+def _string_agg(aggregate: OrderedAggregate, columns: Values, members: Members) -> pa.Array:
     sizes, begins = members.sizes, members.begins
     (values,) = rows.take((columns[aggregate.column],), members.where)
     if aggregate.other is not None:
@@ -198,19 +197,19 @@ _MERGES: Mapping[str, Callable[[pa.Array, Int64s], scalars.Result]] = {
 }
 
 
-def _merged(aggregate: OrderedAggregate, columns: Columns, members: Members) -> tuple[pa.Array, pa.Array | None]:
+def _merged(aggregate: OrderedAggregate, columns: Values, members: Members) -> tuple[pa.Array, pa.Array | None]:
     sizes = members.sizes
     (values,) = rows.take((columns[aggregate.column],), members.where)
     made, errors = _MERGES[aggregate.function](values, sizes)
     return pc.if_else(pa.array(sizes > 0), made, pa.scalar(None, made.type)), errors
 
 
-def _jsonb_agg(aggregate: OrderedAggregate, columns: Columns, members: Members) -> pa.Array:
+def _jsonb_agg(aggregate: OrderedAggregate, columns: Values, members: Members) -> pa.Array:
     (values,) = rows.take((columns[aggregate.column],), members.where)
     return pc.if_else(pa.array(members.sizes > 0), _between("[", _joined(values, members, ", "), "]"), _NULL)
 
 
-def _jsonb_object_agg(aggregate: OrderedAggregate, columns: Columns, members: Members) -> pa.Array:
+def _jsonb_object_agg(aggregate: OrderedAggregate, columns: Values, members: Members) -> pa.Array:
     (values,) = rows.take((columns[aggregate.column],), members.where)
     # An object without members has nothing to put between two commas.
     inside = pc.if_else(pc.equal(values, "{}"), _NULL, pc.utf8_slice_codeunits(values, start=1, stop=-1))
@@ -224,14 +223,14 @@ def _between(opening: str, texts: pa.Array, closing: str) -> pa.Array:
     return pc.binary_join_element_wise(*parts)
 
 
-def _percentile_disc(aggregate: OrderedAggregate, columns: Columns, members: Members) -> pa.Array:
+def _percentile_disc(aggregate: OrderedAggregate, columns: Values, members: Members) -> pa.Array:
     sizes = members.sizes
     number = np.maximum(np.ceil(aggregate.fraction * sizes).astype(np.int64) - 1, 0)
     places = np.append(members.where, 0)[np.minimum(members.begins + number, len(members.where))]
     return _some(columns[aggregate.column], places, sizes == 0)
 
 
-def _percentile_cont(aggregate: OrderedAggregate, columns: Columns, members: Members) -> pa.Array:
+def _percentile_cont(aggregate: OrderedAggregate, columns: Values, members: Members) -> pa.Array:
     sizes = members.sizes
     (column,) = rows.take((columns[aggregate.column],), members.where)
     values = np.append(column.to_numpy(zero_copy_only=False), 0.0)
@@ -245,7 +244,7 @@ def _percentile_cont(aggregate: OrderedAggregate, columns: Columns, members: Mem
     return pa.array(np.where(below == above, low, between), DOUBLE.arrow, mask=sizes == 0)
 
 
-def _mode(aggregate: OrderedAggregate, columns: Columns, members: Members) -> pa.Array:
+def _mode(aggregate: OrderedAggregate, columns: Values, members: Members) -> pa.Array:
     (values,) = rows.take((columns[aggregate.column],), members.where)
     runs, first = rows.group((pa.array(members.ids), values))
     counts = np.bincount(runs, minlength=len(first))
@@ -256,16 +255,16 @@ def _mode(aggregate: OrderedAggregate, columns: Columns, members: Members) -> pa
     return spread(columns[aggregate.column].take(pa.array(where[chosen])), ids[chosen], members.groups)
 
 
-def _first_by(aggregate: OrderedAggregate, columns: Columns, members: Members) -> pa.Array:
+def _first_by(aggregate: OrderedAggregate, columns: Values, members: Members) -> pa.Array:
     first = np.flatnonzero(np.diff(members.ids, prepend=-1))
     found = columns[aggregate.column].take(pa.array(members.where[first]))
     return spread(found, members.ids[first], members.groups)
 
 
-def _bits(fold: np.ufunc) -> Callable[[OrderedAggregate, Columns, Members], pa.Array]:
+def _bits(fold: np.ufunc) -> Callable[[OrderedAggregate, Values, Members], pa.Array]:
     """The bits of all values folded into one."""
 
-    def result(aggregate: OrderedAggregate, columns: Columns, members: Members) -> pa.Array:
+    def result(aggregate: OrderedAggregate, columns: Values, members: Members) -> pa.Array:
         sizes, begins = members.sizes, members.begins
         (column,) = rows.take((columns[aggregate.column],), members.where)
         folded = np.zeros(members.groups, np.int64)
@@ -277,7 +276,7 @@ def _bits(fold: np.ufunc) -> Callable[[OrderedAggregate, Columns, Members], pa.A
     return result
 
 
-_RESULTS: Mapping[str, Callable[[OrderedAggregate, Columns, Members], pa.Array]] = {
+_RESULTS: Mapping[str, Callable[[OrderedAggregate, Values, Members], pa.Array]] = {
     "string_agg": _string_agg,
     "jsonb_agg": _jsonb_agg,
     "jsonb_object_agg": _jsonb_object_agg,
@@ -289,6 +288,13 @@ _RESULTS: Mapping[str, Callable[[OrderedAggregate, Columns, Members], pa.Array]]
     "bit_or": _bits(np.bitwise_or),
     "bit_xor": _bits(np.bitwise_xor),
 }
+
+
+def put_together(aggregate: OrderedAggregate, columns: Values, members: Members) -> scalars.Result:
+    """The aggregate of each group. columns: those that it reads, by position."""
+    if aggregate.function in _MERGES:
+        return _merged(aggregate, columns, members)
+    return _RESULTS[aggregate.function](aggregate, columns, members), None
 
 
 def check_ordered(aggregate: OrderedAggregate, types: Types) -> None:

@@ -160,8 +160,13 @@ class Window(Operator):
         errors = kept[failed[kept] > 0]
         kept = kept[failed[kept] == 0]
         columns = rows.take(around.columns[: len(self._types)], places.rows[kept]) + rows.take(results, kept)
-        messages = pa.array([message for _, _, message in found], pa.large_string())
-        messages = messages.take(pa.array(failed[errors] - 1))
+        parts = [
+            rows.take((message,), errors[failed[errors] == number])[0]
+            if isinstance(message, pa.Array)
+            else pa.repeat(pa.scalar(message, TEXT.arrow), int((failed[errors] == number).sum()))
+            for number, (_, _, message) in enumerate(found, 1)
+        ]
+        messages = pa.concat_arrays(parts)
         return (
             Delta(columns, np.full(len(kept), sign, np.int64)),
             Delta((messages,), np.full(len(errors), sign, np.int64)),

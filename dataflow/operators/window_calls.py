@@ -5,20 +5,28 @@ Always true: what `needs` says is enough: rows beyond it do not change a result.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, cast, get_args
 
 from dataflow.operators.aggregates import Aggregate, check_aggregate
 from dataflow.operators.aggregates import Function as AggregateFunction
 from dataflow.operators.base import Types
+from dataflow.operators.ordered import OrderedAggregate, check_ordered
 from dataflow.operators.window_frames import DEFAULT, Frame
 from dataflow.types import BIGINT, DOUBLE, INTEGER, ColumnType, Kind
 
 Ranking = Literal["row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile"]
 Value = Literal["lag", "lead", "first_value", "last_value", "nth_value"]
-WindowFunction = Ranking | Value | AggregateFunction
+Collecting = Literal["string_agg", "array_agg", "map_agg", "jsonb_agg", "jsonb_object_agg"]
+Bitwise = Literal["bit_and", "bit_or", "bit_xor"]
+Choosing = Literal["max_by", "min_by"]
+WindowFunction = Ranking | Value | AggregateFunction | Collecting | Bitwise | Choosing
 
 _VALUES = get_args(Value)
+COLLECTING = get_args(Collecting)
+BITWISE = get_args(Bitwise)
+CHOOSING = get_args(Choosing)
 RANKINGS: dict[str, ColumnType] = {
     "row_number": BIGINT,
     "rank": BIGINT,
@@ -38,6 +46,7 @@ class WindowCall:
 
     amount: how many rows lag and lead go, the number of nth_value, the buckets of ntile; a constant, or a column's position in
     `amount_column`. default: the column that lag and lead give where there is no row (None: NULL).
+    other: the second column of an aggregate that takes two: of pairs, the delimiter of string_agg, what max_by goes by.
     """
 
     function: WindowFunction
@@ -47,13 +56,25 @@ class WindowCall:
     amount: int = 1
     amount_column: int | None = None
     default: int | None = None
+    other: int | None = None
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """The columns that it reads."""
+        own = (self.column, self.amount_column, self.default, self.other)
+        return tuple(column for column in own if column is not None)
+
+    def move(self, move: Callable[[int], int]) -> WindowCall:
+        """The same over columns that stand elsewhere."""
+        own = (self.column, self.amount_column, self.default, self.other)
+        column, amount_column, default, other = (None if one is None else move(one) for one in own)
+        return replace(self, column=column, amount_column=amount_column, default=default, other=other)
 
     def __str__(self) -> str:
         arguments = [] if self.column is None else [f"#{self.column}"]
         if self.function in ("lag", "lead", "nth_value", "ntile"):
             arguments.append(str(self.amount) if self.amount_column is None else f"#{self.amount_column}")
-        if self.default is not None:
-            arguments.append(f"#{self.default}")
+        arguments += [f"#{column}" for column in (self.default, self.other) if column is not None]
         name = "count" if self.function == "count_star" else self.function
         text = f"{name}({', '.join(arguments) or ('*' if name == 'count' else '')})"
         return text if self.function in RANKINGS or self.function in ("lag", "lead") else f"{text} over {self.frame}"
@@ -121,7 +142,13 @@ def _needs_of_frame(call: WindowCall) -> Needs:
 
 def as_aggregate(call: WindowCall) -> Aggregate:
     """The aggregate that a call is over its frame."""
-    return Aggregate(cast(AggregateFunction, call.function), call.column, call.type)
+    return Aggregate(cast(AggregateFunction, call.function), call.column, call.type, call.other)
+
+
+def as_collected(call: WindowCall) -> OrderedAggregate:
+    """The aggregate that puts the values of a call's frame together."""
+    assert call.column is not None
+    return OrderedAggregate(cast(Collecting, call.function), call.column, call.type, call.other)
 
 
 def check_call(call: WindowCall, types: Types) -> None:
@@ -132,8 +159,15 @@ def check_call(call: WindowCall, types: Types) -> None:
     elif call.function in _VALUES:
         default = None if call.default is None else types[call.default]
         fits = column == call.type and default in (None, column)
+    elif call.function in COLLECTING:
+        check_ordered(as_collected(call), types)
+        fits = True
+    elif call.function in BITWISE:
+        fits = column == call.type and call.type.kind in _INTEGERS
+    elif call.function in CHOOSING:
+        fits = column == call.type and call.other is not None
     else:
-        check_aggregate(as_aggregate(call), column)
+        check_aggregate(as_aggregate(call), column, None if call.other is None else types[call.other])
         fits = True
     if call.amount_column is not None:
         fits = fits and types[call.amount_column].kind in _INTEGERS

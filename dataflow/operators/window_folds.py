@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from dataflow import rows
 from dataflow.delta import Delta
 from dataflow.layout import Layout, Order, Run
-from dataflow.operators.accumulators import ExactSums
+from dataflow.operators.accumulators import ExactSums, IntervalSums
 from dataflow.operators.base import Types
 from dataflow.operators.exact import Mask, Wide, add, decimals, limbs, split, subtract
 from dataflow.operators.window_frames import Places, Ranges
@@ -103,21 +103,15 @@ class Extreme(Fold):
 
     def over(self, places: Places, stored: Columns, ranges: Ranges) -> Columns:
         values = based(places.take(self.column), stored[0], places.bases)
-        ranks = _ranks(values, self.type)
-        if not self.greatest:
-            ranks = np.where(ranks < 0, ranks, len(ranks) - ranks)
-        # Rank and place in one number: the best number says where the value is.
-        size = max(len(ranks), 1)
-        best = _best_of(np.where(ranks < 0, -1, ranks * size + np.arange(len(ranks))), ranges)
-        return (pick(values, best % size, best >= 0),)
+        return (pick(values, *extremes(values, self.type, self.greatest, ranges)),)
 
 
 @dataclass(frozen=True, slots=True)
 class ExactSum(Fold):
-    """The sum of integers or decimals, as `ExactSums` stores it."""
+    """The sum of integers, decimals or intervals, as `ExactSums` and `IntervalSums` store it."""
 
     column: int
-    kind: ExactSums
+    kind: ExactSums | IntervalSums
 
     @property
     def stored(self) -> Types:
@@ -125,10 +119,12 @@ class ExactSum(Fold):
 
     def over(self, places: Places, stored: Columns, ranges: Ranges) -> Columns:
         values = places.take(self.column)
-        if pa.types.is_decimal(values.type):
-            parts = split(values) if len(self.stored) > 1 else (values,)
-        else:
-            parts = (values,)
+        parts: Columns = (values,)
+        if pa.types.is_interval(values.type):
+            records, nulls = rows.interval_parts(values), values.is_null().to_numpy(zero_copy_only=False)
+            parts = tuple(pa.array(records[name], mask=nulls) for name in rows.INTERVAL_PARTS)
+        elif pa.types.is_decimal(values.type) and len(self.stored) > 1:
+            parts = split(values)
         out = []
         for part, base in zip(parts, stored, strict=True):
             whole = _wide(part)
@@ -161,6 +157,17 @@ class FloatSum(Fold):
         bases = pc.if_else(pa.array(known), stored[0], pa.scalar(None, pa.large_binary()))
         packed, rounded, large = rows.float_frames(places.take(self.column), bases, ranges)
         return packed, rounded.to_numpy(zero_copy_only=False), large
+
+
+def extremes(values: pa.Array, kind: ColumnType, greatest: bool, ranges: Ranges) -> tuple[Int64s, Mask]:
+    """The place of the least or greatest value in each row's ranges, of equal ones the last, and where there is one."""
+    ranks = _ranks(values, kind)
+    if not greatest:
+        ranks = np.where(ranks < 0, ranks, len(ranks) - ranks)
+    # Rank and place in one number: the best number says where the value is.
+    size = max(len(ranks), 1)
+    best = _best_of(np.where(ranks < 0, -1, ranks * size + np.arange(len(ranks))), ranges)
+    return best % size, best >= 0
 
 
 def longs_at(column: pa.Array, places: Int64s) -> Int64s:
@@ -257,4 +264,6 @@ def fold_of_sum(column: int, kind: ColumnType) -> ExactSum | FloatSum:
     """What adds up a column of this type."""
     if kind.kind in (Kind.REAL, Kind.DOUBLE):
         return FloatSum(column)
+    if kind.kind is Kind.INTERVAL:
+        return ExactSum(column, IntervalSums())
     return ExactSum(column, ExactSums(kind))

@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataflow.layout import Order
-from dataflow.operators.aggregates import FLOAT_RANGE, finisher, float_result
+from dataflow.operators.accumulators import MomentSums
+from dataflow.operators.aggregates import FLOAT_RANGE, PAIRWISE, SPREADS, finisher, float_result
 from dataflow.operators.base import Types
 from dataflow.operators.exact import Mask
-from dataflow.operators.window_calls import WindowCall, as_aggregate
+from dataflow.operators.window_calls import BITWISE, CHOOSING, COLLECTING, WindowCall, as_aggregate, as_collected
 from dataflow.operators.window_folds import (
     Count,
     Extreme,
@@ -34,6 +35,8 @@ from dataflow.operators.window_folds import (
 from dataflow.operators.window_folds import ExactSum as ExactFold
 from dataflow.operators.window_folds import FloatSum as FloatFold
 from dataflow.operators.window_frames import Frame, Places
+from dataflow.operators.window_trees import Bits, Moments
+from dataflow.operators.window_values import Best, Collected
 from dataflow.rows import Columns, Int64s
 
 
@@ -46,9 +49,9 @@ class Folds:
         self.stored: Types = ()
         for call in calls:
             for key in _folds_of(call):
-                self._add(key)
+                self._add(key, call)
 
-    def _add(self, key: tuple[object, ...]) -> None:
+    def _add(self, key: tuple[object, ...], call: WindowCall) -> None:
         if key in self._made:
             return
         kind, column = key[0], cast(int, key[1])
@@ -62,21 +65,32 @@ class Folds:
                 fold = First(column, self._types[column])
             case "sum":
                 fold = fold_of_sum(column, self._types[column])
+            case "moments":
+                columns = cast("tuple[int, ...]", key[1])
+                fold = Moments(columns, MomentSums(tuple(self._types[one] for one in columns)))
+            case "bit_and" | "bit_or" | "bit_xor":
+                fold = Bits(column, str(kind))
+            case "max_by" | "min_by":
+                value, by = cast("tuple[int, int]", key[1])
+                fold = Best(value, by, (self._types[value], self._types[by]), kind == "max_by")
+            case "collected":
+                fold = Collected(as_collected(call), call.frame.start is None)
             case _:
                 fold = Extreme(column, self._types[column], kind == "max")
         self._made[key] = fold, len(self.stored)
         self.stored += fold.stored
 
-    def get(self, kind: str, column: int | None) -> tuple[Fold, slice]:
-        """A fold, and its place among the stored columns."""
-        fold, begin = self._made[kind, column]
+    def get(self, kind: str, of: object) -> tuple[Fold, slice]:
+        """A fold of a column, or of what else it is told apart by, and its place among the stored columns."""
+        fold, begin = self._made[kind, of]
         return fold, slice(begin, begin + len(fold.stored))
 
     def through(self, places: Places, stored: Columns) -> Columns:
         """What to store with each place's row: the folds over all rows up to it."""
         found: Columns = ()
         for fold, begin in self._made.values():
-            found += fold.over(places, stored[begin : begin + len(fold.stored)], places.whole())
+            if fold.stored:
+                found += fold.over(places, stored[begin : begin + len(fold.stored)], places.whole())
         return found
 
 
@@ -94,16 +108,32 @@ def _folds_of(call: WindowCall) -> list[tuple[object, ...]]:
             return [("count", call.column)]
         case "min" | "max":
             return [(call.function, call.column)]
+        case "bit_and" | "bit_or" | "bit_xor":
+            return [("count", call.column), (call.function, call.column)]
+        case "max_by" | "min_by":
+            return [(call.function, (call.column, call.other))]
+        case function if function in COLLECTING:
+            return [_collected_key(call)]
+        case function if function in PAIRWISE or function in SPREADS:
+            return [("count", call.column), _moments_key(call)]
         case _:
             return [("count", call.column), ("sum", call.column)]
 
 
+def _moments_key(call: WindowCall) -> tuple[str, object]:
+    return "moments", (call.column,) if call.other is None else (call.column, call.other)
+
+
+def _collected_key(call: WindowCall) -> tuple[str, object]:
+    return "collected", (call.function, call.column, call.other, call.frame.start is None)
+
+
 class Answer(NamedTuple):
-    """values: by place. bad: where there is an error instead (None: nowhere), and which."""
+    """values: by place. bad: where there is an error instead (None: nowhere), and which one, everywhere or by place."""
 
     values: pa.Array
     bad: Mask | None = None
-    message: str = ""
+    message: str | pa.Array = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +146,7 @@ class Scene:
     types: Types
     order: tuple[Order, ...]
 
-    def fold(self, kind: str, column: int | None, frame: Frame) -> Columns:
+    def fold(self, kind: str, column: object, frame: Frame) -> Columns:
         """A fold over each row's frame."""
         fold, where = self.folds.get(kind, column)
         return fold.over(self.places, self.stored[where], self.places.frame(frame, self.order))
@@ -228,6 +258,29 @@ def _extreme(call: WindowCall, scene: Scene) -> Answer:
     return Answer(scene.fold(call.function, call.column, call.frame)[0])
 
 
+def _collect(call: WindowCall, scene: Scene) -> Answer:
+    values, errors = scene.fold(*_collected_key(call), call.frame)
+    return Answer(values, errors.is_valid().to_numpy(zero_copy_only=False), errors)
+
+
+def _bits(call: WindowCall, scene: Scene) -> Answer:
+    (values,) = scene.fold(call.function, call.column, call.frame)
+    none = pa.array(scene.count(call.column, call.frame) == 0)
+    return Answer(pc.if_else(none, pa.scalar(None, values.type), values).cast(call.type.arrow))
+
+
+def _best(call: WindowCall, scene: Scene) -> Answer:
+    return Answer(scene.fold(call.function, (call.column, call.other), call.frame)[0])
+
+
+def _spread(call: WindowCall, scene: Scene) -> Answer:
+    fold, _ = scene.folds.get(*_moments_key(call))
+    assert isinstance(fold, Moments)
+    made = finisher(as_aggregate(call), fold.kind)
+    result = made.finish(scene.fold(*_moments_key(call), call.frame), scene.count(call.column, call.frame))
+    return Answer(result.values, result.bad, made.message)
+
+
 def _aggregate(call: WindowCall, scene: Scene) -> Answer:
     assert call.column is not None
     counts = scene.count(call.column, call.frame)
@@ -261,4 +314,8 @@ _ANSWERS: Mapping[str, Callable[[WindowCall, Scene], Answer]] = {
     "count_star": _count,
     "min": _extreme,
     "max": _extreme,
+    **dict.fromkeys((*PAIRWISE, *SPREADS), _spread),
+    **dict.fromkeys(COLLECTING, _collect),
+    **dict.fromkeys(BITWISE, _bits),
+    **dict.fromkeys(CHOOSING, _best),
 }

@@ -142,22 +142,15 @@ def _window(plan: Window, wanted: tuple[int, ...]) -> Plan:
     calls = [call for i, call in enumerate(plan.calls) if width + i in wanted]
     if not calls:
         return _keep(plan.input, wanted)
-    read = {c for call in calls for c in (call.column, call.amount_column, call.default) if c is not None}
+    read = {column for call in calls for column in call.reads}
     needed = _union((i for i in wanted if i < width), set(plan.partition), {term.column for term in plan.order}, read)
     # Rows without columns could not be told apart from rows without an order.
     needed = needed or (0,)
-
-    def moved(column: int | None) -> int | None:
-        return None if column is None else needed.index(column)
-
     kept = Window(
         _keep(plan.input, needed),
         tuple(map(needed.index, plan.partition)),
         tuple(replace(term, column=needed.index(term.column)) for term in plan.order),
-        tuple(
-            replace(c, column=moved(c.column), amount_column=moved(c.amount_column), default=moved(c.default))
-            for c in calls
-        ),
+        tuple(call.move(needed.index) for call in calls),
     )
     made = {i: len(needed) + calls.index(plan.calls[i - width]) for i in wanted if i >= width}
     return _select(kept, tuple(made[i] if i >= width else needed.index(i) for i in wanted))

@@ -1,9 +1,6 @@
 """The law for aggregates that need their values in order: any order, copies, NULLs, with and without a key."""
 
-import math
-import operator
 import random
-from functools import reduce
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +11,7 @@ from dataflow.operators.ordered import OrderedAggregate
 from dataflow.types import BIGINT, DOUBLE, JSONB, TEXT
 from tests.laws import zsets
 from tests.laws.law import check
+from tests.laws.ordered import collected
 from tests.laws.strategies import histories
 
 TYPES = (BIGINT, DOUBLE, TEXT, TEXT, JSONB)
@@ -27,38 +25,6 @@ CHOICES = [
     OrderedAggregate("first_by", 2, TEXT, other=0),
     *(OrderedAggregate(name, 0, BIGINT) for name in ("bit_and", "bit_or", "bit_xor")),
 ]
-
-
-def _value(aggregate: OrderedAggregate, members: list[zsets.Row]):
-    counted = aggregate.column if aggregate.function != "first_by" else aggregate.other
-    members = [row for row in members if row[counted] is not None]
-    if not members:
-        return None
-    values = [row[aggregate.column] for row in members]
-    size = len(values)
-    match aggregate.function:
-        case "string_agg":
-            between = ["" if aggregate.other is None else row[aggregate.other] or "" for row in members]
-            return values[0] + "".join(a + b for a, b in zip(between[1:], values[1:], strict=True))
-        case "jsonb_agg":
-            return f"[{', '.join(values)}]"
-        case "percentile_disc":
-            return values[max(math.ceil(aggregate.fraction * size) - 1, 0)]
-        case "percentile_cont":
-            numbers = [math.nan if value == zsets.NAN else value for value in values]
-            at = aggregate.fraction * (size - 1)
-            low, high = numbers[math.floor(at)], numbers[math.ceil(at)]
-            return low if math.floor(at) == math.ceil(at) else low + (at - math.floor(at)) * (high - low)
-        case "bit_and":
-            return reduce(operator.and_, values)
-        case "bit_or":
-            return reduce(operator.or_, values)
-        case "bit_xor":
-            return reduce(operator.xor, values)
-        case "mode":
-            return max(values, key=lambda value: (values.count(value), -values.index(value)))
-        case _:
-            return values[0]
 
 
 def _query(z: zsets.ZSet, key, order, aggregates, default: bool) -> tuple[zsets.ZSet, zsets.ZSet]:
@@ -75,7 +41,7 @@ def _query(z: zsets.ZSet, key, order, aggregates, default: bool) -> tuple[zsets.
         elif not (only_first and groups.get(group)):
             wrong.add(group)
     shown = {k: members for k, members in groups.items() if k not in wrong}
-    rows = zsets.zset(((*k, *(_value(a, members) for a in aggregates)), 1) for k, members in shown.items())
+    rows = zsets.zset(((*k, *(collected(a, members) for a in aggregates)), 1) for k, members in shown.items())
     return rows, {(NEGATIVE_COUNT,): len(wrong)} if wrong else {}
 
 

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from dataflow.layout import Order
 from dataflow.operators.window_calls import WindowCall
 from dataflow.operators.window_frames import Frame
-from dataflow.types import BIGINT, DOUBLE, INTEGER, NUMERIC, TEXT, TIMESTAMPTZ, ColumnType, Kind
+from dataflow.types import BIGINT, DOUBLE, INTEGER, JSONB, NUMERIC, TEXT, TIMESTAMPTZ, ColumnType, Kind
 from tests.laws import windows
 from tests.laws.law import check
 from tests.laws.strategies import histories
 
 MONEY = ColumnType(Kind.NUMERIC, 12, 2)
-TYPES = (BIGINT, DOUBLE, TEXT, MONEY, INTEGER, TIMESTAMPTZ)
+TYPES = (BIGINT, DOUBLE, TEXT, MONEY, INTEGER, TIMESTAMPTZ, JSONB)
 INTEGRAL, TOTAL = ColumnType(Kind.NUMERIC, scale=0), ColumnType(Kind.NUMERIC, scale=2)
 TERMS = st.lists(st.tuples(st.sampled_from([0, 1, 2, 4]), st.booleans(), st.booleans()), max_size=2)
 EXCLUSIONS = st.sampled_from(["no others", "no others", "no others", "current row", "group", "ties"])
@@ -50,8 +50,8 @@ def calls(draw: st.DrawFn, order: list[tuple[int, bool, bool]], near: bool) -> W
             amount = draw(st.integers(0, 3))
             return WindowCall(name, column, TYPES[column], draw(frames(order)), amount, amount_column)
         case _:
-            name, column, type_ = draw(st.sampled_from(_AGGREGATES))
-            return WindowCall(name, column, type_, draw(frames(order)))
+            name, column, type_, *other = draw(st.sampled_from(_AGGREGATES))
+            return WindowCall(name, column, type_, draw(frames(order)), other=other[0] if other else None)
 
 
 _RANKS = {
@@ -73,6 +73,16 @@ _AGGREGATES = [
     ("avg", 0, NUMERIC),
     ("avg", 1, DOUBLE),
     ("avg", 3, NUMERIC),
+    ("stddev_samp", 0, NUMERIC),
+    ("var_pop", 3, NUMERIC),
+    ("var_samp", 1, DOUBLE),
+    ("covar_pop", 1, DOUBLE, 1),
+    ("regr_slope", 1, DOUBLE, 1),
+    *((name, column, TYPES[column]) for name in ("bit_and", "bit_or", "bit_xor") for column in (0, 4)),
+    ("string_agg", 2, TEXT),
+    ("string_agg", 2, TEXT, 2),
+    ("jsonb_agg", 6, JSONB),
+    *((name, column, TYPES[column], by) for name in ("max_by", "min_by") for column, by in ((2, 0), (0, 1), (3, 5))),
 ]
 
 
@@ -105,7 +115,21 @@ def _near_call(chance: random.Random, order: list[tuple[int, bool, bool]]) -> Wi
         return chance.choice([-3, -2, -1, 0, 0, 1, 2, *others])  # type: ignore[list-item]
 
     name = chance.choice(
-        ["lag", "lead", "sum", "sum", "max", "first_value", "last_value", "row_number", "rank", "dense_rank"]
+        [
+            "lag",
+            "lead",
+            "sum",
+            "sum",
+            "max",
+            "first_value",
+            "last_value",
+            "row_number",
+            "rank",
+            "dense_rank",
+            "bit_xor",
+            "max_by",
+            "var_pop",
+        ]
     )
     if name in _RANKS:
         return WindowCall(name, None, _RANKS[name])  # type: ignore[arg-type]
@@ -116,7 +140,15 @@ def _near_call(chance: random.Random, order: list[tuple[int, bool, bool]]) -> Wi
     bounds = (bound(None, None, None), bound()) if unit != "range" else (chance.choice([None, 0, 0]), 0)
     exclude = chance.choice(["no others"] * 3 + ["current row", "group", "ties"])
     type_ = (BIGINT if column == 1 else DOUBLE) if name == "sum" else _NEAR[column]
-    return WindowCall(name, column, type_, Frame(unit, *bounds, exclude))  # type: ignore[arg-type]
+    frame = Frame(unit, *bounds, exclude)  # type: ignore[arg-type]
+    match name:
+        case "bit_xor":
+            return WindowCall(name, 1, INTEGER, frame)
+        case "max_by":
+            return WindowCall(name, column, _NEAR[column], frame, other=3 - column)
+        case "var_pop":
+            return WindowCall(name, 2, DOUBLE, frame)
+    return WindowCall(name, column, type_, frame)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -9,8 +9,10 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from dataflow.operators.window_calls import WindowCall
+from dataflow.operators.ordered import OrderedAggregate
+from dataflow.operators.window_calls import BITWISE, CHOOSING, COLLECTING, WindowCall
 from tests.laws import zsets
+from tests.laws.ordered import collected
 from tests.laws.zsets import NAN, Answer, Row, RowError, Term, ZSet, add
 
 
@@ -71,7 +73,18 @@ def _value(call: WindowCall, members: list[Row], places: list[int], i: int, orde
             if amount is not None and amount < 1:
                 raise RowError("argument of nth_value must be greater than zero")
             return None if amount is None or amount > len(seen) else seen[amount - 1][call.column]
-    aggregate = zsets.Aggregate(call.function, call.column, call.type)
+    if call.function in CHOOSING:
+        known = [row for row in seen if row[call.other] is not None]
+        best = max if call.function == "max_by" else min
+        # Of equal ones the last.
+        return (
+            best(reversed(known), key=lambda row: zsets.rank(row[call.other], False, False))[call.column]
+            if known
+            else None
+        )
+    if call.function in (*COLLECTING, *BITWISE):
+        return collected(OrderedAggregate(call.function, call.column, call.type, call.other), seen)
+    aggregate = zsets.Aggregate(call.function, call.column, call.type, call.other)
     rows, errors = zsets.reduce(zsets.zset((row, 1) for row in seen), (), [aggregate], True)
     for (message,) in errors:
         raise RowError(message)

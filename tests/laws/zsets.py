@@ -157,16 +157,16 @@ def top_k(z: ZSet, key: Sequence[int], order: Sequence[Term], limit: int | None,
     rows: ZSet = {}
     for members in groups.values():
         for term in ((i, False, False) for i in reversed(range(len(members[0]) if members else 0))):
-            members.sort(key=lambda row, term=term: _rank(row[term[0]], *term[1:]))
+            members.sort(key=lambda row, term=term: rank(row[term[0]], *term[1:]))
         for column, descending, nulls_first in reversed(order):
             # Stable also when descending: equal values keep their order.
-            members.sort(key=lambda row, c=column, d=descending, n=nulls_first: _rank(row[c], d, n), reverse=descending)
+            members.sort(key=lambda row, c=column, d=descending, n=nulls_first: rank(row[c], d, n), reverse=descending)
         places = list(enumerate(members, 1))[offset : None if limit is None else offset + limit]
         add(rows, [((*row, place) if numbered else row, 1) for place, row in places])
     return rows
 
 
-def _rank(value: Any, descending: bool, nulls_first: bool) -> Any:
+def rank(value: Any, descending: bool, nulls_first: bool) -> Any:
     """A sort key: NULLs at the wanted end after the reversal of a descending order, NaN above all numbers."""
     if value is None:
         return (-1 if nulls_first != descending else 2, 0)

@@ -1043,3 +1043,17 @@ SELECT t.name, count(*) AS n FROM (SELECT c.name, o.qty FROM customers c FULL JO
 
 -- postgres: DuckDB has lists
 SELECT id, array_agg(qty) OVER (PARTITION BY customer ORDER BY qty, id RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)::text AS t FROM orders
+
+-- postgres: DuckDB has NaN for the correlation of what does not vary
+SELECT id, stddev(qty) OVER w AS s, var_pop(amount) OVER w AS v, corr(qty, id) OVER (PARTITION BY customer ORDER BY id GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING) AS c, regr_slope(price, qty) OVER w AS r, covar_samp(qty, id) FILTER (WHERE ok) OVER w AS f FROM orders WHERE price < 100 WINDOW w AS (PARTITION BY customer ORDER BY id)
+
+SELECT v, stddev_samp(v) OVER (ORDER BY v GROUPS BETWEEN 2 PRECEDING AND CURRENT ROW) AS s, regr_count(w, v) OVER (ORDER BY v RANGE BETWEEN 1 PRECEDING AND 1 FOLLOWING) AS n, bit_xor(v) OVER (ORDER BY v GROUPS 2 PRECEDING) AS x, bit_and(id) OVER (ORDER BY id) AS a, bit_or(v) OVER (ORDER BY v RANGE 1 PRECEDING EXCLUDE CURRENT ROW) AS o, bool_or(w > 1) OVER (ORDER BY v RANGE 1 PRECEDING) AS b FROM events
+
+-- postgres: DuckDB has lists
+SELECT qty, array_agg(qty) OVER (PARTITION BY customer ORDER BY qty)::text AS a, array_agg(qty) OVER (PARTITION BY customer ORDER BY qty ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING)::text AS b, string_agg(qty::text, '-') FILTER (WHERE qty > 1) OVER (PARTITION BY customer ORDER BY qty DESC ROWS UNBOUNDED PRECEDING) AS t, jsonb_agg(qty) OVER (ORDER BY qty GROUPS BETWEEN CURRENT ROW AND 1 FOLLOWING EXCLUDE TIES) AS j FROM orders
+
+-- postgres
+SELECT v, jsonb_object_agg(v::text, v + 1) OVER (ORDER BY v RANGE 1 PRECEDING) AS o, array_agg(ARRAY[v, v]) OVER (ORDER BY v ROWS UNBOUNDED PRECEDING)::text AS a, jsonb_agg(v) OVER (ORDER BY v) AS j FROM events WHERE v IS NOT NULL
+
+-- postgres
+SELECT id, sum(placed - TIMESTAMPTZ '2026-01-01') OVER (PARTITION BY customer ORDER BY placed) AS s, avg(placed - TIMESTAMPTZ '2026-01-01') OVER (ORDER BY placed GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING) AS a FROM orders

@@ -59,11 +59,7 @@ REFUSED = [
     ("SELECT percentile_cont(^a) WITHIN GROUP (ORDER BY a) AS n FROM t", "no constant", "number"),
     ("SELECT ^sum(a) WITHIN GROUP (ORDER BY a) AS n FROM t", "not an ordered-set aggregate", ""),
     ("SELECT max_by(b, ^c) AS n FROM t", "jsonb", "->>"),
-    (
-        "SELECT ^string_agg(b, ',') OVER (ORDER BY a) AS n FROM t",
-        "string_agg of text over a frame that is not the whole",
-        "subquery",
-    ),
+    ("SELECT ^mode() WITHIN GROUP (ORDER BY a) OVER (ORDER BY a) AS n FROM t", "OVER is not supported", ""),
     ("SELECT t.a FROM t ^RIGHT JOIN LATERAL (SELECT u.a FROM u WHERE u.a = t.a) x ON true", "LATERAL", "INNER or LEFT"),
     ("SELECT t.a FROM t, (SELECT u.a FROM u WHERE u.a = ^t.a) x", 'missing FROM-clause entry for table "t"', ""),
     ("SELECT ^to_char(d, b) AS x FROM t", "to_char needs a constant pattern", "quotes"),
@@ -74,7 +70,6 @@ REFUSED = [
     ("SELECT ^jsonb_build_object('a') AS x FROM t", "even number of elements", "turns"),
     ("SELECT ^jsonb_agg(a, b) AS x FROM t", "takes 1 argument", "jsonb_agg(value)"),
     ("SELECT ^corr(a) AS x FROM t", "corr takes 2 arguments, not 1", "corr(y, x)"),
-    ("SELECT ^stddev(a) OVER (ORDER BY a) AS x FROM t", "not the whole partition", "ORDER BY"),
     ("SELECT c #> ^b AS x FROM t", "a path that is no constant", "{a,0,b}"),
     ("WITH RECURSIVE ^x AS (SELECT a + 1 AS a FROM x) SELECT a FROM x", "UNION [ALL] recursive-term", ""),
     (

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import random
 import subprocess
 import sys
 import tempfile
 import time
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
@@ -18,6 +20,7 @@ from tests.soak import readers
 from tests.soak.faults import Chaos, Service, SoakError, write_settings
 from tests.soak.oracle import OracleError, check
 from tests.soak.proxy import Proxy
+from tests.soak.teller import tell
 from tests.soak.workload import OWNERS, PARTITIONS, TRANSFERS, Writer, settings
 
 STATE_BYTES = 512 << 20
@@ -75,7 +78,7 @@ def _soak(options: argparse.Namespace, seed: int, folder: Path, state: Path, mou
     shared = readers.Shared()
     writer = Writer(kafka.bootstrap, seed)
     writer.start()
-    reading = readers.start(shared, http, postgres, folder)
+    reading = _clients(shared, http, postgres, folder, seed)
     began = said = time.monotonic()
     try:
         while time.monotonic() - began < options.minutes * 60:
@@ -107,15 +110,28 @@ def _soak(options: argparse.Namespace, seed: int, folder: Path, state: Path, mou
     return _verdict(options, seed, chaos, shared, writer, findings.__dict__)
 
 
+def _clients(shared: readers.Shared, http: int, postgres: int, folder: Path, seed: int) -> list[SpawnProcess]:
+    """One reader of each door and the teller, each a process."""
+    context = multiprocessing.get_context("spawn")
+    processes = [
+        context.Process(target=readers.read_http, args=(shared, http, folder / "samples"), daemon=True),
+        context.Process(target=readers.read_postgres, args=(shared, postgres), daemon=True),
+        context.Process(target=tell, args=(shared, postgres, seed), daemon=True),
+    ]
+    for process in processes:
+        process.start()
+    return processes
+
+
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
 
 
-def _alive(reading: list[object], shared: readers.Shared, writer: Writer) -> None:
+def _alive(reading: list[SpawnProcess], shared: readers.Shared, writer: Writer) -> None:
     if not shared.violations.empty():
         raise SoakError(str(shared.violations.get()))
-    if not all(process.is_alive() for process in reading):  # type: ignore[attr-defined]
+    if not all(process.is_alive() for process in reading):
         raise SoakError("a reader ended by itself")
     if not (writer.is_alive() or writer.stopped.is_set()):
         raise SoakError("the writer ended by itself")
@@ -125,7 +141,8 @@ def _say(seconds: float, kind: str, chaos: Chaos, shared: readers.Shared, writer
     print(
         f"{seconds / 60:6.1f} min  {kind:15s} kills {chaos.kills}, broker restarts {chaos.broker_restarts}, "
         f"reads {shared.http.value:,} + {shared.postgres.value:,}, transactions {writer.committed:,} "
-        f"(aborted {writer.aborted}, lost {writer.lost})",
+        f"(aborted {writer.aborted}, lost {writer.lost}), writes {shared.written.value:,} "
+        f"(not answered {shared.doubtful.value:,}), past read {shared.past.value:,}",
         flush=True,
     )
 
@@ -185,6 +202,9 @@ def _verdict(
         "reads over http": shared.http.value,
         "reads over postgres": shared.postgres.value,
         "transactions": writer.committed,
+        "acknowledged writes": shared.written.value,
+        "writes without an answer": shared.doubtful.value,
+        "reads of the past": shared.past.value,
         **{f"compared {name}": count for name, count in findings.items()},
     }
     print(json.dumps(summary), flush=True)

@@ -40,7 +40,7 @@ DECK = {
     "memory": 1,
 }
 """How often each kind of episode comes in a round."""
-CGROUPS = Path("/sys/fs/cgroup/memory")
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 class SoakError(AssertionError):
@@ -310,11 +310,14 @@ class Chaos:
         """A memory limit below what the process uses: the kernel kills it, or it is slow; either way it starts again."""
         self._start()
         assert self._service.process is not None
-        group = CGROUPS / f"headwater-soak-{os.getpid()}"
+        unified = (CGROUPS / "cgroup.controllers").exists()  # version 2 of cgroups
+        group = (CGROUPS if unified else CGROUPS / "memory") / f"headwater-soak-{os.getpid()}"
         try:
+            if unified:
+                (CGROUPS / "cgroup.subtree_control").write_text("+memory")
             group.mkdir(exist_ok=True)
             (group / "cgroup.procs").write_text(str(self._service.process.pid))
-            (group / "memory.limit_in_bytes").write_text("40M")
+            (group / ("memory.max" if unified else "memory.limit_in_bytes")).write_text("40M")
         except OSError:
             self.events["memory limit not possible here"] += 1
         if self._service.dies_within(4.0):

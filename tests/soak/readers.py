@@ -39,12 +39,18 @@ class Violation(Exception):
 
 
 class Shared:
-    """What the readers and the soak share: the reads of each door, the latest time that was answered, the end."""
+    """What the readers and the soak share: the reads of each door, the latest time that was answered, the end.
+
+    Of the teller: writes that were acknowledged, those that were not and were looked for, times that were read again.
+    """
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.http: Synchronized[int] = context.Value("q", 0)
         self.postgres: Synchronized[int] = context.Value("q", 0)
+        self.written: Synchronized[int] = context.Value("q", 0)
+        self.doubtful: Synchronized[int] = context.Value("q", 0)
+        self.past: Synchronized[int] = context.Value("q", 0)
         self.latest: Synchronized[int] = context.Value("q", 0)
         self.stop = context.Event()
         self.violations = context.SimpleQueue()
@@ -196,15 +202,3 @@ def _pg_answer(wire: Wire) -> str | None:
                 raise ConnectionResetError("the service refused the session")
         elif kind == b"Z":
             return value
-
-
-def start(shared: Shared, http: int, postgres: int, folder: Path) -> list[Any]:
-    """One reader of each door."""
-    context = multiprocessing.get_context("spawn")
-    processes = [
-        context.Process(target=read_http, args=(shared, http, folder / "samples"), daemon=True),
-        context.Process(target=read_postgres, args=(shared, postgres), daemon=True),
-    ]
-    for process in processes:
-        process.start()
-    return processes

@@ -19,8 +19,8 @@ from tests.soak.readers import Shared, Violation
 MADE = (
     "CREATE TABLE IF NOT EXISTS ledger (id bigint NOT NULL, account integer NOT NULL, amount numeric(12,2) NOT NULL)",
     "CREATE TABLE IF NOT EXISTS versions (id integer PRIMARY KEY, version bigint NOT NULL)",
-    "CREATE MATERIALIZED VIEW IF NOT EXISTS booked WITH (RETAIN HISTORY FOR '60s') AS SELECT (SELECT count(*) FROM ledger) AS entries, "
-    "(SELECT coalesce(sum(amount), 0) FROM ledger) + total AS total FROM total",
+    "CREATE MATERIALIZED VIEW IF NOT EXISTS booked WITH (RETAIN HISTORY FOR '60s') AS "
+    "SELECT (SELECT count(*) FROM ledger) AS entries, (SELECT coalesce(sum(amount), 0) FROM ledger) + total AS total FROM total",
 )
 READ = "SELECT entries, total, mz_now()::text::bigint FROM booked"
 VERSIONED = 10
@@ -47,7 +47,10 @@ class Book:
     next: int = 0
 
     def settle(self, entries: dict[int, tuple[int, Any]], versions: dict[int, int]) -> bool | None:
-        """Hold what is in the tables against it; Violation says what differs. Whether what was doubtful is there; None if nothing was."""
+        """Hold what is in the tables against it; Violation says what differs.
+
+        Whether what was doubtful is there; None if nothing was.
+        """
         what, number, value = self.doubtful or ("", 0, 0)
         ids, wanted, there = set(entries), dict(self.versions), None
         if what == "insert":
@@ -64,7 +67,7 @@ class Book:
         if ids != self.ids:
             lost, more = sorted(self.ids - ids), sorted(ids - self.ids)
             raise Violation(
-                f"the ledger lost {lost[:5]} and {len(lost)} in all, and has {more[:5]} and {len(more)} in all too many"
+                f"the ledger lost {len(lost)} ids, {lost[:5]} first, and has {len(more)} too many, {more[:5]} first"
             )
         torn = {one: found for one, found in entries.items() if found != (2, 0)}
         if torn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from ingest.ranges import Range
 from ingest.remap import Binding
 from tests.soak.__main__ import main
 from tests.soak.oracle import Change, Moment, OracleError, Record, compare, merged
+from tests.soak.readers import Violation
+from tests.soak.teller import Book
 from tests.soak.workload import OWNERS, TRANSFERS
 
 
@@ -83,6 +86,51 @@ def test_a_wrong_sink_is_found(sunk: dict[str, list[Change]]) -> None:
 def test_a_wrong_read_is_found(balances: dict[int, tuple[int, str]]) -> None:
     with pytest.raises(OracleError, match="a read at 12 showed"):
         compare(RECORDS, SUNK, [*_moments(), _read(12, balances)])
+
+
+def _book(doubtful: tuple[str, int, int] | None = None) -> Book:
+    return Book({1, 2, 3}, {0: 7}, doubtful)
+
+
+WHOLE = (2, Decimal(0))
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "ids", "version", "there"),
+    [
+        (None, {1, 2, 3}, 7, None),
+        (("insert", 4, 0), {1, 2, 3}, 7, False),
+        (("insert", 4, 0), {1, 2, 3, 4}, 7, True),
+        (("delete", 3, 0), {3}, 7, True),
+        (("delete", 3, 0), {1, 2, 3}, 7, False),
+        (("update", 0, 9), {1, 2, 3}, 9, True),
+        (("update", 0, 9), {1, 2, 3}, 7, False),
+    ],
+)
+def test_what_was_not_answered_may_be_there(
+    doubtful: tuple[str, int, int] | None, ids: set[int], version: int, there: bool | None
+) -> None:
+    book = _book(doubtful)
+    assert book.settle(dict.fromkeys(ids, WHOLE), {0: version}) is there
+    assert book.settle(dict.fromkeys(ids, WHOLE), {0: version}) is None  # and stays so
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "entries", "version"),
+    [
+        (None, {1: WHOLE, 2: WHOLE}, 7),
+        (None, dict.fromkeys((1, 2, 3, 4), WHOLE), 7),
+        (None, {1: WHOLE, 2: (4, Decimal(0)), 3: WHOLE}, 7),
+        (("insert", 4, 0), {1: WHOLE, 2: WHOLE, 3: WHOLE, 4: (1, Decimal(5))}, 7),
+        (("delete", 3, 0), {2: WHOLE, 3: WHOLE}, 7),
+        (None, dict.fromkeys((1, 2, 3), WHOLE), 6),
+        (("update", 0, 9), dict.fromkeys((1, 2, 3), WHOLE), 8),
+    ],
+    ids=["lost", "not written", "doubled", "torn", "half deleted", "an older version", "another version"],
+)
+def test_a_wrong_table_is_found(doubtful: Any, entries: dict[int, tuple[int, Any]], version: int) -> None:
+    with pytest.raises(Violation):
+        _book(doubtful).settle(entries, {0: version})
 
 
 def _binding(time: int, start: int, end: int) -> Binding:

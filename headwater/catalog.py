@@ -47,6 +47,7 @@ class Item(msgspec.Struct, frozen=True):
     its key (`columns`) is proved unique; of a table, that its primary key still is one. history: of a materialized view,
     milliseconds for which its past is kept. unique: of an index, whether it keeps its columns unique: by itself (`index`), or for a
     constraint of its name. constraint: of a table, its primary key's name. checks: of a table, by name, conditions.
+    asserted: of a materialized view, columns in which NULL is an error.
     """
 
     id: int
@@ -67,6 +68,7 @@ class Item(msgspec.Struct, frozen=True):
     constraint: str = ""
     checks: dict[str, str] = {}
     known: str = ""
+    asserted: tuple[str, ...] = ()
 
 
 class Namespace(msgspec.Struct, frozen=True):

@@ -33,7 +33,9 @@ def create_statement(item: Item) -> str:
         case "sink":
             return _sink(item)
         case _:
-            options = f" WITH (RETAIN HISTORY FOR '{item.history} ms')" if item.history else ""
+            listed = [f"ASSERT NOT NULL {quoted(column)}" for column in item.asserted]
+            listed += [f"RETAIN HISTORY FOR '{item.history} ms'"] if item.history else []
+            options = f" WITH ({', '.join(listed)})" if listed else ""
             return f"CREATE {item.kind.upper()} {written(item.name)}{columns}{options} AS {item.sql}"
 
 

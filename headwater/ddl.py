@@ -79,7 +79,15 @@ class Statements(Steps):
             if there.declared or there.kind != kind:
                 what = f"declared by the service's file as a {there.kind}" if there.declared else f"a {there.kind}"
                 raise QueryError("42809", f'"{change.name}" is {what}', hint="choose another name")
-        item = Item(catalog.next_id, kind, change.name, change.query, change.columns, history=change.history)
+        item = Item(
+            catalog.next_id,
+            kind,
+            change.name,
+            change.query,
+            change.columns,
+            history=change.history,
+            asserted=change.asserted,
+        )
         again = self._anew(change.name, catalog.next_id + 1) if there is not None else []
         made = {item.name, *(one.name for one in again)}
         items = (*(one for one in catalog.items if one.name not in made), item, *again)

@@ -81,6 +81,7 @@ class World:
                     {schema.name for schema in self.catalog.schemas},
                     self.declared.database,
                     {item.name: item.known for item in self.catalog.items if item.known and item.kind not in BESIDE},
+                    {name: made[name].asserted for name in views if made[name].asserted},
                 )
             except PlanErrors as errors:
                 wrong = {error.view: error for error in reversed(errors.errors) if error.view in views}

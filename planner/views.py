@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from dataflow.graph import GraphBuilder
 from dataflow.step import Dataflow
-from dataflow.types import Column, Schema
+from dataflow.types import BOOLEAN, TEXT, Column, Schema
 from planner.bind_query import bind_view
 from planner.catalog import Catalog, CatalogError
 from planner.errors import PlanErrors, SqlError
@@ -21,10 +21,11 @@ from planner.keys import Key, keys_of
 from planner.lower import Lowering
 from planner.monotonic import append_only as proved_append_only
 from planner.parse import Text
-from planner.plan import Get, Plan
+from planner.plan import Filter, Get, Plan
 from planner.plans import relations, rewrite_plan
 from planner.rules import optimize
 from planner.rules.name_columns import name_columns
+from planner.scalar import Call, ColumnRef, Literal
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ class _Planner(Catalog):
         schemas: Collection[str],
         database: str,
         called: Mapping[str, str],
+        asserted: Mapping[str, Sequence[str]],
     ) -> None:
+        self._asserted = asserted
         self._called = called
         super().__init__({**dict.fromkeys(views, ()), **sources}, functions, schemas, database)
         self._names = names
@@ -109,11 +112,18 @@ class _Planner(Catalog):
             except SqlError as error:
                 self.errors[name] = [error]
                 raise _BrokenError(name) from None
+        bound = relation.plan
+        if name in self._asserted:
+            try:
+                bound, schema = _with_values(name, bound, schema, self._asserted[name])
+            except SqlError as error:
+                self.errors[name] = [error]
+                raise _BrokenError(name) from None
         self.schemas[name] = schema
-        self.bound[name] = relation.plan
-        self.plans[name] = optimize(relation.plan, self._keys)
+        self.bound[name] = bound
+        self.plans[name] = optimize(bound, self._keys)
         self._keys[name] = keys_of(self.plans[name], self._keys)
-        self.definitions[name] = self._definition(schema, relation.plan)
+        self.definitions[name] = self._definition(schema, bound)
 
     def _definition(self, schema: Schema, plan: Plan) -> str:
         # The plan as bound: a better optimizer must not look like another view.
@@ -137,15 +147,19 @@ def plan_views(
     schemas: Collection[str] = (),
     database: str = "",
     called: Mapping[str, str] | None = None,
+    asserted: Mapping[str, Sequence[str]] | None = None,
 ) -> PlannedViews:
     """Plan every view. `views` maps a name to its SQL. Raises PlanErrors with every mistake found.
 
     upsert_keys: key positions of the sources with an upsert envelope, for plans that rest on them; `build_dataflow` must be
     given the same ones. names: by view, other names for its first columns, as in CREATE VIEW v (a, b).
     functions: what the views may call besides the registry's. schemas, database: as in `Catalog`. called: what relations that were
-    renamed are called in `definitions`, which do not change by that.
+    renamed are called in `definitions`, which do not change by that. asserted: by view, columns that have no NULL: a row with one is
+    an error.
     """
-    planner = _Planner(sources, views, upsert_keys or {}, names or {}, functions or {}, schemas, database, called or {})
+    planner = _Planner(
+        sources, views, upsert_keys or {}, names or {}, functions or {}, schemas, database, called or {}, asserted or {}
+    )
     for name in views:
         if name in sources:
             message = f'there is both a source and a view "{name}"'
@@ -170,6 +184,22 @@ def renamed_columns(view: str, schema: Schema, names: Sequence[str]) -> Schema:
         if found.count(name) > 1:
             raise SqlError(view, f'column "{name}" specified more than once')
     return tuple(replace(column, name=name) for column, name in zip(schema, found, strict=True))
+
+
+def _with_values(view: str, plan: Plan, schema: Schema, columns: Sequence[str]) -> tuple[Plan, Schema]:
+    """A plan whose rows are errors where one of these columns is NULL, and the columns as they are then."""
+    places = {column.name: place for place, column in enumerate(schema)}
+    for name in columns:
+        if name not in places:
+            raise SqlError(view, f'column "{name}" does not exist', hint="ASSERT NOT NULL is about columns of the view")
+    there = []
+    for name in dict.fromkeys(columns):
+        column = schema[places[name]]
+        words = Literal(f'column "{name}" must not be null', TEXT)
+        value = Call("mz_error_if_null", (ColumnRef(places[name], column.type, name), words), column.type)
+        there.append(Call("is_not_null", (value,), BOOLEAN))
+    known = tuple(replace(column, nullable=column.nullable and column.name not in columns) for column in schema)
+    return Filter(plan, tuple(there)), known
 
 
 def build_dataflow(

@@ -23,6 +23,7 @@ is_unknown | whether a boolean is NULL | (NULL = 1) IS UNKNOWN
 is_not_unknown | whether a boolean is not NULL | (1 = 1) IS NOT UNKNOWN
 coalesce | the first value that is not NULL; what stands behind it is not computed | coalesce(NULL, 2, 3)
 nullif | NULL when both are equal, else the first | nullif(5, 5)
+mz_error_if_null | the value; where that is NULL, an error of these words | mz_error_if_null(5, 'no number')
 greatest | the largest value, NULLs passed over | greatest(1, NULL, 3)
 least | the smallest value, NULLs passed over | least(1, NULL, 3)
 num_nulls | how many are NULL | num_nulls(1, NULL, 'a')
@@ -255,7 +256,16 @@ record_field | (r).f2 as a function | (ROW(1, 'a')).f2
 
 OWN = frozenset(
     (
-        *("constant_time_eq", "crc32", "digest", "hmac", "kafka_murmur2", "seahash", "uuid_generate_v5"),
+        *(
+            "constant_time_eq",
+            "crc32",
+            "digest",
+            "hmac",
+            "kafka_murmur2",
+            "mz_error_if_null",
+            "seahash",
+            "uuid_generate_v5",
+        ),
         "try_parse_monotonic_iso8601_timestamp",
         *("list", "list_subscript", "list_slice", "list_append", "list_prepend", "list_cat", "list_remove"),
         *(

@@ -82,6 +82,15 @@ def _nullif(site: Site) -> Kernel:
     return kernel
 
 
+def _error_if_null(operands: Operands, rows: int) -> tuple[Any, Any]:
+    values, messages = (one if len(one) == rows else pa.repeat(one[0], rows) for one in operands)
+    missing = pc.is_null(values)
+    if not pc.any(missing).as_py():
+        return values, None
+    said = pc.fill_null(messages, pa.scalar("null value", TEXT.arrow))
+    return values, pc.if_else(missing, said, pa.scalar(None, TEXT.arrow))
+
+
 def _extreme(site: Site) -> Kernel:
     """GREATEST and LEAST: NULLs are passed over; NaN is the greatest."""
     greatest = site.name == "greatest"
@@ -151,6 +160,7 @@ FUNCTIONS: tuple[Function, ...] = (
     predicate("is_not_unknown", _test(pc.is_valid), _B),
     Function("coalesce", (Pattern.UNIFIED,), _first, fixed(coalesce, lenient=True), variadic=True),
     Function("nullif", (Pattern.COMPARED, Pattern.COMPARED), _left, Implementation(_nullif)),
+    Function("mz_error_if_null", (Pattern.ANYTHING, Kind.TEXT), _first, fixed(_error_if_null)),
     Function("greatest", (Pattern.UNIFIED,), _ordered, _EXTREME, variadic=True),
     Function("least", (Pattern.UNIFIED,), _ordered, _EXTREME, variadic=True),
 )

@@ -58,12 +58,26 @@ UNITS = (
 )
 """What `date_trunc` knows."""
 
-_ALIASES = {"isoweek": "week", "years": "year", "months": "month", "days": "day", "hours": "hour", "minutes": "minute"}
-_ALIASES |= {"seconds": "second", "weeks": "week", "decades": "decade", "centuries": "century"}
+_SPELLED = {
+    "microseconds": "microsecond us usec usecs usecond useconds",
+    "milliseconds": "millisecond ms msec msecs msecond mseconds",
+    "second": "seconds s sec secs",
+    "minute": "minutes m min mins",
+    "hour": "hours h hr hrs",
+    "day": "days d",
+    "week": "weeks w isoweek",
+    "month": "months mon mons",
+    "quarter": "qtr",
+    "year": "years y yr yrs",
+    "decade": "decades dec decs",
+    "century": "centuries c cent",
+    "millennium": "millennia mil mils",
+}
+_ALIASES = {other: name for name, others in _SPELLED.items() for other in others.split()}
 
 
 def field_name(text: str) -> str:
-    """A field's name as PostgreSQL folds it: any case, and plural forms."""
+    """A field's name as PostgreSQL folds it: any case, plural forms and abbreviations."""
     name = text.lower()
     return _ALIASES.get(name, name)
 

@@ -95,17 +95,18 @@ def _create_view(words: Words, materialized: bool, replace: bool, temporary: boo
     if_not_exists = words.take("IF", "NOT", "EXISTS")
     name = temporary_name(words) if temporary else object_name(words)
     columns = tuple(_names(words)) if words.take("(") else ()
-    history = 0
+    history, asserted = 0, tuple[str, ...]()
     if materialized:
         pass_cluster(words)
-        history = read_options(words) if words.take("WITH") else 0
+        if words.take("WITH"):
+            history, asserted = read_options(words)
     words.need("AS")
     if words.at >= len(words.found):
         raise words.wrong()
     begin = words.found[words.at].start(1)
     query = _NO_DATA.sub("", words.rest()) if materialized else words.rest()
     temporary = temporary or (not materialized and schema_and_name(name)[0] == TEMPORARY)
-    return CreateView(name, columns, query, begin, materialized, replace, if_not_exists, history, temporary)
+    return CreateView(name, columns, query, begin, materialized, replace, if_not_exists, history, temporary, asserted)
 
 
 def _create_index(words: Words, default: bool, unique: bool) -> Change:

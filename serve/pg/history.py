@@ -1,6 +1,6 @@
-"""RETAIN HISTORY in statements: for how long the past of a materialized view is kept.
+"""Options of materialized views: for how long its past is kept, and columns in which NULL is an error.
 
-    CREATE MATERIALIZED VIEW v WITH (RETAIN HISTORY FOR '1h') AS ...
+    CREATE MATERIALIZED VIEW v WITH (ASSERT NOT NULL a, RETAIN HISTORY FOR '1h') AS ...
     ALTER MATERIALIZED VIEW v SET (RETAIN HISTORY FOR '1h') | RESET (RETAIN HISTORY)
 
 Deliberately unknown: which views there are.
@@ -20,20 +20,36 @@ _INTERVAL = ColumnType.parse("interval")
 _DAY = 86_400_000
 
 
-def read_options(words: Words) -> int:
-    """What follows WITH or SET: milliseconds."""
-    words.need("(", "RETAIN", "HISTORY")
+def read_options(words: Words) -> tuple[int, tuple[str, ...]]:
+    """What follows WITH of a materialized view: for how many milliseconds its past is kept, and columns in which NULL is an error."""
+    history, asserted = 0, list[str]()
+    words.need("(")
+    while True:
+        if words.take("ASSERT", "NOT", "NULL"):
+            words.take("=")
+            asserted.append(words.name())
+        elif words.word in ("REFRESH", "PARTITION"):
+            raise QueryError("0A000", f"{words.word} of a materialized view is not supported", hint="leave it out")
+        else:
+            history = _history(words)
+        if words.take(")"):
+            return history, tuple(asserted)
+        words.need(",")
+
+
+def _history(words: Words) -> int:
+    words.need("RETAIN", "HISTORY")
     words.take("=")
     words.need("FOR")
-    found = _milliseconds(words.name())
-    words.need(")")
-    return found
+    return _milliseconds(words.name())
 
 
 def alter_history(words: Words, name: str, if_exists: bool) -> RetainHistory:
     """What follows ALTER MATERIALIZED VIEW and a name."""
     if words.take("SET"):
-        history = read_options(words)
+        words.need("(")
+        history = _history(words)
+        words.need(")")
     else:
         words.need("RESET", "(", "RETAIN", "HISTORY", ")")
         history = 0

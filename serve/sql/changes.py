@@ -18,7 +18,8 @@ from serve.sql.errors import QueryError
 @dataclass(frozen=True, slots=True)
 class CreateView:
     """CREATE [MATERIALIZED] VIEW. columns: names for the first columns. begin: where the query begins in the statement. history:
-    milliseconds for which its past is kept. temporary: it is the session's own."""
+    milliseconds for which its past is kept. temporary: it is the session's own.
+    asserted: columns in which NULL is an error."""
 
     name: str
     columns: tuple[str, ...]
@@ -29,6 +30,7 @@ class CreateView:
     if_not_exists: bool
     history: int = 0
     temporary: bool = False
+    asserted: tuple[str, ...] = ()
 
     @property
     def tag(self) -> str:

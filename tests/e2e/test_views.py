@@ -141,3 +141,20 @@ def test_what_is_replaced_is_replaced_with_all_that_reads_it_at_one_time(
     assert (
         client.state("CREATE OR REPLACE MATERIALIZED VIEW m AS SELECT account, events AS total FROM balance") == "2BP01"
     )
+
+
+def test_a_null_that_must_not_be_is_an_error_of_its_row(client: Client) -> None:
+    client.run("CREATE TABLE t (id integer PRIMARY KEY, n integer)")
+    client.run("INSERT INTO t VALUES (1, 5), (2, NULL)")
+    client.run(
+        "CREATE MATERIALIZED VIEW m (id, m) WITH (ASSERT NOT NULL m, ASSERT NOT NULL = id) AS SELECT id, n FROM t"
+    )
+    assert client.rows("SELECT id FROM m") == [(1,)]
+    assert client.rows("SELECT * FROM headwater.errors WHERE object = 'm'") == [("m", 'column "m" must not be null', 1)]
+    assert client.rows("SHOW COLUMNS FROM m") == [("id", False, "integer", None), ("m", False, "integer", None)]
+    client.run("UPDATE t SET n = 6 WHERE id = 2")
+    assert client.rows("TABLE m") == [(1, 5), (2, 6)]
+    assert client.rows("SELECT * FROM headwater.errors WHERE object = 'm'") == []
+    assert "WITH (ASSERT NOT NULL m, ASSERT NOT NULL id)" in client.rows("SHOW CREATE MATERIALIZED VIEW m")[0][1]
+    assert client.state("CREATE MATERIALIZED VIEW w WITH (ASSERT NOT NULL n) AS SELECT id FROM t") == "42703"
+    assert client.state("CREATE MATERIALIZED VIEW w WITH (REFRESH EVERY '1h') AS SELECT id FROM t") == "0A000"

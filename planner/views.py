@@ -154,8 +154,8 @@ def plan_views(
     upsert_keys: key positions of the sources with an upsert envelope, for plans that rest on them; `build_dataflow` must be
     given the same ones. names: by view, other names for its first columns, as in CREATE VIEW v (a, b).
     functions: what the views may call besides the registry's. schemas, database: as in `Catalog`. called: what relations that were
-    renamed are called in `definitions`, which do not change by that. asserted: by view, columns that have no NULL: a row with one is
-    an error.
+    renamed are called in `definitions`, which do not change by that. asserted: by view, columns in which a NULL is its
+    row's error.
     """
     planner = _Planner(
         sources, views, upsert_keys or {}, names or {}, functions or {}, schemas, database, called or {}, asserted or {}

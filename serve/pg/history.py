@@ -21,7 +21,7 @@ _DAY = 86_400_000
 
 
 def read_options(words: Words) -> tuple[int, tuple[str, ...]]:
-    """What follows WITH of a materialized view: for how many milliseconds its past is kept, and columns in which NULL is an error."""
+    """What follows WITH of a materialized view: for how many milliseconds its past is kept, and columns that have no NULL."""
     history, asserted = 0, list[str]()
     words.need("(")
     while True:

@@ -35,14 +35,14 @@ def reason(module: str) -> str | None:
 
 
 def classes(module: ModuleType) -> list[type]:
-    """The classes of a module that have tests; not those that another one there only gives a name that pytest finds."""
+    """The classes of a module that have tests; not those that others there are made from."""
     own = [made for _, made in inspect.getmembers(module, inspect.isclass) if made.__module__ == module.__name__]
     tests = [
         made
         for made in own
         if made.__name__.startswith(("Base", "Test")) and any(m.startswith("test") for m in dir(made))
     ]
-    taken = {base for made in tests if made.__name__.startswith("Test") for base in made.__bases__}
+    taken = {base for made in tests if made.__name__.startswith("Test") for base in made.__mro__[1:]}
     return [made for made in tests if made not in taken]
 
 

@@ -1,5 +1,5 @@
 // What arrays have: elements, measures, subscripts, and whether one holds what another one does.
-#include "dataflow/scalars/kernels/array.h"
+#include "dataflow/scalars/kernels/array_rows.h"
 
 #include <nanobind/stl/vector.h>
 
@@ -214,16 +214,9 @@ bool holds(const View& whole, const View& part, bool all) {
 
 // `whole @> part`, or with `all` false `&&`.
 nb::tuple contains(nb::handle wholes, nb::handle parts, int64_t rows, bool all) {
-  const Arg whole = scalars::read_arg(wholes, rows, -1), part = scalars::read_arg(parts, rows, -1);
-  Output<bool> out(rows);
-  {
-    Unlocked unlocked(rows);
-    for (int64_t i = 0; i < rows; ++i) {
-      if (whole.valid(i) && part.valid(i)) out.set(i, holds(View::read(whole.bytes(i)), View::read(part.bytes(i)), all));
-      else out.set_null(i);
-    }
-  }
-  return arrow::write_column(out.finish("b"));
+  return test_rows(wholes, parts, rows, [all](std::string_view whole, std::string_view part) {
+    return holds(View::read(whole), View::read(part), all);
+  });
 }
 
 constexpr const char* kSearched = "searching for elements in multidimensional arrays is not supported";

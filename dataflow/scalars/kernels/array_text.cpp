@@ -1,6 +1,6 @@
 // Arrays of texts as text and back: PostgreSQL's array literals, JSON, and texts joined and split.
-#include "dataflow/scalars/kernels/array.h"
 #include "dataflow/scalars/kernels/array_literal.h"
+#include "dataflow/scalars/kernels/array_rows.h"
 #include "dataflow/scalars/kernels/text_utf8.h"
 
 namespace headwater::arrays {
@@ -218,34 +218,19 @@ void nest(std::string& out, const View& view, char open, char close, std::string
 
 // text[] as array literals; with `json` as JSON arrays of elements that are JSON. O(bytes).
 nb::tuple format(nb::handle arrays, int64_t rows, bool json) {
-  const Arg a = scalars::read_arg(arrays, rows, -1);
-  Builder out("U");
-  {
-    Unlocked unlocked(rows);
-    std::string text, made;
-    for (int64_t i = 0; i < rows; ++i) {
-      if (!a.valid(i)) {
-        out.append_null();
-        continue;
-      }
-      const View view = View::read(a.bytes(i));
-      if (view.width && view.shape.dimensions) throw std::invalid_argument("not an array of texts");
-      text.clear();
-      bool shifted = false;
-      for (int d = 0; d < view.shape.dimensions; ++d) shifted = shifted || view.shape.lower[d] != 1;
-      if (shifted && !json) {
-        put_bounds(text, view.shape);
-        text += '=';
-      }
-      nest(text, view, json ? '[' : '{', json ? ']' : '}', json ? ", " : ",", [&](std::string_view element) {
-        if (element[0] != kPresent) text.append(json ? "null" : "NULL");
-        else if (json) text.append(text_of(element, made));
-        else put_quoted(text, text_of(element, made));
-      });
-      out.append_bytes(text);
+  return write_texts(arrays, rows, [json, made = std::string()](const View& view, std::string& text) mutable {
+    bool shifted = false;
+    for (int d = 0; d < view.shape.dimensions; ++d) shifted = shifted || view.shape.lower[d] != 1;
+    if (shifted && !json) {
+      put_bounds(text, view.shape);
+      text += '=';
     }
-  }
-  return arrow::write_column(out.finish());
+    nest(text, view, json ? '[' : '{', json ? ']' : '}', json ? ", " : ",", [&](std::string_view element) {
+      if (element[0] != kPresent) text.append(json ? "null" : "NULL");
+      else if (json) text.append(text_of(element, made));
+      else put_quoted(text, text_of(element, made));
+    });
+  });
 }
 
 // array_to_string: elements with a delimiter between; NULLs as `nulls`, or left out where that is None or NULL. O(bytes).

@@ -2,7 +2,7 @@
 //
 // A map is an array of bytes: key, value, key, value ..., in the order of its keys, each of which is there once. A value is there
 // as `pack` writes it: what stands in an array behind the mark, texts and bytes as they are.
-#include "dataflow/scalars/kernels/array.h"
+#include "dataflow/scalars/kernels/array_rows.h"
 
 #include <algorithm>
 
@@ -11,7 +11,6 @@ namespace {
 
 using scalars::Arg;
 using scalars::Errors;
-using scalars::Output;
 using scalars::Unlocked;
 
 // Values as bytes that compare as they do; NULL stays NULL. O(bytes).
@@ -143,50 +142,30 @@ nb::tuple lookup(nb::handle maps, nb::handle keys, int64_t rows) {
 
 // Whether a map has all keys of a text[] (all), or one of them (any); a NULL is no key. O(bytes times keys).
 nb::tuple has_keys(nb::handle maps, nb::handle keys, int64_t rows, bool all) {
-  const Arg m = scalars::read_arg(maps, rows, -1), k = scalars::read_arg(keys, rows, -1);
-  Output<bool> out(rows);
-  {
-    Unlocked unlocked(rows);
-    for (int64_t i = 0; i < rows; ++i) {
-      if (!m.valid(i) || !k.valid(i)) {
-        out.set_null(i);
-        continue;
-      }
-      bool answer = all;
-      std::string_view wanted;
-      for (Walk walk(View::read(k.bytes(i))); answer == all && walk.next(wanted);) {
-        bool found = false;
-        for (Pairs pairs(m.bytes(i)); !found && pairs.next() && pairs.key <= wanted;) found = pairs.key == wanted;
-        if (found != all) answer = found;
-      }
-      out.set(i, answer);
+  return test_rows(maps, keys, rows, [all](std::string_view map, std::string_view list) {
+    bool answer = all;
+    std::string_view wanted;
+    for (Walk walk(View::read(list)); answer == all && walk.next(wanted);) {
+      bool found = false;
+      for (Pairs pairs(map); !found && pairs.next() && pairs.key <= wanted;) found = pairs.key == wanted;
+      if (found != all) answer = found;
     }
-  }
-  return arrow::write_column(out.finish("b"));
+    return answer;
+  });
 }
 
 // Whether each pair of `parts` is one of `wholes`, NULL being a value. O(bytes).
 nb::tuple map_contains(nb::handle wholes, nb::handle parts, int64_t rows) {
-  const Arg whole = scalars::read_arg(wholes, rows, -1), part = scalars::read_arg(parts, rows, -1);
-  Output<bool> out(rows);
-  {
-    Unlocked unlocked(rows);
-    for (int64_t i = 0; i < rows; ++i) {
-      if (!whole.valid(i) || !part.valid(i)) {
-        out.set_null(i);
-        continue;
-      }
-      bool holds = true;
-      Pairs all(whole.bytes(i)), wanted(part.bytes(i));
-      while (holds && wanted.next()) {
-        bool there = all.next();
-        while (there && all.key < wanted.key) there = all.next();
-        holds = there && all.key == wanted.key && all.value == wanted.value;
-      }
-      out.set(i, holds);
+  return test_rows(wholes, parts, rows, [](std::string_view whole, std::string_view part) {
+    bool holds = true;
+    Pairs all(whole), wanted(part);
+    while (holds && wanted.next()) {
+      bool there = all.next();
+      while (there && all.key < wanted.key) there = all.next();
+      holds = there && all.key == wanted.key && all.value == wanted.value;
     }
-  }
-  return arrow::write_column(out.finish("b"));
+    return holds;
+  });
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Lists, maps and records as text, and lists and maps read from it: one layer at a time, what is within being text by then.
-#include "dataflow/scalars/kernels/array.h"
 #include "dataflow/scalars/kernels/array_literal.h"
+#include "dataflow/scalars/kernels/array_rows.h"
 
 namespace headwater::arrays {
 namespace {
@@ -154,41 +154,26 @@ void put_field(std::string& out, std::string_view text) {
 // text[] as literals: of a list its elements, of a map its keys and values in turns, of a record its fields; with Form::object keys
 // and values that are JSON, as canonical jsonb spaces them. `nested`: what begins with a brace is written as it is. O(bytes).
 nb::tuple write(nb::handle texts, int64_t rows, int form, bool nested) {
-  const Arg a = scalars::read_arg(texts, rows, -1);
-  const auto kind = static_cast<Form>(form);
-  Builder out("U");
-  {
-    Unlocked unlocked(rows);
-    std::string text, made;
-    for (int64_t i = 0; i < rows; ++i) {
-      if (!a.valid(i)) {
-        out.append_null();
+  return write_texts(texts, rows, [kind = static_cast<Form>(form), nested, made = std::string()](const View& view, std::string& text) mutable {
+    text += kind == Form::record ? '(' : '{';
+    bool second = false;  // the value of a pair comes next
+    std::string_view element;
+    for (Walk walk(view); walk.next(element);) {
+      if (second) text.append(kind == Form::map ? "=>" : ": ");
+      else if (element.data() != view.body.data()) text.append(kind == Form::object ? ", " : ",");
+      if (kind == Form::map || kind == Form::object) second = !second;
+      const bool key = second;
+      if (element[0] != kPresent) {
+        if (kind != Form::record) text.append(kind == Form::object ? "null" : "NULL");
         continue;
       }
-      const View view = View::read(a.bytes(i));
-      if (view.width && view.shape.dimensions) throw std::invalid_argument("not an array of texts");
-      text.assign(1, kind == Form::record ? '(' : '{');
-      bool second = false;  // the value of a pair comes next
-      std::string_view element;
-      for (Walk walk(view); walk.next(element);) {
-        if (second) text.append(kind == Form::map ? "=>" : ": ");
-        else if (element.data() != view.body.data()) text.append(kind == Form::object ? ", " : ",");
-        if (kind == Form::map || kind == Form::object) second = !second;
-        const bool key = second;
-        if (element[0] != kPresent) {
-          if (kind != Form::record) text.append(kind == Form::object ? "null" : "NULL");
-          continue;
-        }
-        const std::string_view value = text_of(element, made);
-        if (kind == Form::record) put_field(text, value);
-        else if (kind == Form::object || (nested && !key && value.starts_with('{'))) text.append(value);
-        else put_quoted(text, value, kind == Form::map ? "=>" : "");
-      }
-      text += kind == Form::record ? ')' : '}';
-      out.append_bytes(text);
+      const std::string_view value = text_of(element, made);
+      if (kind == Form::record) put_field(text, value);
+      else if (kind == Form::object || (nested && !key && value.starts_with('{'))) text.append(value);
+      else put_quoted(text, value, kind == Form::map ? "=>" : "");
     }
-  }
-  return arrow::write_column(out.finish());
+    text += kind == Form::record ? ')' : '}';
+  });
 }
 
 }  // namespace

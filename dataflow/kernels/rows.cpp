@@ -1,13 +1,12 @@
 // The Python module `_rows`. Columns come in as anything with `__arrow_c_array__` and go out as pairs of capsules;
 // numbers are numpy arrays. Loops over many rows run without the GIL.
-#include "dataflow/kernels/floats.h"
 #include "dataflow/kernels/group.h"
+#include "dataflow/kernels/numpy.h"
 #include "dataflow/kernels/pool.h"
 #include "dataflow/kernels/probe.h"
 #include "dataflow/kernels/window.h"
 
 #include <malloc.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
@@ -18,37 +17,19 @@
 namespace nb = nanobind;
 using namespace nb::literals;
 
+namespace headwater::scalars {
+void bind_floats(nb::module_& m);  // exact sums of floats, by groups as others: dataflow/scalars/kernels/floats.cpp
+}
+
 namespace headwater::rows {
 
 void bind_reads(nb::module_& m);  // reads by key: dataflow/reads/find.cpp, which no operator needs
 
 namespace {
 
-// Lets other Python threads run during a long loop; a short one is over before a hand-over of the lock would pay: to get it back may
-// take as long as they want it.
-struct Unlocked : std::optional<nb::gil_scoped_release> {
-  explicit Unlocked(int64_t rows) { if (rows > 1024) emplace(); }
-};
-template <class Loop>
-auto unlocked(int64_t rows, Loop&& loop) {
-  Unlocked released(rows);
-  return loop();
-}
-
-using Int64s = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-template <class T>
-using Numpy = nb::ndarray<nb::numpy, T, nb::ndim<1>>;
 using arrow::read_column;
 using arrow::read_columns;
 using arrow::write_column;
-
-// A numpy array that owns the vector.
-template <class T, class Memory>
-Numpy<T> to_numpy(std::vector<T, Memory>&& values) {
-  auto* held = new std::vector<T, Memory>(std::move(values));
-  nb::capsule owner(held, [](void* p) noexcept { delete static_cast<std::vector<T, Memory>*>(p); });
-  return Numpy<T>(held->data(), {held->size()}, owner);
-}
 
 // A read-only numpy view of a run's numbers; it keeps the run alive.
 template <class T>
@@ -64,18 +45,10 @@ nb::list write_columns(const std::vector<Column>& columns) {
   return out;
 }
 
-void same_rows(const char* what, int64_t rows, int64_t expected) {
-  if (rows != expected)
-    throw std::invalid_argument(std::string(what) + " has " + std::to_string(rows) + " rows, expected " +
-                                std::to_string(expected));
-}
-
 void check_rows(const std::vector<Column>& columns, int64_t rows) {
   if (rows < 0) throw std::invalid_argument("rows is negative: " + std::to_string(rows));
   for (const Column& column : columns) same_rows("a column", column.length, rows);
 }
-
-int64_t size(const Int64s& numbers) { return static_cast<int64_t>(numbers.shape(0)); }
 
 Numpy<uint64_t> hash_columns(nb::handle columns_, int64_t rows) {
   std::vector<Column> columns = read_columns(columns_);
@@ -168,134 +141,6 @@ Numpy<int64_t> leaders_of_groups(Int64s ids, int64_t groups, nb::handle values_,
   same_rows("current", current.length, groups);
   int64_t rows = std::max(values.length, groups);
   return to_numpy(unlocked(rows, [&] { return leaders(ids.data(), groups, values, diffs.data(), current, descending); }));
-}
-
-const std::string& accumulator_format() {
-  static const std::string format = "w:" + std::to_string(sizeof(Accumulator));
-  return format;
-}
-
-Column write_accumulators(const std::vector<Accumulator>& accumulators) {
-  arrow::Builder builder(accumulator_format().c_str());
-  builder.reserve(static_cast<int64_t>(accumulators.size()));
-  for (const Accumulator& accumulator : accumulators) builder.append(accumulator);
-  return builder.finish();
-}
-
-Column read_accumulators(nb::handle object) {
-  Column column = read_column(object);
-  if (column.format.text != accumulator_format())
-    throw std::invalid_argument("arrow format '" + column.format.text + "' is not that of float sums");
-  return column;
-}
-
-nb::tuple float_sums(Int64s ids, int64_t groups, nb::handle values_, Int64s diffs) {
-  Column values = read_column(values_), out;
-  same_rows("values", values.length, size(ids));
-  same_rows("diffs", size(diffs), size(ids));
-  if (values.format.meaning != arrow::Meaning::real)
-    throw std::invalid_argument("values of arrow format '" + values.format.text + "' are not floating-point");
-  {
-    nb::gil_scoped_release unlocked;
-    out = write_accumulators(sum_parts<Accumulator>(
-        ids.data(), values.length, groups,
-        [&](int64_t begin, int64_t end, Accumulator* sums) {
-          for (int64_t i = begin; i < end; ++i) {
-            if (!values.valid(i)) continue;
-            double value = values.format.width == 4 ? static_cast<double>(values.value<float>(i)) : values.value<double>(i);
-            sums[ids.data()[i]].add(value, diffs.data()[i]);
-          }
-        },
-        [](Accumulator& sum, const Accumulator& more) { sum.add(more); }));
-  }
-  return write_column(out);
-}
-
-nb::tuple float_add(nb::handle a_, nb::handle b_) {
-  Column a = read_accumulators(a_), b = read_accumulators(b_), out;
-  same_rows("the second array", b.length, a.length);
-  {
-    nb::gil_scoped_release unlocked;
-    std::vector<Accumulator> sums(static_cast<size_t>(a.length));
-    for (int64_t i = 0; i < a.length; ++i) {
-      if (a.valid(i)) sums[static_cast<size_t>(i)] = a.value<Accumulator>(i);
-      if (b.valid(i)) sums[static_cast<size_t>(i)].add(b.value<Accumulator>(i));
-    }
-    out = write_accumulators(sums);
-  }
-  return write_column(out);
-}
-
-nb::tuple float_round(nb::handle sums_) {
-  Column sums = read_accumulators(sums_), out;
-  {
-    nb::gil_scoped_release unlocked;
-    arrow::Builder builder("g");
-    builder.reserve(sums.length);
-    for (int64_t i = 0; i < sums.length; ++i) {
-      if (sums.valid(i)) builder.append(sums.value<Accumulator>(i).round());
-      else builder.append_null();
-    }
-    out = builder.finish();
-  }
-  return write_column(out);
-}
-
-// One of the ranges of a sliding sum: what was added up for the row before.
-struct Sliding {
-  Accumulator sum;
-  int64_t low = 0, high = 0;
-};
-
-nb::tuple float_frames(nb::handle values_, nb::handle bases_, const std::vector<Int64s>& lows, const std::vector<Int64s>& highs) {
-  Column values = read_column(values_), bases = read_column(bases_), packed, rounded;
-  same_rows("bases", bases.length, values.length);
-  same_rows("the highs", static_cast<int64_t>(highs.size()), static_cast<int64_t>(lows.size()));
-  if (values.format.meaning != arrow::Meaning::real)
-    throw std::invalid_argument("values of arrow format '" + values.format.text + "' are not floating-point");
-  if (bases.format.layout != arrow::Layout::bytes)
-    throw std::invalid_argument("arrow format '" + bases.format.text + "' is not that of stored float sums");
-  int64_t rows = lows.empty() ? 0 : size(lows.front());
-  for (const auto& ends : {lows, highs})
-    for (const Int64s& end : ends) same_rows("a range", size(end), rows);
-  std::vector<uint8_t> overflow(static_cast<size_t>(rows));
-  {
-    nb::gil_scoped_release unlocked;
-    arrow::Builder sums("Z"), doubles("g");
-    sums.reserve(rows, rows * 32);
-    doubles.reserve(rows);
-    std::vector<Sliding> ranges(lows.size());
-    auto change = [&](Accumulator& sum, int64_t i, int64_t sign) {
-      if (bases.valid(i)) {
-        sum.add(Accumulator::unpack(bases.bytes(i)), sign < 0);
-      } else if (values.valid(i)) {
-        sum.add(values.format.width == 4 ? static_cast<double>(values.value<float>(i)) : values.value<double>(i), sign);
-      }
-    };
-    for (int64_t row = 0; row < rows; ++row) {
-      for (size_t r = 0; r < ranges.size(); ++r) {
-        int64_t low = lows[r].data()[row], high = std::max(low, highs[r].data()[row]);
-        if (low < 0 || high > values.length)
-          throw std::out_of_range("rows " + std::to_string(low) + " to " + std::to_string(high) + " of " +
-                                  std::to_string(values.length) + " do not exist");
-        Sliding& range = ranges[r];
-        if (low >= range.high || high <= range.low) range = {{}, low, low};
-        while (range.low > low) change(range.sum, --range.low, 1);
-        while (range.high < high) change(range.sum, range.high++, 1);
-        while (range.low < low) change(range.sum, range.low++, -1);
-        while (range.high > high) change(range.sum, --range.high, -1);
-      }
-      Accumulator whole = ranges.front().sum;
-      for (size_t r = 1; r < ranges.size(); ++r) whole.add(ranges[r].sum);
-      double value = whole.round();
-      doubles.append(value);
-      overflow[static_cast<size_t>(row)] = std::isinf(value) && !whole.infinities && !whole.minus_infinities;
-      sums.append_bytes(whole.pack());
-    }
-    packed = sums.finish();
-    rounded = doubles.finish();
-  }
-  return nb::make_tuple(write_column(packed), write_column(rounded), to_numpy(std::move(overflow)));
 }
 
 std::shared_ptr<Shape> make_shape(nb::handle empty_columns, std::vector<int64_t> key,
@@ -458,10 +303,6 @@ NB_MODULE(_rows, m) {
   m.def("sum_diffs", &sum_diffs_by, "ids"_a, "groups"_a, "diffs"_a);
   m.def("sum_values", &sum_values_by, "ids"_a, "groups"_a, "values"_a, "diffs"_a);
   m.def("leaders", &leaders_of_groups, "ids"_a, "groups"_a, "values"_a, "diffs"_a, "current"_a, "descending"_a);
-  m.def("float_sums", &float_sums, "ids"_a, "groups"_a, "values"_a, "diffs"_a);
-  m.def("float_add", &float_add, "a"_a, "b"_a);
-  m.def("float_round", &float_round, "sums"_a);
-  m.def("float_frames", &float_frames, "values"_a, "bases"_a, "lows"_a, "highs"_a);
   constexpr nb::call_guard<nb::gil_scoped_release> without_lock;
   m.def("trim", [] { return malloc_trim(0) != 0; }, without_lock);
   m.def("set_threads", [](int n, int64_t piece_rows) { Pool::shared().resize(n, piece_rows); }, "threads"_a, "piece_rows"_a, without_lock);
@@ -469,6 +310,7 @@ NB_MODULE(_rows, m) {
   m.def("set_hash_mask", &set_hash_mask, "mask"_a);
   bind_state(m);
   bind_reads(m);
+  scalars::bind_floats(m);
 }
 
 }  // namespace headwater::rows

@@ -2,11 +2,15 @@
 //
 // An accumulator is a signed fixed-point number wide enough for every double times every diff, with its lowest bit worth
 // 2^-1074, and counts of NaN, +infinity and -infinity. Accumulators form a commutative group under `float_add`.
+// A part of the module `_rows`: sums by group share the loops, and so the threads, of the kernels there.
 #pragma once
 
 #include "dataflow/kernels/values.h"
 
-namespace headwater::rows {
+#include <string>
+#include <string_view>
+
+namespace headwater::scalars {
 
 // 2,098 bits of doubles, 63 of a diff, a sign, and 14 left for the number of additions at the largest double.
 inline constexpr int kLimbs = 34;
@@ -28,4 +32,4 @@ struct Accumulator {
   static Accumulator unpack(std::string_view packed);
 };
 
-}  // namespace headwater::rows
+}  // namespace headwater::scalars

@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from tests.planner.written import either, half, known, shorter
+
 Columns = list[tuple[str, str]]
 """Name and kind of each column that a clause can see: int, numeric, float, text, bool, date, time."""
 
@@ -72,6 +74,8 @@ class Expressions:
                 lambda: f"(- {sub('int')})",
                 lambda: f"({sub('date')} - {sub('date')})",
                 lambda: self._of_array(sub),
+                lambda: self._of_list(sub),
+                lambda: half(sub("int")),
             ],
             "numeric": [
                 lambda: f"({sub('numeric')} {self.rng.choice('+-*')} {sub('numeric')})",
@@ -96,6 +100,8 @@ class Expressions:
                 lambda: f"({sub('bool')})::text",
                 lambda: f"replace({sub('text')}, 'e', 'xx')",
                 lambda: f"({self.array(sub)})::text",
+                lambda: f"({self.list(sub)})::text",
+                lambda: either("(MAP['a' => {0}, 'b' => {1}] -> 'a')", "({0})").format(sub("text"), "'x'"),
                 lambda: (
                     f"array_to_string({self.texts(sub)}, {self.rng.choice([chr(39) + ';' + chr(39), sub('text')])}, '*')"
                 ),
@@ -108,6 +114,9 @@ class Expressions:
                 lambda: f"({sub('bool')} AND {sub('bool')})",
                 lambda: f"({sub('bool')} OR {sub('bool')})",
                 lambda: f"(NOT {sub('bool')})",
+                lambda: shorter(sub("text"), sub("text")),
+                lambda: known(sub("int")),
+                lambda: either("(MAP['a' => 1, 'b' => 2] ? {0})", "({0} IN ('a', 'b'))").format(sub("text")),
                 lambda: f"({sub(any_kind)} IS {self.rng.choice(['', 'NOT '])}NULL)",
                 lambda: f"({sub(any_kind)} IS {self.rng.choice(['', 'NOT '])}DISTINCT FROM {sub(any_kind)})",
                 lambda: f"({sub('bool')} IS {self.rng.choice(['TRUE', 'NOT TRUE', 'FALSE', 'NOT FALSE', 'UNKNOWN'])})",
@@ -160,6 +169,27 @@ class Expressions:
                 lambda: f"greatest({inner()}, {inner()})",
             ]
         return self.rng.choice(made)()
+
+    def list(self, sub: Callable[[str], str]) -> str:
+        """A bigint list, in PostgreSQL an array that is never cut."""
+        one, other = (f"({sub('int')})::bigint" for _ in range(2))
+        made = f"{either('LIST', 'ARRAY')}[{one}, {other}]"
+        return self.rng.choice(
+            (
+                made,
+                f"({made} || {either('LIST', 'ARRAY')}[{other}])",
+                f"{either('list_append', 'array_append')}({made}, {one})",
+                f"{either('list_prepend', 'array_prepend')}({one}, {made})",
+                f"({made})[1:{self.rng.randrange(1, 3)}]",
+            )
+        )
+
+    def _of_list(self, sub: Callable[[str], str]) -> str:
+        """An integer of a list."""
+        made = self.list(sub)
+        return self.rng.choice(
+            (f"({made})[{self.rng.randrange(4)}]::int", f"{either('list_length', 'cardinality')}({made})::int")
+        )
 
     def operand(self, sub: Callable[[str], str]) -> str:
         """A bigint[] for ANY: on the side of an outer join that is not there PostgreSQL 15 computes `x > ANY ('{}')` of x NULL, and

@@ -29,6 +29,7 @@ from tests.planner.expressions import Columns
 from tests.planner.fuzz_oracles import DuckDb, Expected, Postgres, Tables, same_in_duckdb
 from tests.planner.fuzz_ways import Answer, Door, maintained, together
 from tests.planner.queries import Queries
+from tests.planner.written import FUNCTIONS, ours, theirs
 from tests.servers.postgres import PostgresServer, find_binaries
 
 TOGETHER = 20
@@ -103,11 +104,11 @@ class Judges:
 
     def answer(self, query: str) -> Expected:
         """PostgreSQL's answer; DuckDB's, of one step, to a FULL JOIN that PostgreSQL cannot do."""
-        right = self._postgres.answer(query, STEPS)
+        right = self._postgres.answer(theirs(query), STEPS)
         self.asked["PostgreSQL"] += 1
         alone = right.refused is not None and "FULL JOIN is only supported" in right.refused
         rows = None
-        if (right.refused is None or alone) and same_in_duckdb(query):
+        if (right.refused is None or alone) and ours(query) == query and same_in_duckdb(query):
             rows = self._duckdb.answer(query)
             self.asked["DuckDB"] += rows is not None
         if alone:
@@ -150,7 +151,7 @@ def check_round(round_: Round, queries: Mapping[int, str], judges: Judges) -> di
 def _planned(round_: Round, name: str, query: str, right: Expected) -> PlannedViews | None:
     """The plan as a view; None where both refuse it."""
     try:
-        planned = plan_views(round_.schemas, {name: query})
+        planned = plan_views(round_.schemas, {name: ours(query)}, functions=FUNCTIONS)
     except PlanErrors as error:
         if right.refused is None:
             raise Mismatch(f"refused: {error}") from None
@@ -164,7 +165,7 @@ def _planned(round_: Round, name: str, query: str, right: Expected) -> PlannedVi
 
 def _once(door: Door, query: str, right: Expected) -> None:
     try:
-        answer = door.ask(query)
+        answer = door.ask(ours(query))
     except QueryError as error:
         if right.refused is None:
             raise Mismatch(f"one-shot refused: {error}") from None
@@ -251,7 +252,10 @@ def main() -> int:
             for one, mismatch in check_round(round_, queries, judges).items():
                 found += 1
                 kind = "" if isinstance(mismatch, Mismatch) else f"{type(mismatch).__name__}: "
-                print(f"seed {one}: {kind}{mismatch}\n    {queries[one]}", flush=True)
+                print(
+                    f"seed {one}: {kind}{mismatch}\n    {ours(queries[one])}\n  for PostgreSQL:\n    {theirs(queries[one])}",
+                    flush=True,
+                )
             done += end - seed
             seed = end
             if done % 500 < TOGETHER:

@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 
 from dataflow.types import Column, Schema
 from planner import PlannedViews, build_dataflow
+from serve.definitions import Definitions
+from serve.reads import Published
 from serve.sql.catalog import RELATIONS
 from serve.sql.errors import QueryError
 from serve.sql.queries import Prepared, Queries
 from serve.sql.system import Relations
 from tests.planner import oracle
-from tests.serve.published import House, view
+from tests.planner.written import FUNCTIONS
+from tests.serve.published import TIME, House, view
 
 
 @dataclass
@@ -63,12 +66,11 @@ class Door:
 
     def __init__(self, tables: Mapping[str, Sequence[oracle.Row]], schemas: Mapping[str, Schema]) -> None:
         self._house = House()
-        self._house.publish(
-            *(
-                view(name, {c.name: c.type for c in columns}, [columns[0].name], list(tables[name]))
-                for name, columns in schemas.items()
-            )
-        )
+        views = {
+            name: view(name, {c.name: c.type for c in columns}, [columns[0].name], list(tables[name]))
+            for name, columns in schemas.items()
+        }
+        self._house.publication.publish(Published(TIME, views, definitions=Definitions(functions=FUNCTIONS)))
         relations = Relations(lambda: self._house.status, RELATIONS, "fuzz")
         self._queries = Queries(self._house.publication, lambda: self._house.status, relations)
 

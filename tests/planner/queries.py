@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tests.planner.expressions import KINDS, Columns, Expressions
+from tests.planner.expressions import KINDS, Columns
+from tests.planner.sources import Sources
 
 _LISTED = re.compile(r" (AND|OR) ")
 _COLUMN = re.compile(r"\b[a-z]\w*\.[a-z]")
@@ -16,7 +17,7 @@ WHOLE = 2
 """How many levels of queries a whole query has."""
 
 
-class Queries(Expressions):
+class Queries(Sources):
     """A stream of random queries."""
 
     @staticmethod
@@ -85,8 +86,8 @@ class Queries(Expressions):
                 seen = seen + new
                 continue
             alias = self.name("t")
-            if depth and self.rng.random() < 0.3:
-                text, columns = self.query(depth - 1)
+            if depth and self.rng.random() < 0.4:
+                text, columns = self.item() if self.rng.random() < 0.3 else self.query(depth - 1)
                 text = f"({text}) AS {alias}"
             else:
                 table = self.rng.choice(list(self.tables))
@@ -200,6 +201,8 @@ class Queries(Expressions):
                 (f"sum({argument})", "int"),
                 (f"min({argument})", "int"),
                 (f"bool_or({self.expression('bool', columns, 1)})", "bool"),
+                (f"bit_or(({argument})::bigint)", "int"),
+                (f"round(var_pop(({argument})::bigint), 3)", "numeric"),
                 (f"max({argument}) FILTER (WHERE {self.expression('bool', columns, 1)})", "int"),
             )
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.planner import fuzz
+from tests.planner.written import ours
 from tests.servers.postgres import PostgresServer
 
 ROUNDS = range(40)
@@ -27,4 +28,4 @@ def test_round(number: int, judges: fuzz.Judges) -> None:
     seeds = range(number * fuzz.TOGETHER, (number + 1) * fuzz.TOGETHER)
     queries = {seed: fuzz.query_of(seed, round_.kinds) for seed in seeds}
     found = fuzz.check_round(round_, queries, judges)
-    assert not {seed: f"{mismatch!r}\n{queries[seed]}" for seed, mismatch in found.items()}
+    assert not {seed: f"{mismatch!r}\n{ours(queries[seed])}" for seed, mismatch in found.items()}

@@ -17,7 +17,7 @@ from sqlglot import exp
 from dataflow.types import BOOLEAN, TEXT, ColumnType
 from planner import bind_array, bind_call, bind_nested, bind_path, bind_row, bind_session, bind_subquery, functions
 from planner.aggregates import Aggregates
-from planner.bind_condition import between, connective, escape, in_list, is_test, like, negation
+from planner.bind_condition import between, connective, escape, in_list, is_test, like, negation, similar
 from planner.bind_window import window
 from planner.compile import check_call
 from planner.functions import FunctionError
@@ -263,6 +263,7 @@ _HANDLERS: dict[type[exp.Expr], Callable[[Binder, exp.Expr], Bound]] = {
     exp.Like: like,
     exp.ILike: like,
     exp.Escape: escape,
+    exp.SimilarTo: similar,
     exp.Between: between,
     exp.In: _in,
     exp.Exists: lambda binder, node: binder.placed(bind_subquery.exists(binder, node), node),

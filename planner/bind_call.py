@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from dataflow.types import INTEGER
+from dataflow.types import DOUBLE, INTEGER
 from planner import bind_array, bind_nested, bind_session, bind_table, functions, temporal
 from planner.aggregates import aggregate_of, grouping_of
 from planner.bind_window import WINDOW_FUNCTIONS, without_over
@@ -65,7 +65,20 @@ def _trim(binder: Binder, node: exp.Expr) -> Bound:
 
 def _position(binder: Binder, node: exp.Expr) -> Bound:
     binder.text.only(node, "this", "substr")
-    return binder.call(node, "strpos", [binder.bind(node.this), binder.bind(node.args["substr"])])
+    return binder.call(node, "position", [binder.bind(node.this), binder.bind(node.args["substr"])])
+
+
+def _overlay(binder: Binder, node: exp.Expr) -> Bound:
+    binder.text.only(node, "this", "expression", "from_", "for_")
+    parts = [node.args.get(name) for name in ("this", "expression", "from_", "for_")]
+    return binder.call(node, "overlay", [binder.bind(part) for part in parts if part is not None])
+
+
+def _root(binder: Binder, node: exp.Expr) -> Bound:
+    """`|/ a` and `||/ a`, of doubles."""
+    binder.text.only(node, "this")
+    name = "sqrt" if isinstance(node, exp.Sqrt) else "cbrt"
+    return binder.call(node, name, [binder.cast(binder.bind(node.this), DOUBLE, node.this)])
 
 
 def _time_zone(binder: Binder, node: exp.Expr) -> Bound:
@@ -118,6 +131,7 @@ PARAMETERS = {
     "make_interval": ("years", "months", "weeks", "days", "hours", "mins", "secs"),
     "make_time": ("hour", "min", "sec"),
     "make_timestamp": ("year", "month", "mday", "hour", "min", "sec"),
+    "make_timestamptz": ("year", "month", "mday", "hour", "min", "sec", "timezone"),
 }
 """The functions of the registry whose arguments may be named, as in make_interval(days => 2)."""
 
@@ -194,6 +208,9 @@ HANDLERS: Mapping[type[exp.Expr], Callable[[Binder, exp.Expr], Bound]] = {
     exp.Substring: _substring,
     exp.Trim: _trim,
     exp.StrPosition: _position,
+    exp.Overlay: _overlay,
+    exp.Sqrt: _root,
+    exp.Cbrt: _root,
     exp.AtTimeZone: _time_zone,
     exp.Anonymous: _anonymous,
     exp.Filter: _filtered,

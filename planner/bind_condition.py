@@ -78,10 +78,18 @@ def like(binder: Binder, node: exp.Expr) -> Bound:
 def escape(binder: Binder, node: exp.Expr) -> Bound:
     """Bind `a LIKE b ESCAPE c`."""
     binder.text.only(node, "this", "expression")
+    if isinstance(node.this, exp.SimilarTo):
+        return similar(binder, node.this, node.expression)
     if not isinstance(node.this, exp.Like | exp.ILike):
         raise binder.text.unsupported(node, "ESCAPE here")
     binder.text.only(node.this, "this", "expression", "negate")
     return _match(binder, node.this, [node.this.this, node.this.expression, node.expression])
+
+
+def similar(binder: Binder, node: exp.Expr, *escape: exp.Expr) -> Bound:
+    """Bind `a SIMILAR TO b`."""
+    binder.text.only(node, "this", "expression")
+    return binder.call(node, "similar_to", [binder.bind(part) for part in (node.this, node.expression, *escape)])
 
 
 def _match(binder: Binder, node: exp.Expr, operands: list[exp.Expr]) -> Bound:

@@ -13,10 +13,13 @@ from dataflow.types import Kind
 from planner.functions import (
     SCALARS,
     arrays,
+    degrees,
     described_rows,
     documents,
     hashes,
+    octets,
     paths,
+    patterns,
     quoting,
     reading,
     small,
@@ -115,8 +118,9 @@ def _mark(name: str, function: Function) -> str:
     exact = name in _DIGITS and Kind.NUMERIC in function.parameters
     read = name == "to_timestamp" and Kind.TEXT in function.parameters
     document = name == "-" and function.parameters[0] is Kind.JSONB
+    own = function in (*octets.FUNCTIONS, *degrees.FUNCTIONS, *patterns.FUNCTIONS) and name != "similar_to"
     number = (name == "to_char" and function.parameters[0] in NUMBERS) or name == "to_number"
-    return "\\*" if name in _PER_ROW or exact or document or read or number else ""
+    return "\\*" if name in _PER_ROW or exact or document or read or number or own else ""
 
 
 def _cell(text: str) -> str:

@@ -52,7 +52,8 @@ class _Parser(MaterializeParser):
 
     FUNCTIONS = {}  # noqa: RUF012 - sqlglot's own convention
     FUNCTION_PARSERS = {  # noqa: RUF012
-        name: MaterializeParser.FUNCTION_PARSERS[name] for name in ("CAST", "EXTRACT", "POSITION", "SUBSTRING", "TRIM")
+        name: MaterializeParser.FUNCTION_PARSERS[name]
+        for name in ("CAST", "EXTRACT", "OVERLAY", "POSITION", "SUBSTRING", "TRIM")
     }
     NO_PAREN_FUNCTION_PARSERS = {  # noqa: RUF012
         name: MaterializeParser.NO_PAREN_FUNCTION_PARSERS[name] for name in ("ANY", "CASE")

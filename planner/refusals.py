@@ -47,7 +47,6 @@ _WORDS: dict[str, tuple[str, str | None]] = {
     "Placeholder": ("a parameter", "write the value itself"),
     "Parameter": ("a parameter", "write the value itself"),
     "Collate": ("COLLATE", "text compares by its bytes (collation C)"),
-    "SimilarTo": ("SIMILAR TO", "use LIKE or ~"),
     "CurrentTimestamp": (
         "current_timestamp",
         "filter with mz_now() in WHERE, or compare with a time that the messages carry",

@@ -23,6 +23,7 @@ from planner.functions import (
     bits,
     calendar,
     comparison,
+    degrees,
     documents,
     formatting,
     hashes,
@@ -33,7 +34,9 @@ from planner.functions import (
     nested,
     number_patterns,
     number_reading,
+    octets,
     paths,
+    patterns,
     quoting,
     reading,
     reals,
@@ -93,6 +96,9 @@ SCALARS = _by_name(
         *hashes.FUNCTIONS,
         *paths.FUNCTIONS,
         *nested.FUNCTIONS,
+        *octets.FUNCTIONS,
+        *degrees.FUNCTIONS,
+        *patterns.FUNCTIONS,
     )
 )
 """Every overload of every scalar function and operator, by name."""

@@ -269,6 +269,24 @@ def _make_timestamp(operands: Operands, rows: int) -> tuple[Any, Any]:
     return values, errors
 
 
+def _make_timestamptz(site: Site) -> Kernel:
+    """The instant of a wall clock, in UTC or in the zone that is named."""
+    zone: str | None = None
+    if len(site.operands) == 7:
+        constant = site.operands[6].constant
+        if constant is None:
+            raise FunctionError("make_timestamptz needs a constant zone", "use make_timestamp(...) AT TIME ZONE")
+        if not constant.is_valid:
+            return lambda _operands, rows: (pa.nulls(rows, TIMESTAMPTZ.arrow), None)
+        zone = zone_name(constant.as_py())
+
+    def kernel(operands: Operands, rows: int) -> tuple[Any, Any]:
+        values, errors = _make_timestamp(operands[:6], rows)
+        return values.view(TIMESTAMPTZ.arrow) if zone is None else instant(values, zone), errors
+
+    return kernel
+
+
 def zone_name(text: str) -> str | None:
     """The zone as the database of zones names it, None for UTC; FunctionError when there is none."""
     if text.upper() in _UTC:
@@ -302,5 +320,8 @@ FUNCTIONS: tuple[Function, ...] = (
     *(Function("to_char", (kind, _T), TEXT, Implementation(_to_char)) for kind in (_D, _S, _Z)),
     Function("make_date", (_I, _I, _I), DATE, fixed(_make_date)),
     Function("make_time", (_I, _I, _F), TIME, fixed(_make_time)),
+    Function(
+        "make_timestamptz", (_I, _I, _I, _I, _I, _F, _T), TIMESTAMPTZ, Implementation(_make_timestamptz), optional=1
+    ),
     Function("make_timestamp", (_I, _I, _I, _I, _I, _F), TIMESTAMP, fixed(_make_timestamp)),
 )

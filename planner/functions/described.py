@@ -69,6 +69,14 @@ pi | the number | pi()
 degrees | radians as degrees | degrees(pi())
 radians | degrees as radians | radians(180)
 sin | sine | sin(0)
+sind | sine of degrees | sind(30)
+cosd | cosine of degrees | cosd(60)
+tand | tangent of degrees | tand(45)
+cotd | cotangent of degrees | cotd(45)
+asind | arc sine in degrees | asind(0.5)
+acosd | arc cosine in degrees | acosd(0.5)
+atand | arc tangent in degrees | atand(1)
+atan2d | arc tangent of y / x in degrees | atan2d(1, -1)
 cos | cosine | cos(0)
 tan | tangent | tan(0)
 cot | cotangent | round(cot(1)::numeric, 6)
@@ -131,11 +139,13 @@ like | matches a pattern of % and _ | 'headwater' LIKE 'head%'
 not_like | does not match | 'headwater' NOT LIKE '%x%'
 ilike | matches in any case | 'Headwater' ILIKE 'HEAD_____'
 not_ilike | does not match in any case | 'Headwater' NOT ILIKE '%X%'
+similar_to | the whole text matches: LIKE's % and _, with alternatives and brackets | 'abc' SIMILAR TO '_(b)+[a-c]'
 ~* | matches a regular expression in any case | 'HEAD' ~* '^h'
 !~ | does not match a regular expression | 'abc' !~ '[0-9]'
 !~* | does not match in any case | 'ABC' !~* '^x'
 regexp_like | matches a regular expression | regexp_like('abc', 'b')
 regexp_count | how many times it matches | regexp_count('banana', 'an')
+regexp_instr | where it matches, from a place on the n-th time | regexp_instr('order 42 of 7', '[0-9]+', 1, 2)
 regexp_substr | the first match | regexp_substr('order 42 of 7', '[0-9]+')
 regexp_replace | the first match, or with g all matches, replaced | regexp_replace('2024-02-29', '(\d+)-(\d+)', '\2/\1')
 format | by a pattern, which is a constant: %s a text, %L a literal | format('%2$s-%1$s %-5s|%L', 7, true, 'it''s')
@@ -179,6 +189,7 @@ justify_days | 30 days as months | justify_days(interval '65 days')
 justify_interval | both | justify_interval(interval '65 days 50 hours')
 make_date | a date of year, month and day | make_date(2024, 2, 29)
 make_time | a time of hour, minute and seconds | make_time(10, 30, 1.5)
+make_timestamptz | the same in a zone | make_timestamptz(2024, 2, 29, 10, 30, 0, 'Europe/Paris')
 make_timestamp | a timestamp of its parts | make_timestamp(2024, 2, 29, 10, 30, 0)
 make_interval | an interval of years, months, weeks, days, hours, minutes, seconds | make_interval(0, 1, 0, 10)
 timezone | AT TIME ZONE: the wall clock of a zone, or its instant | timestamptz '2024-07-01 12:00+00' AT TIME ZONE 'Europe/Paris'

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from dataflow import scalars
 from dataflow.scalars.codes import FIELD_CODE
 from dataflow.types import DATE, DOUBLE, INTEGER, NUMERIC, TIMESTAMP, TIMESTAMPTZ, ColumnType, Kind
 from planner.functions.calendar import instant, local, zone_name
 from planner.functions.constants import specialised
-from planner.functions.registry import Function, Implementation, Site, fixed
+from planner.functions.registry import Function, Implementation, Kernel, Operands, Site, fixed
 from planner.functions.types import FunctionError, derived_numeric, type_name
 
 FIELDS: dict[str, int] = {
@@ -149,6 +152,29 @@ def _zone(site: Site, zone: str) -> Callable[[Any, int], tuple[Any, Any]]:
     return lambda values, _rows: (instant(values, name), None)
 
 
+def _truncate_there(site: Site) -> Kernel:
+    """By the wall clock of a zone, as the instant at which it shows that."""
+    unit, zone = (site.operands[place].constant for place in (0, 2))
+    if unit is None or zone is None:
+        raise FunctionError("date_trunc in a zone needs a constant unit and zone", "write them as texts in quotes")
+    if not unit.is_valid or not zone.is_valid:
+        return lambda _operands, rows: (pa.nulls(rows, site.result.arrow), None)
+    cut, name = _truncate(site, unit.as_py()), zone_name(zone.as_py())
+    # Units up to an hour keep the offset, which tells apart the two hours that show alike.
+    small = field_name(unit.as_py()) in UNITS[:5]
+
+    def kernel(operands: Operands, rows: int) -> tuple[Any, Any]:
+        if name is None:
+            return cut(operands[1], rows)
+        shown = local(operands[1], name)
+        values, errors = cut(shown, rows)
+        if small:
+            return pc.subtract(operands[1], pc.subtract(shown, values)), errors
+        return instant(values, name), errors
+
+    return kernel
+
+
 def _add(sign: int, dates: int, days: int) -> Implementation:
     return fixed(lambda args, rows: scalars.date_add(args[dates], args[days], sign, rows))
 
@@ -165,6 +191,7 @@ FUNCTIONS: tuple[Function, ...] = (
     Function("-", (_D, _D), INTEGER, _DAYS),
     Function("date_trunc", (_T, _S), _truncated, _TRUNCATE),
     Function("date_trunc", (_T, _Z), _truncated, _TRUNCATE),
+    Function("date_trunc", (_T, _Z, _T), _truncated, Implementation(_truncate_there)),
     *(Function("extract", (_T, kind), _extracted, _EXTRACT) for kind in (_D, _S, _Z)),
     *(Function("date_part", (_T, kind), _part, _EXTRACT) for kind in (_D, _S, _Z)),
     Function("to_timestamp", (Kind.DOUBLE,), TIMESTAMPTZ, _SECONDS),

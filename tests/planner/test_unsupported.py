@@ -105,7 +105,6 @@ REFUSED = [
     ("SELECT ^$1 AS x FROM t", "parameter", "value"),
     ("SELECT ^:x AS x FROM t", "parameter", "value"),
     ('SELECT ^b COLLATE "C" AS x FROM t', "COLLATE", ""),
-    ("SELECT a FROM t WHERE ^b SIMILAR TO 'x'", "SIMILAR TO", "LIKE"),
     ("SELECT a FROM t ^GROUP BY ALL", "GROUP BY ALL", "list"),
     ("SELECT a FROM t ^TABLESAMPLE SYSTEM (10)", "TABLESAMPLE", ""),
     ("SELECT a ^INTO x FROM t", "SELECT INTO", ""),

@@ -84,7 +84,9 @@ def written(name: str, args: Sequence[str]) -> str:
     if name in ("upper", "lower"):
         # The server's own locale is C, where only ASCII has cases.
         return f'{name}({args[0]} COLLATE "C.utf8")'
-    shown = {"position": "strpos", "trim": "btrim"}.get(name, name)
+    if name == "similar_to":
+        return f"{args[0]} SIMILAR TO {args[1]}"
+    shown = {"trim": "btrim"}.get(name, name)
     return (
         f'"{shown}"({", ".join(args)})'
         if shown not in ("coalesce", "nullif", "greatest", "least")

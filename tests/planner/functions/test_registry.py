@@ -59,8 +59,10 @@ def _signatures(function: Function) -> Iterator[list[ColumnType]]:
 
 def _known(ours: Answer, theirs: Answer, name: str) -> bool:
     """Differences that are documented: the end of numerics, no infinite timestamps, no intervals that wrap around."""
-    if name in ("make_date", "make_timestamp") and ours.error and theirs.error:
+    if name in ("make_date", "make_timestamp", "make_timestamptz") and ours.error and theirs.error:
         return "out of range" in ours.error and "out of range" in theirs.error
+    if name == "regexp_instr" and ours.error and theirs.error:
+        return "regular expression" in ours.error  # the same options are unknown, another is named first
     if name == "regexp_count" and ours.error and "empty text" in ours.error:
         return True
     if name == "make_interval" and ours.error == "interval out of range":
@@ -81,6 +83,8 @@ def test_registry_agrees_with_postgresql(name: str, postgres: PostgresServer) ->
         for types in (types for function in SCALARS[name] for types in _signatures(function)):
             if name == "jsonb_build_object" and (len(types) % 2 or {JSONB, INTEGER.array} & set(types)):
                 continue
+            if (name, len(types)) in (("date_trunc", 3), ("similar_to", 3), ("make_timestamptz", 7)):
+                continue  # in a zone, with another escape: constants, which test_parts.py has
             if name == "array_slice" and len(types) % 2 == 0:
                 continue
             if (types and (name, types[-1].kind) in REFUSED) or (name == "age" and len(types) == 1):

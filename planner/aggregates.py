@@ -55,6 +55,8 @@ def aggregate_of(
     aggregates.nested = True
     try:
         test = None if condition is None else binder.condition(condition, "FILTER")
+        if within is not None and (fractions := _fractions(node, name)):
+            return _several(binder, node, name, fractions, test, within)
         if name in ORDERED_NAMES or within is not None:
             call = ordered_call(binder, node, name, test, within)
             _refuse_outer(binder, node, name, call.scalars)
@@ -80,6 +82,42 @@ def aggregate_of(
     # The least and the greatest of a set do not depend on how often a value stands in it.
     distinct = distinct and function not in ("min", "max")
     return aggregates.column(AggregateCall(function, scalar, resolved.result, distinct))
+
+
+def _fractions(node: exp.Anonymous, name: str) -> list[exp.Expr]:
+    """The fractions of `percentile_cont(ARRAY[0.25, 0.5])`; none of any other call."""
+    if name not in ("percentile_cont", "percentile_disc") or len(node.expressions) != 1:
+        return []
+    array = node.expressions[0]
+    return list(array.expressions) if isinstance(array, exp.Array) else []
+
+
+def _several(
+    binder: Binder,
+    node: exp.Anonymous,
+    name: str,
+    fractions: Sequence[exp.Expr],
+    test: Scalar | None,
+    within: exp.Expr,
+) -> Bound:
+    """An array of percentiles, NULL where there are no values; of a NULL fraction NULL."""
+    made: list[Scalar | None] = []
+    for fraction in fractions:
+        single = node.copy()
+        single.set("expressions", [fraction])
+        if isinstance(fraction, exp.Null):
+            made.append(None)
+            continue
+        call = ordered_call(binder, single, name, test, within)
+        _refuse_outer(binder, node, name, call.scalars)
+        assert binder.aggregates is not None
+        made.append(binder.aggregates.column(call))
+    known = [one for one in made if one is not None]
+    if not known:
+        raise binder.text.unsupported(node, f"{name} of fractions that are all NULL", "write a number among them")
+    array = binder.call(node, "array", [one or Literal(None, known[0].type) for one in made])
+    empty = Call("is_null", (known[0],), BOOLEAN)
+    return Case(((empty, Literal(None, array.type)),), array, array.type)
 
 
 def _refuse_outer(binder: Binder, node: exp.Expr, name: str, scalars: Sequence[Scalar]) -> None:

@@ -1057,3 +1057,6 @@ SELECT v, jsonb_object_agg(v::text, v + 1) OVER (ORDER BY v RANGE 1 PRECEDING) A
 
 -- postgres
 SELECT id, sum(placed - TIMESTAMPTZ '2026-01-01') OVER (PARTITION BY customer ORDER BY placed) AS s, avg(placed - TIMESTAMPTZ '2026-01-01') OVER (ORDER BY placed GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING) AS a FROM orders
+
+-- postgres: DuckDB has lists
+SELECT customer, (percentile_cont(ARRAY[0.25, 0.5, NULL, 1]) WITHIN GROUP (ORDER BY qty))::text AS p, (percentile_disc(ARRAY[0.9, 0]) WITHIN GROUP (ORDER BY note DESC) FILTER (WHERE ok))::text AS d, count(*) AS n FROM orders GROUP BY customer

@@ -56,6 +56,7 @@ REFUSED = [
     ("SELECT sum(a ORDER BY ^c) AS n FROM t", "jsonb", "->>"),
     ("SELECT ^percentile_cont(0.5) AS n FROM t", "WITHIN GROUP is required", "ORDER BY"),
     ("SELECT percentile_cont(^1.5) WITHIN GROUP (ORDER BY a) AS n FROM t", "1.5 is not between 0 and 1", ""),
+    ("SELECT percentile_disc(ARRAY[0.5, ^2]) WITHIN GROUP (ORDER BY a) AS n FROM t", "2 is not between 0 and 1", ""),
     ("SELECT percentile_cont(^a) WITHIN GROUP (ORDER BY a) AS n FROM t", "no constant", "number"),
     ("SELECT ^sum(a) WITHIN GROUP (ORDER BY a) AS n FROM t", "not an ordered-set aggregate", ""),
     ("SELECT max_by(b, ^c) AS n FROM t", "jsonb", "->>"),

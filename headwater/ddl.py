@@ -30,7 +30,6 @@ from serve.sql.changes import (
     Drop,
     Rename,
     RetainHistory,
-    Swap,
 )
 from serve.sql.errors import QueryError, from_plan
 from serve.sql.schemas import SYSTEM
@@ -57,7 +56,7 @@ class Statements(Steps):
                 return Step(planned.world, tuple(("00000", line) for line in planned.lines))
             case Drop():
                 return self._drop(change)
-            case Rename() | Swap():
+            case Rename():
                 return NameStatements(self._world, self._definitions).step(change)
             case RetainHistory():
                 return self._retain(change)

@@ -19,7 +19,7 @@ from planner.catalog import PUBLIC, known_as, schema_and_name
 from planner.errors import PlanErrors, SqlError
 from planner.renaming import renamed
 from serve.definitions import BESIDE, Definition, key_of
-from serve.sql.changes import Rename, Swap
+from serve.sql.changes import Rename
 from serve.sql.errors import QueryError
 from serve.sql.schemas import SYSTEM
 
@@ -34,7 +34,7 @@ _NOT_RENAMED = {
 class NameStatements(Steps):
     """What these statements make of one version of the catalog."""
 
-    def step(self, change: Rename | Swap) -> Step:
+    def step(self, change: Rename) -> Step:
         """What a statement makes of it. QueryError when it cannot be."""
         there = self._there(change.kind, change.name)
         if there is None:
@@ -46,7 +46,7 @@ class NameStatements(Steps):
                 "0A000", f"ALTER {change.kind.upper()} RENAME is not supported", hint=_NOT_RENAMED[change.kind]
             )
         to = change.to
-        if isinstance(change, Swap):
+        if change.swap:
             if self._there(change.kind, to) is None:
                 raise QueryError(unknown(change.kind), absent(change.kind, to))
             if change.kind != "schema" and schema_and_name(to)[0] != schema_and_name(change.name)[0]:
@@ -61,7 +61,7 @@ class NameStatements(Steps):
             to = known_as(schema_and_name(change.name)[0], schema_and_name(to)[1])
             if (taken := self._definitions.taken(to)) is not None:
                 exists(taken, False)
-        pairs = {change.name: to} | ({to: change.name} if isinstance(change, Swap) else {})
+        pairs = {change.name: to} | ({to: change.name} if change.swap else {})
         return Step(self._moved(change.kind, pairs))
 
     def _there(self, kind: str, name: str) -> Definition | None:

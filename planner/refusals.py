@@ -32,7 +32,7 @@ _WORDS: dict[str, tuple[str, str | None]] = {
     "Lateral": ("LATERAL here", "write LATERAL (SELECT ...)"),
     "Unnest": ("unnest", None),
     "Qualify": ("QUALIFY", "filter in an outer SELECT"),
-    "Into": ("SELECT INTO", "the view's name is its key in the file"),
+    "Into": ("SELECT INTO", "write CREATE TABLE name AS SELECT ...; in the service's file a view's name is its key"),
     "TableSample": ("TABLESAMPLE", "filter on a column instead"),
     "Pivot": ("PIVOT", "write one CASE inside an aggregate for each column"),
     "Any": ("ANY here", "write it behind an operator: a = ANY (...)"),

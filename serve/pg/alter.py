@@ -22,7 +22,6 @@ from serve.sql.changes import (
     RenameColumn,
     SetDefault,
     SetNullable,
-    Swap,
 )
 
 
@@ -51,7 +50,7 @@ def read_alter(words: Words, kind: str) -> Change | Nothing:
     if words.take("SWAP", "WITH"):
         to = named(kind, words)
         words.end()
-        return Swap(kind, name, to, if_exists)
+        return Rename(kind, name, to, if_exists, swap=True)
     if kind != "table":
         raise unsupported(f"ALTER {kind.upper()} {words.word}")
     actions: list[Action] = [_action(words)]

@@ -92,6 +92,8 @@ class Executor:
 
     async def statement(self, sql: str, given: tuple[Any, ...]) -> Statement:
         """Plan a query, or read a command. QueryError with the first mistake."""
+        if self.state.stale:
+            await self._compute(self.state.queries.current)
         sql = show_query(without_comments(sql)) or sql
         command = parse_command(sql, self.state.queries.object, self.state.database)
         if isinstance(command, Dml):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from planner.catalog import TEMPORARY, schema_and_name
+from planner.catalog import schema_and_name
 from serve.sql.changes import Change, CreateIndex, CreateView, Drop
 from serve.sql.errors import QueryError
 from serve.sql.queries import Queries
@@ -41,7 +41,7 @@ def parts(queries: Queries, own: Temporary | None, change: Change) -> Parts:
         case CreateIndex() if own is not None and own.of([change.on]):
             raise QueryError(
                 "0A000", f"an index on {schema_and_name(change.on)[1]}, which is temporary, is not supported",
-                hint=f"write public before the name, if not what is in {TEMPORARY} is meant",
+                hint="if what is in public is meant, drop the temporary one first",
             )  # fmt: skip
         case _:
             pass

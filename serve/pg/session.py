@@ -155,7 +155,7 @@ class Session:
     def _query(self, body: bytes) -> Work | None:
         sql = frontend.read_query(body)
         self.state.close_portal("")
-        found = self.state.queries.known(sql, ())
+        found = None if self.state.stale else self.state.queries.known(sql, ())
         if found is not None and found.lookup is not None and self.state.transaction != FAILED:
             portal = Portal(Statement(found), self.state.values(found.query.needs), columns_of(found))
             self._executor.check_allowed(portal.statement)
@@ -202,7 +202,7 @@ class Session:
         if len(self.state.statements) >= MAX_STATEMENTS:
             raise QueryError("53400", f"a session may keep {MAX_STATEMENTS} prepared statements", hint="close some")
         given = tuple(values.declared(number) for number in message.types)
-        known = self.state.queries.known(message.sql, given)
+        known = None if self.state.stale else self.state.queries.known(message.sql, given)
         if known is not None and self.state.transaction != FAILED:
             self._keep(message.name, Statement(known, types=known.query.parameters))
             return None

@@ -92,6 +92,11 @@ class State:
         if self.transaction == IDLE:
             self._forget()
 
+    @property
+    def stale(self) -> bool:
+        """Whether names are to be understood anew first: `queries` are asked in another thread then."""
+        return self.temporary is not None and self.temporary.stale
+
     def begin_transaction(self) -> None:
         """BEGIN."""
         self.transaction = INSIDE

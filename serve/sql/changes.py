@@ -292,27 +292,13 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """ALTER ... RENAME TO."""
+    """ALTER ... RENAME TO, and with `swap` SWAP WITH: each of two gets the other's name."""
 
     kind: str
     name: str
     to: str
     if_exists: bool
-
-    @property
-    def tag(self) -> str:
-        """What CommandComplete says."""
-        return f"ALTER {self.kind.upper()}"
-
-
-@dataclass(frozen=True, slots=True)
-class Swap:
-    """ALTER ... SWAP WITH: each of two gets the other's name."""
-
-    kind: str
-    name: str
-    to: str
-    if_exists: bool
+    swap: bool = False
 
     @property
     def tag(self) -> str:
@@ -343,7 +329,7 @@ class Comment:
 
 Change = (
     CreateView | CreateIndex | CreateTable | CreateTableAs | CreateSecret | CreateConnection | Validate | CreateSource | CreateSink
-    | CreateSchema | CreateRole | Grant | Apply | Drop | Rename | Swap | RetainHistory | Comment | AlterTable | Owner | Refresh
+    | CreateSchema | CreateRole | Grant | Apply | Drop | Rename | RetainHistory | Comment | AlterTable | Owner | Refresh
 )  # fmt: skip
 
 

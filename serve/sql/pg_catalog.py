@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dataflow.types import Column, ColumnType, Schema
-from planner.catalog import known_as, quoted, schema_and_name
+from planner.catalog import TEMPORARY, known_as, quoted, schema_and_name
 from planner.functions.system import (
     ARRAY_OIDS,
     COMMENT,
@@ -101,6 +101,11 @@ class Named:
         return known_as(self.schema, self.name)
 
     @property
+    def temporary(self) -> bool:
+        """Whether it is the session's own."""
+        return self.schema == TEMPORARY
+
+    @property
     def system(self) -> bool:
         """Whether it is the system's own."""
         return self.schema in SYSTEM
@@ -169,14 +174,30 @@ def _pg_class(facts: Facts) -> Iterator[Row]:
     schemas = namespaces(definitions_of(facts))
     for r in relations(facts):
         yield _class_row(
-            r.oid, r.name, schemas[r.schema], r.kind, len(r.columns), bool(r.indexes), r.rows, len(r.checks)
+            r.oid,
+            r.name,
+            schemas[r.schema],
+            r.kind,
+            len(r.columns),
+            bool(r.indexes),
+            r.rows,
+            len(r.checks),
+            r.temporary,
         )
         for index in r.indexes:
             yield _class_row(index.oid, index.name, schemas[r.schema], "i", len(index.key), False, r.rows)
 
 
 def _class_row(
-    oid: int, name: str, schema: int, kind: str, columns: int, indexed: bool, rows: float, checks: int = 0
+    oid: int,
+    name: str,
+    schema: int,
+    kind: str,
+    columns: int,
+    indexed: bool,
+    rows: float,
+    checks: int = 0,
+    own: bool = False,
 ) -> Row:
     method = _BTREE if kind == "i" else _HEAP if kind in "rm" else 0
     head = (
@@ -195,7 +216,7 @@ def _class_row(
         0,
         indexed,
         False,
-        "p",
+        "t" if own else "p",
         kind,
     )
     return (*head, columns, checks, False, False, False, False, False, True, "d", False, 0, "0", "0", None, None, None)

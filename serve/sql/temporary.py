@@ -28,6 +28,9 @@ from serve.sql.schemas import TEMPORARY_OID
 FIRST_OID = 1 << 24
 """Above the oids of all that SQL makes for everybody."""
 
+MOST = 100
+"""Temporary views of one session: all of them are planned anew when the catalog changes."""
+
 _OIDS = itertools.count(FIRST_OID)
 _VERSIONS = itertools.count(-2, -1)
 """Versions of catalogs that a session sees: below those of everybody's, so that no plan is taken for another's."""
@@ -76,6 +79,12 @@ class Temporary:
             shown = self._shown = base, replace(base, definitions=known[1])
         return shown[1]
 
+    @property
+    def stale(self) -> bool:
+        """Whether `current` has to plan, which takes a while: the catalog beneath is another one."""
+        base = self.shared.current()
+        return base is not None and (self._known is None or self._known[0] is not base.definitions)
+
     def known(self, name: str) -> str:
         """By what the object is known that a statement calls so."""
         own = known_as(TEMPORARY, name)
@@ -99,10 +108,14 @@ class Temporary:
             if change.if_not_exists:
                 return self, f"{what}, skipping"
             raise QueryError("42P07", what)
+        if there is None and len(self._made) >= MOST:
+            raise QueryError("53400", f"a session may have {MOST} temporary views", hint="drop some")
         one = Made(change, next(_OIDS) if there is None else there.oid)
         made = tuple(one if other is there else other for other in self._made)
         found = Temporary(self.shared, made if there is not None else (*made, one))
-        if (error := found._planned(base)[1].get(change.name)) is not None:
+        definitions, mistakes = found._planned(base)
+        found._known = base.definitions, definitions
+        if (error := mistakes.get(change.name)) is not None:
             wrong = from_plan(error, change.query)
             wrong.position = None if wrong.position is None else wrong.position + change.begin
             raise wrong

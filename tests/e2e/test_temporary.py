@@ -79,13 +79,16 @@ def test_the_catalog_tells_its_session_of_it(client: Client) -> None:
         "WHERE r.schema_id = '0' AND r.name = 'few'"
     ) == [("acc", "integer", 23), ("total", "numeric", 1700)]
     assert client.rows(
-        "SELECT n.nspname, a.attname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "SELECT n.nspname, a.attname, relpersistence FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
         "JOIN pg_attribute a ON a.attrelid = c.oid WHERE relname = 'few' AND attnum > 0"
-    ) == [("mz_temp", "acc"), ("mz_temp", "total")]
+    ) == [("mz_temp", "acc", "t"), ("mz_temp", "total", "t")]
     assert client.rows("SHOW COLUMNS FROM mz_temp.few") == [
         ("acc", True, "integer", None), ("total", True, "numeric", None),
     ]  # fmt: skip
     client.run("DROP TABLE other")
+    for number in range(99):
+        client.run(f"CREATE TEMP VIEW few{number} AS SELECT 1 AS a")
+    assert client.state("CREATE TEMP VIEW one_more AS SELECT 1 AS a") == "53400"
     client.run("DISCARD TEMP")
     assert client.state("TABLE few") == "42P01"
 

@@ -113,7 +113,8 @@ class Temporary:
         one = Made(change, next(_OIDS) if there is None else there.oid)
         made = tuple(one if other is there else other for other in self._made)
         found = Temporary(self.shared, made if there is not None else (*made, one))
-        definitions, mistakes = found._planned(base)
+        known = self._known if there is None and self._known and self._known[0] is base.definitions else None
+        definitions, mistakes = found._planned(base, known and known[1])
         found._known = base.definitions, definitions
         if (error := mistakes.get(change.name)) is not None:
             wrong = from_plan(error, change.query)
@@ -152,13 +153,17 @@ class Temporary:
 
     # How it is planned.
 
-    def _planned(self, base: Published) -> tuple[Definitions, Mapping[str, SqlError]]:
-        """What there is over a catalog, and what is wrong with those views that are not."""
+    def _planned(self, base: Published, upon: Definitions | None = None) -> tuple[Definitions, Mapping[str, SqlError]]:
+        """What there is over a catalog, and what is wrong with those views that are not. upon: with all but the last of them."""
         below = base.definitions
         names: Names = self.shared.names(base)
         catalog = Catalog(names.catalog.relations, below.functions, {*below.schemas, TEMPORARY}, below.database)
-        inline, found, wrong = dict(names.inline), dict(below.objects), dict[str, SqlError]()
-        for one in self._made:
+        inline, found, wrong = dict(names.inline), dict((upon or below).objects), dict[str, SqlError]()
+        for one in self._made[:-1] if upon is not None else ():
+            if (there := found.get(one.name)) is not None and there.plan is not None:
+                inline[one.name] = there.plan
+                catalog.add(one.name, there.schema)
+        for one in self._made if upon is None else self._made[-1:]:
             view = one.view
             try:
                 read = frozenset(relations(plan_query(view.query, catalog).bound))

@@ -92,6 +92,11 @@ class Source(Strict):
         None,
         description="column name to PostgreSQL type, optionally with `not null`; with avro the schema names them when absent",
     )
+    keep_rows: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="whether the state folder keeps what was read of the topic, so that all of it can be computed again when the "
+        "broker has compacted the topic since: auto does where its cleanup.policy says compact when it is first read",
+    )
 
 
 class View(Strict):

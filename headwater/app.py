@@ -266,7 +266,7 @@ class Service:
         return connections
 
     def _build(self, metrics: Metrics, home: Home) -> None:
-        outside = Outside(self.settings.name, home.secrets, self._wake.set, home.owned)
+        outside = Outside(self.settings.name, home.secrets, self._wake.set, home.owned, home.kept, home.bound)
         schemas = self._schemas(outside)
         live = self.live
         self._relations.sources = live.schemas
@@ -316,7 +316,10 @@ class Service:
     def _meaning(self, planned: PlannedViews) -> str:
         """A hash of everything that decides what rows and views are, and of the version that computes them."""
         parts = [__version__, *(f"{name}={definition}" for name, definition in sorted(planned.definitions.items()))]
-        parts += [f"{name}={source.model_dump_json()}" for name, source in sorted(self.settings.sources.items())]
+        parts += [
+            f"{name}={source.model_dump_json(exclude={'keep_rows'})}"
+            for name, source in sorted(self.settings.sources.items())
+        ]
         parts += [f"{name} by {view.key}" for name, view in sorted(self.settings.views.items())]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

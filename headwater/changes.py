@@ -136,9 +136,10 @@ class Changes:
             source.write(rows, self._running.now)
 
     def _keep_tables(self, world: World) -> None:
-        """Let the tables' log forget the rows of tables that are gone, in its own time; those that cannot be used now stay."""
+        """Let the tables' log forget the rows of tables and sources that are gone, in its own time; those that cannot be used now
+        stay."""
         if self._tables is not None:
-            self._tables.keep([source_of(item) for item in world.catalog.items if item.kind == "table"])
+            self._tables.keep([source_of(item) for item in world.catalog.items if item.kind in ("table", "source")])
 
     def _reshape(self) -> None:
         """Between ticks: let readers and sinks see the world as it is."""

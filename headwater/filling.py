@@ -16,10 +16,10 @@ from dataflow.stack import Attached, Group, Layer, Stack
 from headwater.replay import fold
 from headwater.ticks import CATCH_UP_ROWS, FUEL_PER_ROW, PATIENCE, TickLoop
 from headwater.world import shown_as
-from ingest.ranges import Range, compare, join
+from ingest.ranges import FRAMES, Range, compare, join
 from ingest.remap import Log
 from ingest.source import Source
-from ingest.table_log import PREFIX, TableLog
+from ingest.table_log import PREFIX, TableLog, numbers
 from serve.sql.errors import QueryError
 
 POLL_SECONDS = 0.02
@@ -88,7 +88,7 @@ class Filling:
             for _ in group.begin(attached.held, now):
                 check()
             for name, until in ends.items():
-                if name.startswith(PREFIX):
+                if name.startswith(PREFIX) or FRAMES in until:
                     self._read_table(group, name, until, now, check)
                 else:
                     self._read_again(group, name, until, now, check)
@@ -123,9 +123,9 @@ class Filling:
         return ranges
 
     def _read_table(self, group: Group, name: str, until: Mapping[int, int], now: int, check: Check) -> None:
-        """Give layers what a table's log held up to this frame."""
+        """Give layers what the tables' log held of a table, or of a topic, up to this frame."""
         assert self._tables is not None
-        for delta in self._tables.frames(name, until.get(0, 0)):
+        for delta in self._tables.frames(name, numbers({name: until})[name]):
             check()
             group.step({name: delta} if len(delta) else {}, time=now)
 

@@ -34,9 +34,9 @@ log = structlog.get_logger(__name__)
 class Home:
     """The opened state of one service; `close` gives it up.
 
-    owned: whether nobody has taken the state over so far; None in a folder, where a lock keeps others away. tables, secrets: None
-    in a bucket, where there are none. checkpoints: None when none are wanted, or nothing outlasts a stop. memory: None without a
-    limit.
+    bound: what was bound before this start. kept: where rows of topics are kept; None where none can be. owned: whether nobody has
+    taken the state over so far; None in a folder, where a lock keeps others away. tables, secrets: None in a bucket, where there
+    are none. checkpoints: None when none are wanted, or nothing outlasts a stop. memory: None without a limit.
     """
 
     def __init__(self, settings: Settings, early: EarlyCheck | None = None) -> None:
@@ -59,7 +59,9 @@ class Home:
                 self.remap = in_bucket = ObjectLog.open(objects)
                 self.owned = in_bucket.owned
             ends.callback(self.remap.close)
-            self.tables = TableLog(folder, positions(self.remap.bindings)) if objects is None else None
+            self.bound = positions(self.remap.bindings)
+            self.tables = TableLog(folder, self.bound) if objects is None else None
+            self.kept = None if forgotten else self.tables
             ends.callback(self._close_tables)
             self.catalog = CatalogFile(folder) if objects is None else CatalogObject(objects)
             self.secrets = Secrets(folder) if objects is None else None

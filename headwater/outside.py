@@ -20,8 +20,10 @@ from headwater.catalog import CatalogError
 from headwater.secrets import Secrets
 from headwater.world import World, shown_as
 from ingest.decode import avro_columns, make_decoder
+from ingest.kept import Keeping
 from ingest.registry import Registry, RegistryError, make_registry
 from ingest.source import Source
+from ingest.table_log import TableLog
 from serve.sql.connections import KAFKA, PASSWORD, USERNAME
 from serve.sql.errors import QueryError
 from sinks.kafka import KafkaSink
@@ -41,8 +43,11 @@ class Outside:
         secrets: Secrets | None,
         wake: Callable[[], None],
         owned: Callable[[], bool] | None = None,
+        kept: TableLog | None = None,
+        bound: Mapping[str, Mapping[int, int]] | None = None,
     ) -> None:
-        """secrets: None where none can be kept. owned: see `sinks.kafka.KafkaSink`."""
+        """secrets: None where none can be kept. owned: see `sinks.kafka.KafkaSink`. kept, bound: see `headwater.home.Home`."""
+        self._kept, self._bound = kept, bound or {}
         self._service, self._secrets, self._wake, self._owned = service, secrets, wake, owned
         self._registries: dict[frozenset[tuple[str, str]], Registry | None] = {}
 
@@ -58,7 +63,10 @@ class Outside:
         decoder = make_decoder(settings, schema, self.registry(connection))
         group = f"headwater-{self._service}{'-again' if again else ''}"
         wake = (lambda: None) if again else self._wake
-        made = Source(settings, shown_as(name), connection, schema, decoder, group, wake)
+        keeping = None
+        if self._kept is not None and not again:
+            keeping = Keeping(name, settings, schema, self._kept, self._bound.get(name, {}))
+        made = Source(settings, shown_as(name), connection, schema, decoder, group, wake, keeping=keeping)
         if lost:
             log.error("source halted", source=shown_as(name), reason=_lost(lost[0]))
             made.halt(_lost(lost[0]))

@@ -19,7 +19,7 @@ from headwater.feed import SinkFeed
 from headwater.replay import positions
 from headwater.saver import Saver
 from ingest.remap import Binding, Log, RemapError
-from ingest.table_log import Folded, TableLog
+from ingest.table_log import Folded, TableLog, numbers
 
 log = structlog.get_logger(__name__)
 
@@ -98,5 +98,5 @@ def _fold(tables: TableLog, remap: Log, before: int) -> Folded | None:
             last = binding.time
             yield binding
 
-    ends = {name: partitions.get(0, 0) for name, partitions in positions(bindings()).items()}
+    ends = numbers(positions(bindings()))
     return tables.fold(ends, last) if last > tables.folded_to else None

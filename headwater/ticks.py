@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -31,7 +32,7 @@ from headwater.showing import Showing
 from headwater.table_folding import TableFolding
 from ingest.ranges import compare, join
 from ingest.remap import Binding, RemapError
-from ingest.source import Range, ReplayMismatch, Taken
+from ingest.source import Range, ReplayMismatch, Source, Taken
 from ingest.table_log import Staged
 
 log = structlog.get_logger(__name__)
@@ -58,6 +59,9 @@ PATIENCE = 10.0
 
 LEAST_FUEL = 16_384
 """Rows of merge work that every tick may do."""
+
+SPOOLED = 2
+"""Steps of hydration whose kept rows may wait for the disk; bounds the memory that they take."""
 
 OPENING = "opening sinks"
 """The phase in which the loop waits for the sinks' broker; closing the sinks ends it."""
@@ -92,6 +96,7 @@ class TickLoop:
         self._unusable: dict[str, str] = {}
         self._in_views: set[str] = set()
         self._came: dict[str, dict[int, Range]] = {}
+        self._spooled: deque[Future[None]] = deque()
         self._feed = SinkFeed(rooms)
         self._showing = Showing(rooms)
         self._saver = (
@@ -272,6 +277,7 @@ class TickLoop:
             taken = self._take(names, CATCH_UP_ROWS)
             if taken:
                 self._collect(ranges, taken)
+                self._spool(taken)
                 self._step(taken, pending, self._coming())
                 self._maintain(LEAST_FUEL + FUEL_PER_ROW * sum(t.records for t in taken.values()))
             elif open_sources:
@@ -374,10 +380,25 @@ class TickLoop:
             moved = {name: {piece.partition: piece.end for piece in pieces.values()} for name, pieces in ranges.items()}
             self._ends = self._ends | {name: self._ends.get(name, {}) | ends for name, ends in moved.items()}
         staged = self._rooms.tables.staged() if self._rooms.tables is not None else []
-        return self._last_time, self._disk.submit(self._write, staged, binding)
+        return self._last_time, self._disk.submit(self._write, [*staged, *self._kept(ranges)], binding)
+
+    def _kept(self, names: Iterable[str]) -> list[Staged]:
+        """The rows that are kept of what was taken of sources."""
+        sources = (self._rooms.sources[name] for name in names)
+        return [frame for source in sources if isinstance(source, Source) for frame in source.staged()]
+
+    def _spool(self, names: Iterable[str]) -> None:
+        """Write what is kept of a topic's past as it comes, rather than hold it until it is bound. Nothing else is written then."""
+        if (staged := self._kept(names)) and self._rooms.tables is not None:
+            self._spooled.append(self._disk.submit(self._rooms.tables.append, staged))
+            while len(self._spooled) > SPOOLED:
+                _wait_for(self._spooled.popleft())
 
     def _write(self, staged: Sequence[Staged], binding: Binding) -> None:
-        """On the log's thread: what was written to tables becomes durable, then the binding that makes it count."""
+        """On the log's thread: what was written to tables, and what is kept of topics, becomes durable, then the binding that makes
+        it count."""
+        while self._spooled:
+            self._spooled.popleft().result()
         if staged and self._rooms.tables is not None:
             self._rooms.tables.append(staged)
         self._rooms.remap.append([binding])
@@ -393,15 +414,7 @@ class TickLoop:
     def _complete(self, appended: tuple[int, Future[None]], pending: Pending) -> None:
         """Wait until the binding is durable, then make the time visible and hand its changes to the sinks."""
         time_, durable = appended
-        try:
-            durable.result()
-        except OSError as error:
-            raise StateError(
-                f"the state cannot be written: {error}; nothing of this tick was published: make room or mend the disk, "
-                "then start again"
-            ) from error
-        except RemapError as error:
-            raise StateError(f"{error}; nothing of this tick was published") from error
+        _wait_for(durable)
         self._publish(time_, pending)
         self._hand_over(time_, pending)
         self._showing.tell_subscribers(pending)
@@ -434,3 +447,16 @@ class TickLoop:
     def _pause(self, seconds: float) -> None:
         self._wake.wait(seconds)
         self._wake.clear()
+
+
+def _wait_for(written: Future[None]) -> None:
+    """StateError when something could not be written."""
+    try:
+        written.result()
+    except OSError as error:
+        raise StateError(
+            f"the state cannot be written: {error}; nothing of this tick was published: make room or mend the disk, "
+            "then start again"
+        ) from error
+    except RemapError as error:
+        raise StateError(f"{error}; nothing of this tick was published") from error

@@ -12,6 +12,9 @@ import msgspec
 
 _DIGEST_MASK = (1 << 64) - 1
 
+FRAMES = -1
+"""The partition under which a source binds the frames of its kept rows (`ingest.kept`); no topic has one of this number."""
+
 
 class Range(msgspec.Struct, frozen=True, array_like=True):
     """The records of one partition from offset `start` up to, without, `end`.

@@ -25,6 +25,7 @@ from ingest.kernels._consumer import Consumer
 from ingest.librdkafka import consumer_properties, library_path
 from ingest.messages import Messages
 from ingest.registry import RegistryUnavailable
+from ingest.watermarks import WatermarksUnavailable, compacted
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +43,7 @@ TRUNCATION_PATIENCE = 10.0
 
 _MISSING_TOPIC = (3, -188)
 _UNKNOWN_PARTITION = -190
+_TIMED_OUT = -185
 _AUTHORIZATION = (29, 30)
 _LOST_OFFSET = (1, -140, -139)
 _FATAL = {
@@ -73,6 +75,7 @@ class Reader:
     ) -> None:
         self._topic, self._connection, self._name = settings.topic, settings.kafka, name
         self._properties = {"client.id": f"headwater-{name}", **consumer_properties(connection, group)}
+        self._given, self._upsert = connection, settings.envelope == "upsert"
         self._decoder, self._ahead, self._wake = decoder, ahead, wake
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"read-{name}", daemon=True)
@@ -87,6 +90,9 @@ class Reader:
         self.reason = f"connecting to {self._connection}"
         self.topic_id = ""
         self.expected_id = ""
+        self.ask_policy = False
+        """Whether to ask, before anything is read, if the topic is compacted."""
+        self.compacted = False
         self._starts: dict[int, int] = {}
         self.target: dict[int, int] | None = None
         self.floor: dict[int, int] = {}
@@ -200,6 +206,14 @@ class Reader:
             if starts[partition] < low:
                 raise Halt(self._lost(partition, starts[partition], f"its records begin at {low}"))
             self.watermarks[partition] = (low, high)
+        if new and self.ask_policy:
+            try:
+                asked = compacted(self._given, self._topic, ANSWER_MS / 1000)
+            except WatermarksUnavailable as error:
+                return _TIMED_OUT, str(error)
+            if asked is None:  # who may not ask gets what is right in both cases, where both are likely
+                log.info("may not ask whether the topic is compacted", source=self._name, rows_kept=self._upsert)
+            self.compacted, self.ask_policy = self._upsert if asked is None else asked, False
         if new:
             # Not at `low`, which may have expired in the meantime; the range starts there all the same.
             self._ahead.open(starts)

@@ -15,8 +15,10 @@ from config.settings import Source as Settings
 from dataflow.types import Schema
 from ingest.chunks import ReadAhead, Taken
 from ingest.decode import Decoder
-from ingest.ranges import Range, ReplayMismatch
+from ingest.kept import Keeping
+from ingest.ranges import FRAMES, Range, ReplayMismatch
 from ingest.reader import Reader
+from ingest.table_log import Staged
 from ingest.watermarks import Watermarks, WatermarksUnavailable
 
 __all__ = [
@@ -71,7 +73,7 @@ class Source:
 
     connection: librdkafka properties; `schema.registry.*` among them are ignored. group: the consumer group that is told how
     far ticks came, for lag tools. wake: called from the reader's thread whenever there is something to take or the state
-    changed; it must return at once.
+    changed; it must return at once. keeping: keeps the rows, if the topic is one that does not; None where nothing can.
     """
 
     def __init__(
@@ -85,17 +87,22 @@ class Source:
         wake: Callable[[], None],
         ahead_rows: int = AHEAD_ROWS,
         ahead_bytes: int = AHEAD_BYTES,
+        keeping: Keeping | None = None,
     ) -> None:
-        self.settings, self.name = settings, name
+        self.settings, self.name, self._keeping = settings, name, keeping
         self._ahead = ReadAhead(schema, ahead_rows, ahead_bytes)
         self._reader = Reader(settings, name, connection, decoder, group, self._ahead, wake)
+        self._reader.ask_policy = keeping is not None and keeping.kept is None
         self._watermarks = Watermarks(connection, settings.topic)
         self._latest_errors: tuple[str, ...] = ()
         self._hydrated = False
 
     def start(self, positions: Mapping[int, int]) -> None:
         """Start reading: partitions that are named at these offsets, where an earlier run's state ends, others at their
-        beginning. Returns at once."""
+        beginning. Returns at once. RemapError when kept rows cannot be told apart there."""
+        if self._keeping is not None and self._keeping.kept:
+            self._keeping.start(positions)
+            positions = self._keeping.ends
         self._reader.start(positions)
 
     def replay_to(self, ends: Mapping[int, int], topic_id: str = "") -> None:
@@ -103,8 +110,9 @@ class Source:
 
         Call it before the first `take`, and where the start is not a partition's beginning, before `start`.
         """
-        self._ahead.resume(ends)
-        self._reader.floor = dict(ends)
+        floor = {partition: end for partition, end in ends.items() if partition != FRAMES}
+        self._ahead.resume(floor)
+        self._reader.floor = floor
         self._reader.expect(topic_id)
 
     @property
@@ -127,6 +135,7 @@ class Source:
         if not self._hydrated and (target := self.target) is not None:
             reached = self._ahead.reached
             self._hydrated = all(reached.get(partition, 0) >= end for partition, end in target.items())
+            self._hydrated = self._hydrated and (self._keeping is None or self._keeping.replayed)
         return self._hydrated
 
     @property
@@ -148,6 +157,8 @@ class Source:
 
     def reached(self, until: Mapping[int, int]) -> bool:
         """Whether everything before these offsets was taken."""
+        if self._keeping is not None and self._keeping.kept:
+            return self._keeping.reached(until)
         reached = self._ahead.reached
         return all(reached.get(partition, 0) >= end for partition, end in until.items())
 
@@ -157,13 +168,28 @@ class Source:
         until: partition to exclusive offset: nothing at or after it, nor of other partitions, is taken, and ranges also cover
         offsets without records up to it; `reached(until)` then says when all of it was taken.
         """
+        keeping = self._keeping
+        if keeping is not None and keeping.kept and (until is not None or not keeping.replayed):
+            replayed = keeping.replay(limit_rows, until)
+            if isinstance(replayed, str):
+                self.halt(f"source {self.name}: {replayed}")
+                return None
+            return replayed
         taken = self._ahead.take(limit_rows, until)
+        if taken is not None and keeping is not None:
+            if keeping.kept is None:
+                keeping.kept = self._reader.compacted
+            taken = keeping.keep(taken) if keeping.kept else taken
         if taken is not None and len(taken.errors):
             texts = taken.errors.columns[0][-KEPT_ERRORS:].to_pylist()
             self._latest_errors = (*self._latest_errors, *texts)[
                 -KEPT_ERRORS:
             ]  # replaced whole: others read it meanwhile
         return taken
+
+    def staged(self) -> list[Staged]:
+        """What has to be durable in the tables' log before what was taken is bound."""
+        return self._keeping.staged() if self._keeping is not None else []
 
     def halt(self, reason: str) -> None:
         """Read no further; `reason` is shown."""

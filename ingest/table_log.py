@@ -1,10 +1,11 @@
-"""The log of all tables of one state: what clients wrote, frame by frame.
+"""The log of all tables of one state, and of topics whose rows are kept: what clients wrote and what was decoded, by frames.
 
 One file `tables.log` in the state folder: a header, then frames: payload length, CRC-32 of the payload, payload
 (MessagePack: table, number, Arrow IPC stream of the columns and the diffs, and what else `Frame` says). A frame is what one tick
 changed in one table; its number counts that table's frames from 0 and is its offset, so that the remap log binds tables as it
 binds topics. Frames up to a time from which on every start begins, or before which none stops, are folded: fewer frames, which
-cover the same numbers, hold the rows that they add up to (`fold`, `put`).
+cover the same numbers, hold the rows that they add up to (`fold`, `put`): of an upsert topic, each key's last one. A topic's frames
+also say which ranges of it they stand for (`ingest.kept`).
 Always true: a frame is durable before it is bound; a frame that is not bound was never visible, and is cut off at the next
 start; what is bound and cannot be read is an error, never a shorter table; a crash leaves the log as it was or folded.
 Deliberately unknown: SQL, constraints, which time may be folded up to.
@@ -28,16 +29,17 @@ import pyarrow as pa
 import structlog
 
 from dataflow.delta import Delta
-from dataflow.rows import concat_deltas, consolidate
+from dataflow.rows import concat_deltas, consolidate, group, take_delta
 from ingest.durable import replace, sync_folder
+from ingest.ranges import FRAMES, Range, join
 from ingest.remap import RemapError
 
 log = structlog.get_logger(__name__)
 
 FILE = "tables.log"
-HEADER = b"headwater tables log 2\n"
-READABLE = (HEADER, b"headwater tables log 1\n")
-"""The headers of logs that can be read: the first version has no folded frames."""
+HEADER = b"headwater tables log 3\n"
+READABLE = (HEADER, b"headwater tables log 2\n", b"headwater tables log 1\n")
+"""The headers of logs that can be read: the first version has no folded frames, the second none of topics."""
 
 PREFIX = "table "
 """What the names of tables begin with where sources are named; no name in the file has a blank."""
@@ -55,7 +57,8 @@ class Frame(msgspec.Struct, frozen=True, array_like=True):
     """What one tick changed in one table; or, in a folded frame, a part of what several did.
 
     end: the number after the last that it covers; 0 where it covers its own only. time: of a folded frame, the one up to which the
-    log is folded.
+    log is folded. ranges: of a topic, those that it and the frames before it, back to the last that names any, stand for. key,
+    meaning: see `Kind`.
     """
 
     table: str
@@ -63,6 +66,21 @@ class Frame(msgspec.Struct, frozen=True, array_like=True):
     rows: bytes
     end: int = 0
     time: int = 0
+    ranges: tuple[Range, ...] = ()
+    key: tuple[int, ...] | None = None
+    meaning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How rows add up. key: the columns of which the last row counts, -1 that there is none; None: rows are changes of a
+    Z-set. meaning: a hash of what the columns are; empty for a table's, which the catalog knows."""
+
+    key: tuple[int, ...] | None = None
+    meaning: str = ""
+
+
+TABLE = Kind()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +90,18 @@ class Staged:
     table: str
     number: int
     delta: Delta
+    ranges: tuple[Range, ...] = ()
+    kind: Kind = TABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A frame as it was read: what changed, up to which number, and of a topic the ranges and the meaning of its columns."""
+
+    delta: Delta
+    end: int
+    ranges: tuple[Range, ...]
+    meaning: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +140,8 @@ class TableLog:
     """
 
     def __init__(self, folder: Path, bound: Mapping[str, Mapping[int, int]]) -> None:
-        """Open or create the log. bound: by table, partition 0 to the number of frames that the remap log binds.
+        """Open or create the log. bound: what the remap log binds: of a table partition 0 to its number of frames, of a source
+        partition `FRAMES` to that.
 
         RemapError when a bound frame is missing or damaged; OSError when the file cannot be used.
         """
@@ -129,12 +160,15 @@ class TableLog:
             replace(self._path, HEADER)
         self._file: IO[bytes] = self._path.open("r+b", buffering=0)
         try:
-            self._end = self._scan({name: ends.get(0, 0) for name, ends in bound.items()})
+            self._end = self._scan(numbers(bound))
             if self._end < self._path.stat().st_size:
-                log.warning(
-                    "cut off what was written to tables and never acknowledged", file=str(self._path), offset=self._end
-                )
+                log.warning("cut off what was written and never counted", file=str(self._path), offset=self._end)
                 self._file.truncate(self._end)
+                os.fsync(self._file.fileno())
+            if (
+                os.pread(self._file.fileno(), len(HEADER), 0) != HEADER
+            ):  # an earlier version would misread what comes now
+                os.pwrite(self._file.fileno(), HEADER, 0)
                 os.fsync(self._file.fileno())
         except BaseException:
             self._file.close()
@@ -169,7 +203,10 @@ class TableLog:
         data = bytearray()
         places = []
         for frame in frames:
-            payload = msgspec.msgpack.encode(Frame(frame.table, frame.number, _encode(frame.delta)))
+            kind = frame.kind
+            payload = msgspec.msgpack.encode(
+                Frame(frame.table, frame.number, _encode(frame.delta), 0, 0, frame.ranges, kind.key, kind.meaning)
+            )
             data += _head(payload)
             places.append((frame.table, _Place(frame.number + 1, self._end + len(data), len(payload))))
             data += payload
@@ -192,10 +229,16 @@ class TableLog:
 
         From 0 on, or from where `begins_at`, each from where the one before ended.
         """
+        written = self.frame(table, number)
+        return written.delta, written.end
+
+    def frame(self, table: str, number: int) -> Written:
+        """As `read`, with all that the frame says."""
         with self._lock:
             places = self._places.get(table, [])
             at = bisect_right(places, number, key=lambda place: place.end)
-            return _delta(self._frame(self._file.fileno(), places[at])), places[at].end
+            frame = self._frame(self._file.fileno(), places[at])
+            return Written(_delta(frame), places[at].end, frame.ranges, frame.meaning)
 
     def frames(self, table: str, until: int) -> Iterator[Delta]:
         """What changed up to a frame where `begins_at`, as of now, whatever is folded meanwhile. Any thread."""
@@ -214,7 +257,8 @@ class TableLog:
             return number == 0 or number >= self._folds.get(table, 0)
 
     def keep(self, tables: Collection[str]) -> None:
-        """Say which tables there are: of all others folding leaves nothing."""
+        """Say which tables and sources of the catalog there are: of all others folding leaves nothing. The file's sources, whose
+        names have no blank and no point, may come back with the file."""
         self._tables = tuple(tables)
 
     def fold(self, ends: Mapping[str, int], time: int) -> Folded:
@@ -234,7 +278,8 @@ class TableLog:
                 for table in sorted(ends.keys() & before.keys()):
                     whole = [place for place in before[table] if place.end <= ends[table]]
                     if whole:
-                        parts = self._summed(handle, whole) if tables is None or table in tables else []
+                        there = tables is None or table in tables or not {" ", "."} & set(table)
+                        parts = self._summed(handle, whole) if there else []
                         places[table] = list(_write_folded(file, table, parts, whole[-1].end, time))
                         before[table] = before[table][len(whole) :]
                 sums, folds = file.tell(), {table: found[-1].end for table, found in places.items()}
@@ -289,22 +334,32 @@ class TableLog:
         """Close the file; safe to call twice."""
         self._file.close()
 
-    def _summed(self, handle: int, places: Sequence[_Place]) -> list[Delta]:
-        """What frames add up to."""
+    def _summed(self, handle: int, places: Sequence[_Place]) -> list[Staged]:
+        """What frames add up to, from the first on; the last one names their ranges."""
         parts: list[Delta] = []
+        ranges: dict[int, Range] = {}
         limit = SUM_ROWS
         for place in places:
-            parts.append(_delta(self._frame(handle, place)))
+            frame = self._frame(handle, place)
+            kind = Kind(frame.key, frame.meaning)
+            join(ranges, frame.ranges)
+            parts.append(_delta(frame))
             if sum(map(len, parts)) > limit:
-                parts = [consolidate(concat_deltas(parts))]
+                parts = [_sum(parts, kind)]
                 limit = max(SUM_ROWS, 2 * len(parts[0]))
-        whole = consolidate(concat_deltas(parts))
+        whole = _sum(parts, kind)
         rows = max(1, len(whole) * PIECE_BYTES // max(1, sum(int(column.nbytes) for column in whole.columns)))
         rows = max(rows, -(-len(whole) // places[-1].end))  # there are as many numbers as there were frames
         starts = range(0, max(1, len(whole)), rows)
         return [
-            Delta(tuple(column.slice(start, rows) for column in whole.columns), whole.diffs[start : start + rows])
-            for start in starts
+            Staged(
+                frame.table,
+                number,
+                Delta(tuple(column.slice(start, rows) for column in whole.columns), whole.diffs[start : start + rows]),
+                tuple(ranges.values()) if start + rows >= len(whole) else (),
+                kind,
+            )
+            for number, start in enumerate(starts)
         ]
 
     def _copy(self, handle: int, rest: Places, file: IO[bytes], places: Places) -> None:
@@ -349,7 +404,7 @@ class TableLog:
                 self._sums, self.folded_to = at, max(self.folded_to, frame.time)
                 self._folds[frame.table] = frame.end
         for table, count in bound.items():
-            if self.count(table) < count and table.startswith(PREFIX):
+            if self.count(table) < count:
                 raise self._damaged(at)
         return at
 
@@ -358,11 +413,31 @@ class TableLog:
                           "state folder from a copy")  # fmt: skip
 
 
-def _write_folded(file: IO[bytes], table: str, parts: Sequence[Delta], end: int, time: int) -> Iterator[_Place]:
+def numbers(bound: Mapping[str, Mapping[int, int]]) -> dict[str, int]:
+    """By table and by source, how many frames of the log are bound. bound: the ends of what is."""
+    return {name: ends.get(0 if name.startswith(PREFIX) else FRAMES, 0) for name, ends in bound.items()}
+
+
+def _sum(parts: Sequence[Delta], kind: Kind) -> Delta:
+    """What changes from the first on add up to."""
+    rows = concat_deltas(parts)
+    if kind.key is None:
+        return consolidate(rows)
+    ids, first = group(tuple(rows.columns[column] for column in kind.key), len(rows))
+    last = np.empty(len(first), np.int64)
+    last[ids] = np.arange(len(rows), dtype=np.int64)  # numpy assigns in order: the last row of a key stays
+    last.sort()
+    return take_delta(rows, last[rows.diffs[last] > 0])
+
+
+def _write_folded(file: IO[bytes], table: str, parts: Sequence[Staged], end: int, time: int) -> Iterator[_Place]:
     """Write the frames that stand for all before a number; the last of them covers what is left of the numbers."""
-    for number, part in enumerate(parts or [Delta((), np.zeros(0, np.int64))]):
+    for number, part in enumerate(parts or [Staged(table, 0, Delta((), np.zeros(0, np.int64)))]):
         behind = end if number + 1 >= len(parts) else number + 1
-        payload = msgspec.msgpack.encode(Frame(table, number, _encode(part), behind, time))
+        kind = part.kind
+        payload = msgspec.msgpack.encode(
+            Frame(table, number, _encode(part.delta), behind, time, part.ranges, kind.key, kind.meaning)
+        )
         file.write(_head(payload))
         yield _Place(behind, file.tell(), len(payload))
         file.write(payload)

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from dataflow.types import BIGINT, TEXT, Column, Schema
 from ingest.chunks import Chunk, ReadAhead
+from ingest.ranges import FRAMES
 from tests.sim.chance import Chance
 
 TRANSFERS: Schema = tuple(Column(name, BIGINT) for name in ("id", "src", "dst", "amount", "at"))
@@ -33,6 +34,10 @@ class Topic:
     harmed: Harm = ""
     gone: dict[int, int] = field(default_factory=dict)
     """Partition to the exclusive offset up to which the harm goes: records before it expired, or every other is compacted away."""
+    kept: bool = False
+    """Whether the broker says that it compacts this one: only another topic in its place is a harm then."""
+    compacted: dict[int, int] = field(default_factory=dict)
+    """Partition to the exclusive offset up to which it did, for good: every other record is gone."""
 
     @property
     def id(self) -> str:
@@ -46,8 +51,8 @@ class Topic:
     def seen(self, partition: int, begin: int, end: int) -> list[Row | None]:
         """What a reader is given of these offsets."""
         records = self.partitions[partition][begin:end]
-        if self.harmed == "compacted":
-            last = self.gone.get(partition, 0)
+        last = self.gone.get(partition, 0) if self.harmed == "compacted" else self.compacted.get(partition, 0)
+        if last > begin:
             return [None if at < last and at % 2 else row for at, row in enumerate(records, begin)]
         return records
 
@@ -57,7 +62,7 @@ class Topic:
 
     def rows(self, positions: Mapping[int, int]) -> list[Row]:
         """What a reader has that read up to these offsets, partition after partition."""
-        found = (self.partitions[number][:end] for number, end in sorted(positions.items()))
+        found = (self.partitions[number][:end] for number, end in sorted(positions.items()) if number != FRAMES)
         return [row for records in found for row in records if row]
 
 
@@ -74,7 +79,7 @@ class Reader:
         self.floor: dict[int, int] = {}
         self.watermarks: dict[int, tuple[int, int]] = {}
         self.records = self.bytes = self.errors = 0
-        self._started = False
+        self._started, self.ask_policy, self.compacted = False, False, topic.kept
         self._leaderless: dict[int, int] = {}
 
     def start(self, positions: Mapping[int, int]) -> None:

@@ -26,6 +26,7 @@ RATES = {
     "topic recreated": 0.001,
     "records expired": 0.001,
     "records compacted": 0.001,
+    "compaction": 0.02,
     "clock back": 0.02,
     "clock ahead": 0.02,
     "second coordinator": 0.02,

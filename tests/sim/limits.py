@@ -48,6 +48,8 @@ class Limits:
         def watched(frames: Sequence[Staged]) -> None:
             self._chance.point("S3 before what was written to tables")
             for frame in frames:
+                if frame.table != TABLE:
+                    continue
                 if frame.number != len(self.frames):
                     raise Wrong(f"frame {frame.number} is written where {len(self.frames)} comes next")
                 self.frames.append(counted(frame.delta))

@@ -75,5 +75,10 @@ def test_t9_a_topic_that_is_not_what_it_was_halts_its_source(runs: Runs) -> None
     assert runs.faults.keys() >= {"topic recreated", "records expired", "records compacted"}
 
 
+def test_t9_a_compacted_topic_that_is_kept_halts_nothing(runs: Runs) -> None:
+    assert runs.checked["starts on a compacted topic"] > 10
+    assert runs.faults["compaction"] > 10
+
+
 def test_t10_a_second_coordinator_is_refused(runs: Runs) -> None:
     assert runs.checked["T10"]

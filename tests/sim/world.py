@@ -29,8 +29,10 @@ from headwater.runs import RunFiles
 from headwater.ticks import RUNNING, TickLoop
 from ingest import source as ingest_source
 from ingest import table_log
+from ingest.kept import Keeping
 from ingest.remap import Binding, Log
 from ingest.remap_objects import ObjectLog
+from ingest.table_log import TableLog
 from ingest.tables import TableSource
 from planner import build_dataflow, plan_views
 from planner.views import PlannedViews
@@ -83,9 +85,13 @@ class World:
         self.chance = Chance(seed, kinds, dropped)
         self.topics = {"transfers": Topic(TRANSFERS, [[], []]), "accounts": Topic(ACCOUNTS, [[], []])}
         self.clock = Clock()
+        for topic in self.topics.values():
+            topic.kept = self.chance.random.random() < 0.5
         in_bucket = self.chance.random.random() < IN_A_BUCKET
         more = self.chance.random.sample(sorted(VIEWS.keys() - {*ALWAYS, LIMITED}), MORE_VIEWS)
         self.planned = planned_views((*ALWAYS, *sorted(more), *(() if in_bucket else (LIMITED,))))
+        for topic in self.topics.values():
+            topic.kept = topic.kept and not in_bucket
         self.limits = None if in_bucket else Limits(self.chance, PEOPLE)
         self.promises = Promises(self.chance, self.topics, self.planned.schemas, self.limits)
         self.cluster = Cluster(self.chance, self.promises.committed, self.clock.monotonic)
@@ -192,7 +198,7 @@ class World:
         self._durable.damage_checkpoint()
         checkpoints = self._durable.checkpoints(self.incarnations)
         stop, wake = Flag(self), Flag(self)
-        readers, sources = self._sources(wake)
+        readers, sources = self._sources(wake, tables, bound)
         table: dict[str, TableSource] = {}
         if tables is not None and self.limits is not None:
             self._open.append(tables.close)
@@ -241,7 +247,9 @@ class World:
             dataflow.limit_memory(MemoryLimit(RunFiles(folder / "runs"), 0, least_bytes=0))
         return dataflow
 
-    def _sources(self, wake: Flag) -> tuple[list[Reader], dict[str, WatchedSource]]:
+    def _sources(
+        self, wake: Flag, tables: TableLog | None, bound: Mapping[str, Mapping[int, int]]
+    ) -> tuple[list[Reader], dict[str, WatchedSource]]:
         readers, sources = [], {}
         for name, topic in self.topics.items():
             made: list[Reader] = []
@@ -252,9 +260,14 @@ class World:
                 return made[0]
 
             settings = SourceSettings(kafka="main", topic=name, format="json")
+            if name == "accounts":
+                settings = settings.model_copy(update={"envelope": "upsert", "key": ("account",)})
+            keeping = Keeping(name, settings, topic.schema, tables, bound.get(name, {})) if tables is not None else None
+            replays = keeping is not None and bool(keeping.kept and topic.compacted)
+            self.promises.checked["starts on a compacted topic"] += replays
             with mock.patch.object(ingest_source, "Reader", make):
                 sources[name] = WatchedSource(
-                    settings, name, {}, topic.schema, cast(Any, None), "g", wake.set, ahead_rows=400
+                    settings, name, {}, topic.schema, cast(Any, None), "g", wake.set, 400, keeping=keeping
                 )
             sources[name].chance = self.chance
             readers += made
@@ -361,6 +374,9 @@ class World:
 
     def _harm(self, name: str, topic: Topic) -> None:
         """Somebody deletes, expires or compacts what was read already."""
+        if topic.kept and self.chance.fault("compaction", name):
+            for partition, end in self.promises.last_positions.get(name, {}).items():
+                topic.compacted[partition] = max(self.chance.random.randint(0, end), topic.compacted.get(partition, 0))
         harms: dict[str, Harm] = {
             "topic recreated": "recreated",
             "records expired": "expired",

@@ -78,6 +78,11 @@ class _References:
             elif isinstance(columns, Mapping):
                 yield from self.columns((*path, "columns"), columns)
             yield from self.registry(path, entry)
+            if entry.get("keep_rows") == "always" and "://" in str(self.tree.get("state", "")):
+                message = (
+                    "read always, and a state in a bucket keeps no rows; leave it out, or keep the state in a folder"
+                )
+                yield self.mistake((*path, "keep_rows"), message)
 
     def source_key(self, path: Path, entry: Mapping[str, Any]) -> Iterator[Mistake]:
         key, columns = names(entry.get("key", ())), entry.get("columns")

@@ -267,7 +267,10 @@ class Changes:
         try:
             self._file.write(catalog)
         except OSError as error:
-            raise StateError(f"the state folder cannot be written: {error}; make room or mend the disk") from error
+            raise StateError(
+                f"the state folder cannot be written: {error}; the service ends: make room or mend the disk, start it again, and "
+                "see whether the statement has taken effect"
+            ) from error
         live, before = self._live, self._world
         layers = {str(item.id) for item in world.layer_items()}
         self._stack.take_off([layer.name for layer in self._stack.layers if layer.name not in layers])

@@ -19,8 +19,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def replace(path: Path, content: bytes, mode: int = 0o666) -> None:
-    """Make a file hold this, durably: a crash, or a disk that refuses, leaves it as it was. OSError when the disk refuses.
+    """Make a file hold this, durably. A crash, or OSError when the disk refuses, leaves all of what it held or all of this.
 
+    Which of both is unknown to who gets the OSError: the new file may have the name, and that not be durable.
     mode: who may read and write it, from its first moment on, as far as the process's mask allows.
     """
     temporary = path.with_suffix(".new")

@@ -76,6 +76,14 @@ def test_the_example_of_the_repository_is_correct() -> None:
     assert load(example, {"KAFKA": "b:9092"}).settings.kafka == {"main": {"bootstrap.servers": "b:9092"}}
 
 
+def test_a_bucket_keeps_no_rows(tmp_path: Path) -> None:
+    text = GOOD.replace("format: json", "format: json\n    keep_rows: always")
+    assert settings(tmp_path, text).sources["orders"].keep_rows == "always"
+    said = only(tmp_path, text.replace("name: shop", "name: shop\nstate: s3://bucket/shop"))
+    assert said.endswith("sources.orders.keep_rows: read always, and a state in a bucket keeps no rows; leave it out, or keep the "
+                         "state in a folder")  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

@@ -203,10 +203,9 @@ class Stack:
         views = self._views
         return StepResult({n: changes[n] for n in views}, {n: failures[n] for n in views})
 
-    @property
-    def still(self) -> bool:
+    def still(self, time: int) -> bool:
         """See `Dataflow.still`; not while steps are recorded, for each of them is."""
-        return not self._recordings and self._base.still and all(layer.dataflow.still for layer in self.layers)
+        return not self._recordings and all(flow.still(time) for flow in self._all())
 
     @property
     def inputs(self) -> frozenset[str]:

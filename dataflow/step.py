@@ -178,10 +178,11 @@ class Dataflow:
         self.steps += 1
         return result
 
-    @property
-    def still(self) -> bool:
-        """Whether a step without input would do nothing, whatever its time."""
-        return self.steps > 0 and not (self._temporal or any(operator.due for _, operator in self._roots))
+    def still(self, time: int) -> bool:
+        """Whether a step without input at this time would change no view."""
+        if not self.steps or any(operator.due for _, operator in self._roots):
+            return False
+        return not self._temporal or (deadline := self.deadline) is None or time < deadline
 
     def view(self, name: str) -> View:
         """The exported view; KeyError if there is none of this name."""

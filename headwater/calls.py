@@ -43,8 +43,10 @@ class Calls:
         self._wake()
         return future
 
-    def run(self) -> None:
-        """Do what waits. StateError when work could not write the state folder."""
+    def run(self) -> bool:
+        """Do what waits; whether there was anything. StateError when work could not write the state folder."""
+        if not self._waiting:
+            return False
         while self._waiting:
             work, future = self._waiting.popleft()
             try:
@@ -54,12 +56,14 @@ class Calls:
                 raise
             except Exception as error:  # noqa: BLE001  (it is its caller's, who is told)
                 future.set_exception(error)
+        return True
 
     def published(self, time: int) -> None:
         """Tell the callers that what they wanted is there since `time`."""
-        ran, self._ran = self._ran, []
-        for value, future in ran:
-            future.set_result((value, time))
+        if self._ran:
+            ran, self._ran = self._ran, []
+            for value, future in ran:
+                future.set_result((value, time))
 
     def close(self) -> None:
         """Tell all who wait that nothing more is done."""

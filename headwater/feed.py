@@ -189,6 +189,11 @@ class SinkFeed:
                     log.warning("sink is full: changes of its view are added up until it has room", sink=name)
 
     @property
+    def quiet(self) -> bool:
+        """Whether a time that changes nothing gives no sink anything."""
+        return not (self.withheld or self._behind or self._late)
+
+    @property
     def possible(self) -> tuple[set[int], bool]:
         """Frontiers that halted sinks may find when they open again, and whether one may find any of those before this start."""
         found: set[int] = set()

@@ -36,6 +36,7 @@ def folded(folds: Iterable[Fold], topic_ids: Mapping[str, str], catalog: str, ep
             topic_ids={name: topic_ids[name] for name in part.ranges if name in topic_ids},
             catalog=catalog,
             epoch=epoch,
+            reserved=part.until,
         )
         for part in folds
     ]

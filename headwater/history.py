@@ -40,11 +40,14 @@ class History:
         until = time - self.length
         return self._pieces[0].last <= until if self._pieces else bool(self._latest) and self._latest[-1].time <= until
 
-    def record(self, time: int, rows: Delta | None, errors: Snapshot) -> Past:
-        """Take in what a time that is complete has changed. errors: those at that time. Returns the past as of it."""
+    def record(self, time: int, rows: Delta | None, errors: Snapshot, since: int | None = None) -> Past:
+        """Take in what a time that is complete has changed. errors: those at that time. Returns the past as of it.
+
+        since: from when on the view is known to have been what it is, where that is not from this time on.
+        """
         before, self._errors = self._errors, errors
         if self._start is None or before is None:
-            self._start = time
+            self._start = time if since is None else since
         elif rows is not None or before.kernel_runs != errors.kernel_runs:
             self._add(Change(time, rows, before))
         while self.expired(time):

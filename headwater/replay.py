@@ -19,11 +19,12 @@ from ingest.remap import Binding
 class Fold:
     """Consecutive bindings replayed as one tick at the last one's time.
 
-    ranges: for each source, partition to the one range that covers all its bindings.
+    ranges: for each source, partition to the one range that covers all its bindings. until: the last one's.
     """
 
     time: int
     ranges: Mapping[str, Mapping[int, Range]]
+    until: int
 
 
 def fold(bindings: Iterable[Binding], frontiers: Iterable[int]) -> list[Fold]:
@@ -34,16 +35,16 @@ def fold(bindings: Iterable[Binding], frontiers: Iterable[int]) -> list[Fold]:
     cuts = sorted(set(frontiers))
     folds: list[Fold] = []
     current: dict[str, dict[int, Range]] = {}
-    last: int | None = None
+    last: Binding | None = None
     for binding in bindings:
-        if last is not None and bisect_right(cuts, last) < bisect_right(cuts, binding.time):
-            folds.append(Fold(last, current))
+        if last is not None and bisect_right(cuts, last.time) < bisect_right(cuts, binding.time):
+            folds.append(Fold(last.time, current, last.until))
             current = {}
         for source, ranges in binding.ranges.items():
             join(current.setdefault(source, {}), ranges)
-        last = binding.time
+        last = binding
     if last is not None:
-        folds.append(Fold(last, current))
+        folds.append(Fold(last.time, current, last.until))
     return folds
 
 

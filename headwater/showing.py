@@ -49,12 +49,18 @@ class Showing:
                 self._histories[name] = history
 
     def publish(
-        self, time: int, pending: Pending, ends: Mapping[str, Mapping[int, int]], blocked: Mapping[str, str]
+        self,
+        time: int,
+        pending: Pending,
+        ends: Mapping[str, Mapping[int, int]],
+        blocked: Mapping[str, str],
+        since: int | None = None,
     ) -> None:
         """Make a time visible: the views that it changed are shown anew, all others as they are shown already.
 
         pending: what it changed in the views whose past is kept. ends: source to partition to the exclusive offset that the
         views are of. blocked: sources whose past is not in the views, with the reason; views that read them say that they wait.
+        since: from when on all views were what they are; None: nothing is known of before this time, or they were shown.
         """
         changed = self._rooms.dataflow.changed_views()
         shown = self.shape.shown
@@ -68,12 +74,14 @@ class Showing:
                 again |= {name: shown[name] for name, history in self._histories.items() if history.expired(time)}
         self.waiting = blocked
         for kind in {one.kind for one in again.values()} if again else ():  # made anew: readers hold what was published
-            same = {name: self._show(name, one, time, pending) for name, one in again.items() if one.kind == kind}
+            same = {
+                name: self._show(name, one, time, pending, since) for name, one in again.items() if one.kind == kind
+            }
             self._shown = self._shown | {kind: self._shown[kind] | same}
         views, sources, indexes = (self._shown[kind] for kind in ("view", "source", "index"))
         self._rooms.publication.publish(Published(time, views, ends, self.shape.definitions, sources, indexes))
 
-    def _show(self, name: str, one: Shown, time: int, pending: Pending) -> PublishedView:
+    def _show(self, name: str, one: Shown, time: int, pending: Pending, since: int | None) -> PublishedView:
         if one.view is None:
             nothing = Snapshot(Layout(tuple(column.type for column in one.schema), ()), ())
             errors = Snapshot(Layout((TEXT,), (0,)), ())
@@ -91,17 +99,19 @@ class Showing:
             state="hydrating" if reasons else "ready",
             reason="; ".join(reasons),
             sources=frozenset(name for name in one.sources if not name.startswith(PREFIX)),
-            past=self._past(name, time, pending, view.errors(), bool(reasons)),
+            past=self._past(name, time, pending, view.errors(), bool(reasons), since),
         )
 
-    def _past(self, name: str, time: int, pending: Pending, errors: Snapshot, waits: bool) -> Past | None:
+    def _past(
+        self, name: str, time: int, pending: Pending, errors: Snapshot, waits: bool, since: int | None
+    ) -> Past | None:
         history = self._histories.get(name)
         if history is None:
             return None
         if waits:
             history.forget()
             return None
-        return history.record(time, pending.of(history.view), errors)
+        return history.record(time, pending.of(history.view), errors, since)
 
     def pending(self) -> Pending:
         """The changes of a time that begins now: those of views that are subscribed to from later on begin with the next."""

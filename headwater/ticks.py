@@ -2,8 +2,10 @@
 
 One tick: take what each source has up to its cut; bind the cut to a time in the remap log, durably; push the deltas through
 the dataflow; publish; hand the changes to the sinks. The disk works while the dataflow computes, but nothing is published
-before both are done. Times strictly rise, also across restarts.
-Always true: what is published at time t is every view over one prefix of the inputs, the prefix that the log binds to t.
+before both are done. Times strictly rise, also across restarts. A tick that changes nothing is shown without a binding of its
+own, as far as the last one reserved times (`headwater.reserving`).
+Always true: what is published at time t is every view over one prefix of the inputs, the prefix that the log binds to t, or to the
+last time before it.
 Deliberately unknown: how bytes become rows (ingest), what a view means (planner), who reads (serve).
 """
 
@@ -26,6 +28,7 @@ from headwater.feed import SinkFeed
 from headwater.folding import LogFolding, folded
 from headwater.manifest import Cut
 from headwater.replay import Fold, fold, positions
+from headwater.reserving import RESERVED, Reservation
 from headwater.rooms import Clock, Pending, Rooms, Shape, SystemClock
 from headwater.saver import Saver
 from headwater.showing import Showing
@@ -90,7 +93,8 @@ class TickLoop:
         self._disk = ThreadPoolExecutor(1, "remap-log")
         self._reading = ThreadPoolExecutor(1, "fold-log")
         bindings = rooms.remap.bindings
-        self._last_time = bindings[-1].time if bindings else 0
+        self._last_time = bindings[-1].until if bindings else 0
+        self._reservation = Reservation(self._clock, bindings[-1].time if bindings else 0)
         self._epoch = bindings[-1].epoch + 1 if bindings else 1
         self._bound = positions(bindings)
         self._unusable: dict[str, str] = {}
@@ -131,7 +135,7 @@ class TickLoop:
 
     @property
     def now(self) -> int:
-        """The last time that was bound."""
+        """The last time: no binding is of a later one yet."""
         return self._last_time
 
     def ends(self, source: str) -> dict[int, int]:
@@ -196,10 +200,17 @@ class TickLoop:
             source.start(positions.get(name, {}))
 
     def _show_replayed(self) -> None:
-        """Let reads see the last time that was bound while the sources catch up; views of other sources still wait."""
-        if self._bound and not self._stop.is_set():
-            self._settle(self._bound.keys() & (self._rooms.sources.keys() - self._unusable.keys()))
-            self._publish(self._last_time, Pending())
+        """Let reads see what was bound last while the sources catch up; views of other sources still wait."""
+        if not self._bound or self._stop.is_set():
+            return
+        self._settle(self._bound.keys() & (self._rooms.sources.keys() - self._unusable.keys()))
+        if self._rooms.dataflow.still(self._last_time):
+            # It may have been shown at all times up to this one, and can be read as of them.
+            self._publish(self._last_time, Pending(), self._reservation.bound)
+        else:
+            pending, appended = self._showing.pending(), self._append({})
+            self._step({}, pending, self._last_time)
+            self._complete(appended, pending)
 
     def _replay(self, after: int | None) -> None:
         """Compute what was bound after this time (None: everything) again."""
@@ -326,33 +337,48 @@ class TickLoop:
         return HEARTBEAT if deadline is None else (deadline - self._clock.now()) / 1000
 
     def _coming(self) -> int:
-        """A time for steps before their binding: not before any bound one, nor after the binding's own."""
+        """A time for steps before their binding: not before any that was shown, nor after the binding's own."""
         self._last_time = max(self._clock.now() - 1, self._last_time)
         return self._last_time
 
     def _tick(self, started: float) -> None:
-        self.calls.run()
+        called = self.calls.run()
         taken = self._take(self._rooms.sources, TICK_ROWS)
         ranges, self._came = self._came, {}
         self._collect(ranges, taken)
         pending = self._showing.pending()
-        appended = self._append(ranges)
-        self._step(taken, pending, self._last_time)
-        # A topic that appeared late comes in tick by tick; its views are shown once its past is whole in them.
-        self._settle(self._waiting())
-        self._complete(appended, pending)
-        self.calls.published(self._last_time)
+        time_ = max(self._clock.now(), self._last_time + 1)
+        if not (called or ranges) and self._changes_nothing(time_):
+            self._last_time = time_
+            self._reservation.renew(time_, lambda: self._append_at(time_, {}))
+            self._settle(self._waiting())
+            self._show(time_, pending)
+        else:
+            appended = self._append(ranges)
+            self._step(taken, pending, self._last_time)
+            # A topic that appeared late comes in tick by tick; its views are shown once its past is whole in them.
+            self._settle(self._waiting())
+            self._complete(appended, pending)
+            self.calls.published(self._last_time)
         rows = sum(part.records for part in taken.values())
         self._unmerged = self._maintain(LEAST_FUEL + FUEL_PER_ROW * rows)
         if self._saver is not None and not self._unusable:
-            self._saver.save(self._last_time, self._ends)
+            self._saver.save(self._reservation.bound, self._ends)
         # A view on its way reads topics again up to a time that no fold may pass over.
         coming = isinstance(self._rooms.dataflow, Stack) and self._rooms.dataflow.recording
         if not self._unusable and not coming:
-            self._folding.go_on(self._last_time, self._showing.shape.catalog, self._epoch)
+            self._folding.go_on(self._reservation.bound, self._showing.shape.catalog, self._epoch)
             if self._table_folding is not None:
-                self._table_folding.go_on(self._last_time)
+                self._table_folding.go_on(self._reservation.bound)
         self._rooms.metrics.observe_tick(self._clock.monotonic() - started, rows)
+
+    def _changes_nothing(self, time_: int) -> bool:
+        """Whether a tick without rows needs no binding: it changes no view, gives no sink anything, and its time is reserved."""
+        if not (self._rooms.dataflow.still(time_) and self._feed.quiet):
+            return False
+        if (renewed := self._reservation.renewed) is not None:
+            _wait_for(renewed)  # it is done: what it raised ends the service
+        return self._reservation.holds(time_)
 
     def _take(self, names: Iterable[str], most: int) -> dict[str, Taken]:
         taken = {}
@@ -369,18 +395,22 @@ class TickLoop:
     def _append(self, ranges: Mapping[str, Mapping[int, Range]]) -> tuple[int, Future[None]]:
         """Bind the cut to the next time; the future is done when the binding is durable."""
         self._last_time = max(self._clock.now(), self._last_time + 1)
+        return self._last_time, self._append_at(self._last_time, ranges)
+
+    def _append_at(self, time_: int, ranges: Mapping[str, Mapping[int, Range]]) -> Future[None]:
         binding = Binding(
-            time=self._last_time,
+            time=time_,
             ranges={name: tuple(pieces.values()) for name, pieces in ranges.items()},
             topic_ids={name: source.topic_id for name, source in self._rooms.sources.items() if name in ranges},
             catalog=self._showing.shape.catalog,
             epoch=self._epoch,
+            reserved=time_ + RESERVED,
         )
         if ranges:  # made anew: what was published keeps the ends that it was published with
             moved = {name: {piece.partition: piece.end for piece in pieces.values()} for name, pieces in ranges.items()}
             self._ends = self._ends | {name: self._ends.get(name, {}) | ends for name, ends in moved.items()}
         staged = self._rooms.tables.staged() if self._rooms.tables is not None else []
-        return self._last_time, self._disk.submit(self._write, [*staged, *self._kept(ranges)], binding)
+        return self._disk.submit(self._write, [*staged, *self._kept(ranges)], binding)
 
     def _kept(self, names: Iterable[str]) -> list[Staged]:
         """The rows that are kept of what was taken of sources."""
@@ -404,7 +434,7 @@ class TickLoop:
         self._rooms.remap.append([binding])
 
     def _step(self, taken: Mapping[str, Taken], pending: Pending, time_: int) -> None:
-        if not taken and self._rooms.dataflow.still:
+        if not taken and self._rooms.dataflow.still(time_):
             return
         known = self._rooms.dataflow.inputs  # a table whose rows are being filled in elsewhere is none
         deltas = {name: part.delta for name, part in taken.items() if len(part.delta) and name in known}
@@ -415,14 +445,18 @@ class TickLoop:
         """Wait until the binding is durable, then make the time visible and hand its changes to the sinks."""
         time_, durable = appended
         _wait_for(durable)
+        self._reservation.hold(time_)
+        self._show(time_, pending)
+
+    def _show(self, time_: int, pending: Pending) -> None:
         self._publish(time_, pending)
         self._hand_over(time_, pending)
         self._showing.tell_subscribers(pending)
         self.ticks += 1
         self.last_tick_wall = time.time()
 
-    def _publish(self, time_: int, pending: Pending) -> None:
-        self._showing.publish(time_, pending, self._ends, self._blocked())
+    def _publish(self, time_: int, pending: Pending, since: int | None = None) -> None:
+        self._showing.publish(time_, pending, self._ends, self._blocked(), since)
 
     def _blocked(self) -> dict[str, str]:
         """Sources whose past is not in the views, with the reason: unusable ones, and topics that do not exist yet."""

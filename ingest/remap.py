@@ -42,7 +42,8 @@ class Binding(msgspec.Struct, frozen=True, array_like=True):
 
     time: milliseconds, above all earlier ones. ranges: source to the ranges that became visible at `time`.
     topic_ids: source to the broker's id of its topic, where known. catalog: hash of what was computed.
-    epoch: how often the service was started on this log, counting from 1.
+    epoch: how often the service was started on this log, counting from 1. reserved: up to this time, and before that of the
+    next binding, the same may have been shown again; 0 in logs in which no time was shown without a binding.
     """
 
     time: int
@@ -50,6 +51,12 @@ class Binding(msgspec.Struct, frozen=True, array_like=True):
     topic_ids: dict[str, str]
     catalog: str
     epoch: int
+    reserved: int = 0
+
+    @property
+    def until(self) -> int:
+        """The last time that may have been shown of what is bound here."""
+        return max(self.time, self.reserved)
 
 
 class RemapError(Exception):

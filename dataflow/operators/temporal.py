@@ -100,9 +100,9 @@ class TemporalFilter(Operator):
 
     @property
     def deadline(self) -> int | None:
-        """A time before which nothing changes by itself, or None if nothing ever will."""
-        if self._now is None:
-            return None
+        """A time before which nothing changes by itself, or None if nothing ever will; 0 where a step has yet to find out."""
+        if self._now is None or self._then is None:
+            return None if all(spine.empty for spine in self._levels) else 0
         for level, spine in enumerate(self._levels):
             if not spine.empty:
                 bit = FINEST + level - 1

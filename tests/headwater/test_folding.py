@@ -59,11 +59,10 @@ def test_a_sink_that_is_not_durable_keeps_its_times_apart(tmp_path: Path) -> Non
     with running(house):
         _ticks(house, 0, 200)
         assert house.log.nbytes > 2 * 4096
-        shown = list(house.times)  # the next may be bound already
-        assert [binding.time for binding in house.bindings][: len(shown)] == shown
+        assert {time for time, _ in house.sinks["totals_out"].writes} <= {binding.time for binding in house.bindings}
         house.sinks["totals_out"].prompt = True
-        _ticks(house, 200, 3)
-        house.until(lambda: (house.wake.set(), house.log.nbytes < 4096)[1])
+        _ticks(house, 200, 200)
+        house.until(lambda: (house.wake.set(), house.log.nbytes < 2 * 4096)[1])
 
 
 def test_a_sink_that_halts_lets_the_log_be_folded(tmp_path: Path) -> None:
@@ -127,4 +126,4 @@ def test_a_disk_that_refuses_costs_the_attempt_only(
         _ticks(house, 0, 120)
         house.shows("totals", [(0, 121), *((k, 1) for k in range(1, 120))])
     assert "could not be folded and stays as it is" in capsys.readouterr().out
-    assert [binding.time for binding in house.bindings] == house.times
+    assert {time for time, _ in house.sinks["totals_out"].writes} <= {binding.time for binding in house.bindings}

@@ -35,6 +35,7 @@ def test_times_rise_when_the_clock_goes_back_also_across_restarts(tmp_path: Path
             house.clock.wall = NOW - hour * 3_600_000
             house.items.push((hour, 1))
             house.shows("totals", [(k, 1) for k in range(hour + 1)])
+    until = house.bindings[-1].until
     again = House(tmp_path)
     again.clock.wall = NOW - 86_400_000
     again.items.push(*house.items.records)
@@ -44,12 +45,12 @@ def test_times_rise_when_the_clock_goes_back_also_across_restarts(tmp_path: Path
         again.clock.wall = NOW + 5000
         again.items.push((9, 1))
         again.shows("totals", [*[(k, 1) for k in range(5)], (9, 1)])
-    assert again.times[0] == house.times[-1], "what was bound is shown at once"
-    times = [*house.times, *again.times[1:]]
+    assert again.times[0] == until, "what was bound is shown at once"
+    times = [*house.times, *again.times]
     assert times == sorted(set(times))
     assert times[0] == NOW
     assert times[-1] == NOW + 5000
-    assert [binding.time for binding in again.bindings] == times
+    assert {binding.time for binding in again.bindings} <= set(times)
     assert {binding.epoch for binding in again.bindings} == {1, 2}
 
 
@@ -66,7 +67,7 @@ def test_nothing_is_published_that_the_disk_refused(tmp_path: Path) -> None:
         assert "the state cannot be written: [Errno 28] No space left on device" in str(house.failure)
         assert house.rows("totals") == [(1, 1)]
         assert len(house.sinks["totals_out"].writes) == 1
-    assert [binding.time for binding in house.bindings] == house.times
+    assert {binding.time for binding in house.bindings} <= set(house.times), "the one that was refused is not there"
 
 
 def test_the_service_ends_when_state_has_room_nowhere_and_resumes(tmp_path: Path) -> None:
@@ -171,7 +172,7 @@ def test_a_changed_topic_blocks_only_its_views(tmp_path: Path) -> None:
         again.items.push((5, 5))
         again.shows("totals", [(1, 1), (5, 5)])
         assert not again.sinks["totals_out"].halted
-    assert [binding.time for binding in again.bindings] == [*house.times, *again.times[1:]]
+    assert {binding.time for binding in again.bindings} <= {*house.times, *again.times}
 
 
 @pytest.mark.parametrize("compact_from", [folding.COMPACT_BYTES, 0])
@@ -183,7 +184,7 @@ def test_a_restart_gives_sinks_what_they_miss(
         for n in range(4):
             house.items.push((n, 1))
             house.shows("totals", [(k, 1) for k in range(n + 1)])
-    wrote = house.sinks["totals_out"].writes
+    wrote, bound = house.sinks["totals_out"].writes, [binding.time for binding in house.bindings]
     assert len(wrote) == 4
     again = House(tmp_path)
     again.items.push(*house.items.records, (9, 9))
@@ -193,10 +194,10 @@ def test_a_restart_gives_sinks_what_they_miss(
         again.shows("totals", [(0, 1), (1, 1), (2, 1), (3, 1), (9, 9)])
         again.until(lambda: len(again.sinks["totals_out"].writes) == 2)
         missed, new = again.sinks["totals_out"].writes
-        assert missed == (house.times[-1], [(2, 1, 1), (3, 1, 1)]), "what was written and not durable, as one change"
+        assert missed == (bound[-1], [(2, 1, 1), (3, 1, 1)]), "what was written and not durable, as one change"
         assert new[1] == [(9, 9, 1)]
-    kept = [binding.time for binding in again.bindings]
-    assert kept == [*([wrote[1][0]] if compact_from == 0 else house.times[:-1]), house.times[-1], *again.times[1:]]
+    kept = [binding.time for binding in again.bindings if binding.time <= bound[-1]]
+    assert kept == [*([wrote[1][0]] if compact_from == 0 else bound[:-1]), bound[-1]]
 
 
 def test_a_full_sink_stops_nothing_and_gets_its_changes_as_one(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 from functools import reduce
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -238,3 +239,11 @@ def test_rewrite_keeps_the_time_and_goes_on(tmp_path: Path) -> None:
     again = RemapLog.open(tmp_path)
     assert [found.time for found in again.bindings] == [3, 4]
     again.close()
+
+
+def test_a_binding_of_before_reservations_is_read() -> None:
+    """Invariant: a log that reserves nothing says that no time behind a binding was shown without one."""
+    old = msgspec.msgpack.encode(msgspec.structs.astuple(_binding(7))[:5])
+    binding = msgspec.msgpack.decode(old, type=Binding)
+    assert (binding, binding.until) == (_binding(7), 7)
+    assert msgspec.structs.replace(binding, reserved=3000).until == 3000

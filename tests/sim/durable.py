@@ -47,7 +47,7 @@ class Durable:
         """T10: a second coordinator on the same bucket, while this one waits."""
         if self.bucket is not None and self.promises.taken_at is None:
             bindings = ObjectLog.open(cast(Any, self.bucket)).bindings
-            self.promises.taken_at = bindings[-1].time if bindings else 0
+            self.promises.taken_at = bindings[-1].until if bindings else 0
             self.promises.checked["T10"] += 1
 
     def open_log(self) -> Log:

@@ -11,8 +11,10 @@ from tests.sim.chance import Crash
 class Job:
     """A Future of one job."""
 
-    def __init__(self, call: Callable[[], Any]) -> None:
+    def __init__(self, call: Callable[[], Any], before: Job | None = None) -> None:
+        """before: what is to be done before it, in the same thread."""
         self._call: Callable[[], Any] | None = call
+        self._before = before
         self._value: Any = None
         self._error: BaseException | None = None
 
@@ -20,6 +22,9 @@ class Job:
         """Do it, once."""
         if self._call is None:
             return
+        if self._before is not None:
+            before, self._before = self._before, None
+            before.run()
         call, self._call = self._call, None
         try:
             self._value = call()
@@ -41,22 +46,16 @@ class Job:
 
 
 class Jobs:
-    """What takes the place of ThreadPoolExecutor: jobs of all of them wait in `waiting`, in order for each."""
+    """The jobs of all executors, which wait in `waiting`, in order for each."""
 
     waiting: list[Job]
 
     def __init__(self) -> None:
         self.waiting = []
 
-    def executor(self, *_: Any, **__: Any) -> Jobs:
-        """An executor; all are this one."""
-        return self
-
-    def submit(self, call: Callable[..., Any], *args: Any) -> Job:
-        """Put a job behind the others."""
-        job = Job(lambda: call(*args))
-        self.waiting.append(job)
-        return job
+    def executor(self, workers: int, *_: Any, **__: Any) -> Executor:
+        """What takes the place of ThreadPoolExecutor."""
+        return Executor(self, workers)
 
     def step(self) -> None:
         """Run the oldest job that waits."""
@@ -66,13 +65,27 @@ class Jobs:
                 job.run()
                 return
 
+
+class Executor:
+    """One of them: with one worker no job runs before those that were handed in earlier."""
+
+    def __init__(self, jobs: Jobs, workers: int) -> None:
+        self._jobs, self._workers = jobs, workers
+        self._last: Job | None = None
+
+    def submit(self, call: Callable[..., Any], *args: Any) -> Job:
+        """Put a job behind the others."""
+        self._last = job = Job(lambda: call(*args), self._last if self._workers == 1 else None)
+        self._jobs.waiting.append(job)
+        return job
+
     def shutdown(self, wait: bool = True, cancel_futures: bool = False) -> None:
         """End. Jobs that nobody waited for do not happen."""
-        self.waiting.clear()
+        self._jobs.waiting.clear()
 
-    def __enter__(self) -> Jobs:
+    def __enter__(self) -> Executor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        while self.waiting:
-            self.step()
+        while self._jobs.waiting:
+            self._jobs.step()

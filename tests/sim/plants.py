@@ -26,6 +26,7 @@ PLANTS = {
     "fold": "the tables' log is folded up to its end, whatever checkpoints and sinks need apart",
     "publish": "a time is shown before its binding is in the log",
     "kept": "what is kept of topics is written after the binding that makes it count",
+    "reserve": "a start forgets that times behind the last binding were reserved",
 }
 """The names, and what is wrong."""
 
@@ -78,6 +79,7 @@ def planted(name: str) -> Iterator[None]:
         "table": lambda: mock.patch.object(table_log, "os", _Unsynced()),
         "fold": lambda: mock.patch.object(table_folding, "_fold", fold_all),
         "kept": lambda: mock.patch.object(TickLoop, "_write", bind_first),
+        "reserve": lambda: mock.patch.object(remap.Binding, "until", property(lambda binding: binding.time)),
         "publish": lambda: mock.patch.object(TickLoop, "_complete", publish_first),
     }
     if not name:

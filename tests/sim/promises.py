@@ -76,14 +76,17 @@ class Promises:
     limits: Written | None = None
     outputs: dict[str, Output] = field(default_factory=lambda: {sink: Output() for sink in SINKS})
     positions: dict[int, Positions] = field(default_factory=dict)
-    """What the log binds to each time."""
+    """What the log binds to each time, or to the last one before it."""
     shown: dict[int, Positions] = field(default_factory=dict)
     last_shown: int = 0
     last_positions: Positions = field(default_factory=dict)
     publications: int = 0
     taken_at: int | None = None
-    """The last time in the log when another service took it over."""
+    """The last time that the log held, or reserved, when another service took it over."""
     checked: Counter[str] = field(default_factory=Counter)
+    _bound: Positions = field(default_factory=dict)  # by the last binding that is durable
+    _bound_at: int = 0
+    _reserved: int = 0  # up to this time they may be shown
     _answers: dict[str, Answer] = field(default_factory=dict)
     _clients: list[tuple[Published, Bag]] = field(default_factory=list)
     _told: int = 0  # the latest time that a read which has ended saw
@@ -103,10 +106,14 @@ class Promises:
         self.taken_at = None
 
     def bound(self, time: int, positions: Positions) -> None:
-        """A time gets its offsets."""
-        if time <= self.last_shown:
-            raise Wrong(f"time {time} is bound after {self.last_shown} was shown")
+        """A time is to get its offsets. One that was shown keeps those that it was shown with."""
+        if time <= self.last_shown and self.shown.get(time) != positions:
+            raise Wrong(f"time {time} is bound to {positions} after {self.last_shown} was shown")
         self.positions[time] = positions
+
+    def durable(self, time: int, positions: Positions, reserved: int) -> None:
+        """What the log holds last, and up to when that may be shown at times that have no binding."""
+        self._bound_at, self._bound, self._reserved = time, positions, reserved
 
     def published(self, published: Published) -> None:
         """T1."""
@@ -114,9 +121,12 @@ class Promises:
         self.chance.spared = False
         time = published.time
         self.chance.now = f"tick {self.publications}"
-        positions = self.positions.get(time)
-        if positions is None:
-            raise Wrong(f"T1: time {time} is shown, and was never bound")
+        if not self._bound_at <= time <= max(self._bound_at, self._reserved):
+            raise Wrong(
+                f"T1: time {time} is shown, {self._bound_at} is bound and times up to {self._reserved} are reserved"
+            )
+        self.checked["T1 without a binding"] += time > self._bound_at
+        positions = self.positions[time] = self._bound
         if self.shown.setdefault(time, positions) != positions:
             raise Wrong(f"T1: time {time} was shown with {self.shown[time]}, and now with {positions}")
         if self.taken_at is not None and time > self.taken_at:
@@ -124,13 +134,15 @@ class Promises:
         if time < self.last_shown:
             raise Wrong(f"T1: time {time} is shown after {self.last_shown}")
         self.last_shown, self.last_positions = time, positions
-        self._times.append(time)
+        # What a start shows first was shown before, and has been so since its binding.
+        since = time if self._times else self._bound_at
+        self._times += [time] if since == time else [since, time]
         expected = self.answer(positions, time)
         for name, view in published.views.items():
             if view.state != "ready":
                 self._ready.pop(name, None)
                 continue
-            self._ready.setdefault(name, time)
+            self._ready.setdefault(name, since)
             self.checked["T1"] += 1
             if (found := bag(view.rows.rows())) != expected[name]:
                 raise Wrong(f"T1: view {name} at {time}: {found} instead of {expected[name]}")

@@ -231,7 +231,16 @@ class World:
         ):
             self._loop = TickLoop(rooms, cast(Any, wake), cast(Any, stop), self.clock)
             self._loop.reshape(self._shape(rooms))
-            self._loop.run()
+            show = self._loop._show_replayed
+
+            def show_replayed() -> None:
+                state = self._state()
+                show()
+                if self._bound_before and self._publication.current() is not None and not self._loop.waiting:
+                    self.promises.replayed(self._bound_before, state)
+
+            with mock.patch.object(self._loop, "_show_replayed", show_replayed):
+                self._loop.run()
 
     def _shape(self, rooms: Rooms) -> Shape:
         """What is shown: the views, of which in some incarnations the past is kept."""
@@ -288,8 +297,6 @@ class World:
         for reader in self._live[0] if self._live is not None else []:
             if reader.state == "halted":
                 self.promises.halted(reader.topic, reader.reason)
-        if published.time == self._bound_before and self._loop.phase == "replaying" and not self._loop.waiting:
-            self.promises.replayed(published.time, self._state())
 
     # What happens while the service waits.
 
@@ -388,14 +395,20 @@ class World:
                 topic.harmed, topic.gone = harm, {p: self.chance.random.randint(0, end) for p, end in read.items()}
 
     def _watch_log(self, log: Log) -> None:
-        append = log.append
+        append, ends = log.append, positions(log.bindings)
+        if log.bindings:
+            self.promises.durable(log.bindings[-1].time, ends, log.bindings[-1].reserved)
 
         def watched(bindings: list[Binding]) -> None:
+            nonlocal ends
             self.chance.point("S3 before a binding")
             for binding in bindings:
-                ends = self._loop._ends
-                self.promises.bound(binding.time, {name: dict(offsets) for name, offsets in ends.items()})
+                ends = {name: ends.get(name, {}) | moved for name, moved in positions([binding]).items()} | {
+                    name: offsets for name, offsets in ends.items() if name not in binding.ranges
+                }
+                self.promises.bound(binding.time, ends)
             append(bindings)
+            self.promises.durable(bindings[-1].time, ends, bindings[-1].reserved)
             self.chance.point("S4 after a binding")
 
         cast(Any, log).append = watched

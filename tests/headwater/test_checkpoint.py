@@ -86,7 +86,9 @@ def test_a_restart_reads_only_what_came_after_the_checkpoint(tmp_path: Path) -> 
         then.until(lambda: bool(then.sinks["totals_out"].writes))
         assert then.sinks["totals_out"].writes[0][1] == [(3, 505, -1), (3, 605, 1)]
         assert then.sinks["notes_out"].writes == [], "what a sink had is not written again"
-        assert before.times[-1] <= then.times[0] <= before.times[-1] + RESERVED, "what was bound, before sources catch up"
+        assert before.times[-1] <= then.times[0] <= before.times[-1] + RESERVED, (
+            "what was bound, before sources catch up"
+        )
         saved(then)
     third = again(tmp_path, then)
     with running(third):

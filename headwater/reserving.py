@@ -6,7 +6,7 @@ changes nothing costs no write; now and then one binds its time all the same, be
     shown at t without a binding  =>  last durable binding < t <= its `until`, and the views at t are the views at that binding
 
 Always true: what a time changed, for a sink, a checkpoint or the catalog, has a binding; what has none, only readers saw. A
-start shows no time before the last `until`, so no reader's time goes back; it never waits for it (docs/adr/0022).
+start shows no time before the last `until`, so no reader's time goes back; it never waits for it (docs/adr/0023).
 Deliberately unknown: what a tick changes (`headwater.ticks`).
 """
 

@@ -64,7 +64,7 @@ class Writer(threading.Thread):
 
     def __init__(self, bootstrap: str) -> None:
         super().__init__(daemon=True)
-        self.producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5})
+        self.producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "enable.idempotence": True})
         self.stopped = threading.Event()
         self.events: list[tuple[int, int, int]] = []
         self.owners: dict[int, str] = {}

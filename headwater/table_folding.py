@@ -18,8 +18,9 @@ import structlog
 from headwater.feed import SinkFeed
 from headwater.replay import positions
 from headwater.saver import Saver
+from ingest.frames import Folded
 from ingest.remap import Binding, Log, RemapError
-from ingest.table_log import Folded, TableLog, numbers
+from ingest.table_log import TableLog, numbers
 
 log = structlog.get_logger(__name__)
 

@@ -33,10 +33,10 @@ from headwater.rooms import Clock, Pending, Rooms, Shape, SystemClock
 from headwater.saver import Saver
 from headwater.showing import Showing
 from headwater.table_folding import TableFolding
+from ingest.frames import Staged
 from ingest.ranges import compare, join
 from ingest.remap import Binding, RemapError
 from ingest.source import Range, ReplayMismatch, Source, Taken
-from ingest.table_log import Staged
 
 log = structlog.get_logger(__name__)
 

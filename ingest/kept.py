@@ -19,9 +19,10 @@ from dataflow.delta import Delta
 from dataflow.rows import concat_deltas
 from dataflow.types import TEXT, Schema
 from ingest.chunks import Taken
+from ingest.frames import Kind, Staged
 from ingest.ranges import FRAMES, Range
 from ingest.remap import RemapError
-from ingest.table_log import Kind, Staged, TableLog
+from ingest.table_log import TableLog
 
 NO_ERRORS = Delta.empty((TEXT,))
 

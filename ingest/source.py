@@ -15,10 +15,10 @@ from config.settings import Source as Settings
 from dataflow.types import Schema
 from ingest.chunks import ReadAhead, Taken
 from ingest.decode import Decoder
+from ingest.frames import Staged
 from ingest.kept import Keeping
 from ingest.ranges import FRAMES, Range, ReplayMismatch
 from ingest.reader import Reader
-from ingest.table_log import Staged
 from ingest.watermarks import Watermarks, WatermarksUnavailable
 
 __all__ = [

@@ -1,11 +1,10 @@
 """The log of all tables of one state, and of topics whose rows are kept: what clients wrote and what was decoded, by frames.
 
-One file `tables.log` in the state folder: a header, then frames: payload length, CRC-32 of the payload, payload
-(MessagePack: table, number, Arrow IPC stream of the columns and the diffs, and what else `Frame` says). A frame is what one tick
-changed in one table; its number counts that table's frames from 0 and is its offset, so that the remap log binds tables as it
-binds topics. Frames up to a time from which on every start begins, or before which none stops, are folded: fewer frames, which
-cover the same numbers, hold the rows that they add up to (`fold`, `put`): of an upsert topic, each key's last one. A topic's frames
-also say which ranges of it they stand for (`ingest.kept`).
+One file `tables.log` in the state folder: a header, then frames (`ingest.frames`). A frame is what one tick changed in one table,
+an Arrow IPC stream of the columns and the diffs; its number counts that table's frames from 0 and is its offset, so that the
+remap log binds tables as it binds topics. Frames up to a time from which on every start begins, or before which none stops, are
+folded: fewer frames, which cover the same numbers, hold the rows that they add up to (`fold`, `put`): of an upsert topic, each
+key's last one. A topic's frames also say which ranges of it they stand for (`ingest.kept`).
 Always true: a frame is durable before it is bound; a frame that is not bound was never visible, and is cut off at the next
 start; what is bound and cannot be read is an error, never a shorter table; a crash leaves the log as it was or folded.
 Deliberately unknown: SQL, constraints, which time may be folded up to.
@@ -14,24 +13,35 @@ Deliberately unknown: SQL, constraints, which time may be folded up to.
 from __future__ import annotations
 
 import os
-import struct
 import threading
 import zlib
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import msgspec
-import numpy as np
-import pyarrow as pa
 import structlog
 
 from dataflow.delta import Delta
-from dataflow.rows import concat_deltas, consolidate, group, take_delta
 from ingest.durable import replace, sync_folder
-from ingest.ranges import FRAMES, Range, join
+from ingest.frames import (
+    HEAD,
+    PIECE_BYTES,
+    Folded,
+    Frame,
+    Place,
+    Places,
+    Staged,
+    Written,
+    delta_of,
+    encoded,
+    head,
+    summed,
+    write_all,
+    write_folded,
+)
+from ingest.ranges import FRAMES
 from ingest.remap import RemapError
 
 log = structlog.get_logger(__name__)
@@ -43,94 +53,6 @@ READABLE = (HEADER, b"headwater tables log 2\n", b"headwater tables log 1\n")
 
 PREFIX = "table "
 """What the names of tables begin with where sources are named; no name in the file has a blank."""
-
-PIECE_BYTES = 64 << 20
-"""Bytes of rows that a folded frame has, about."""
-
-SUM_ROWS = 1 << 20
-"""Rows that are read before they are added up, at least."""
-
-_HEAD = struct.Struct(">II")
-
-
-class Frame(msgspec.Struct, frozen=True, array_like=True):
-    """What one tick changed in one table; or, in a folded frame, a part of what several did.
-
-    end: the number after the last that it covers; 0 where it covers its own only. time: of a folded frame, the one up to which the
-    log is folded. ranges: of a topic, those that it and the frames before it, back to the last that names any, stand for. key,
-    meaning: see `Kind`.
-    """
-
-    table: str
-    number: int
-    rows: bytes
-    end: int = 0
-    time: int = 0
-    ranges: tuple[Range, ...] = ()
-    key: tuple[int, ...] | None = None
-    meaning: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """How rows add up. key: the columns of which the last row counts, -1 that there is none; None: rows are changes of a
-    Z-set. meaning: a hash of what the columns are; empty for a table's, which the catalog knows."""
-
-    key: tuple[int, ...] | None = None
-    meaning: str = ""
-
-
-TABLE = Kind()
-
-
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """A frame that is not written yet."""
-
-    table: str
-    number: int
-    delta: Delta
-    ranges: tuple[Range, ...] = ()
-    kind: Kind = TABLE
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A frame as it was read: what changed, up to which number, and of a topic the ranges and the meaning of its columns."""
-
-    delta: Delta
-    end: int
-    ranges: tuple[Range, ...]
-    meaning: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a frame's payload is. end: the number after the last that it covers."""
-
-    end: int
-    at: int
-    length: int
-
-
-Places = dict[str, list[_Place]]
-
-
-@dataclass(frozen=True, slots=True)
-class Folded:
-    """A folded log that is not in its place yet.
-
-    until: where of the log before it ends; what came since is to follow. time: it is folded up to this one. sums: where the frames
-    begin that are not folded. ends: by table, the number of those that are.
-    """
-
-    path: Path
-    places: Places
-    size: int
-    until: int
-    time: int
-    sums: int
-    ends: Mapping[str, int]
 
 
 class TableLog:
@@ -205,13 +127,13 @@ class TableLog:
         for frame in frames:
             kind = frame.kind
             payload = msgspec.msgpack.encode(
-                Frame(frame.table, frame.number, _encode(frame.delta), 0, 0, frame.ranges, kind.key, kind.meaning)
+                Frame(frame.table, frame.number, encoded(frame.delta), 0, 0, frame.ranges, kind.key, kind.meaning)
             )
-            data += _head(payload)
-            places.append((frame.table, _Place(frame.number + 1, self._end + len(data), len(payload))))
+            data += head(payload)
+            places.append((frame.table, Place(frame.number + 1, self._end + len(data), len(payload))))
             data += payload
         self._file.seek(self._end)
-        _write(self._file, data)
+        write_all(self._file, data)
         os.fsync(self._file.fileno())
         with self._lock:
             self._end += len(data)
@@ -238,7 +160,7 @@ class TableLog:
             places = self._places.get(table, [])
             at = bisect_right(places, number, key=lambda place: place.end)
             frame = self._frame(self._file.fileno(), places[at])
-            return Written(_delta(frame), places[at].end, frame.ranges, frame.meaning)
+            return Written(delta_of(frame), places[at].end, frame.ranges, frame.meaning)
 
     def frames(self, table: str, until: int) -> Iterator[Delta]:
         """What changed up to a frame where `begins_at`, as of now, whatever is folded meanwhile. Any thread."""
@@ -247,7 +169,7 @@ class TableLog:
             handle = os.dup(self._file.fileno())
         try:
             for place in places:
-                yield _delta(self._frame(handle, place))
+                yield delta_of(self._frame(handle, place))
         finally:
             os.close(handle)
 
@@ -279,8 +201,8 @@ class TableLog:
                     whole = [place for place in before[table] if place.end <= ends[table]]
                     if whole:
                         there = tables is None or table in tables or not {" ", "."} & set(table)
-                        parts = self._summed(handle, whole) if there else []
-                        places[table] = list(_write_folded(file, table, parts, whole[-1].end, time))
+                        parts = summed(whole, lambda place: self._frame(handle, place)) if there else []
+                        places[table] = list(write_folded(file, table, parts, whole[-1].end, time))
                         before[table] = before[table][len(whole) :]
                 sums, folds = file.tell(), {table: found[-1].end for table, found in places.items()}
                 self._copy(handle, before, file, places)
@@ -304,7 +226,7 @@ class TableLog:
             at = folded.until
             while at < self._end:
                 data = os.pread(self._file.fileno(), min(PIECE_BYTES, self._end - at), at)
-                _write(file, data)
+                write_all(file, data)
                 at += len(data)
             os.fsync(file.fileno())
             folded.path.rename(self._path)
@@ -322,7 +244,7 @@ class TableLog:
         moved = folded.size - folded.until
         with self._lock:
             for table, places in self._places.items():
-                since = [_Place(p.end, p.at + moved, p.length) for p in places if p.at >= folded.until]
+                since = [Place(p.end, p.at + moved, p.length) for p in places if p.at >= folded.until]
                 folded.places.setdefault(table, []).extend(since)
             before, self._file, self._places = self._file, file, folded.places
             self._end += moved
@@ -334,51 +256,23 @@ class TableLog:
         """Close the file; safe to call twice."""
         self._file.close()
 
-    def _summed(self, handle: int, places: Sequence[_Place]) -> list[Staged]:
-        """What frames add up to, from the first on; the last one names their ranges."""
-        parts: list[Delta] = []
-        ranges: dict[int, Range] = {}
-        limit = SUM_ROWS
-        for place in places:
-            frame = self._frame(handle, place)
-            kind = Kind(frame.key, frame.meaning)
-            join(ranges, frame.ranges)
-            parts.append(_delta(frame))
-            if sum(map(len, parts)) > limit:
-                parts = [_sum(parts, kind)]
-                limit = max(SUM_ROWS, 2 * len(parts[0]))
-        whole = _sum(parts, kind)
-        rows = max(1, len(whole) * PIECE_BYTES // max(1, sum(int(column.nbytes) for column in whole.columns)))
-        rows = max(rows, -(-len(whole) // places[-1].end))  # there are as many numbers as there were frames
-        starts = range(0, max(1, len(whole)), rows)
-        return [
-            Staged(
-                frame.table,
-                number,
-                Delta(tuple(column.slice(start, rows) for column in whole.columns), whole.diffs[start : start + rows]),
-                tuple(ranges.values()) if start + rows >= len(whole) else (),
-                kind,
-            )
-            for number, start in enumerate(starts)
-        ]
-
     def _copy(self, handle: int, rest: Places, file: IO[bytes], places: Places) -> None:
         """Write the frames that stay as they are, in their order."""
         ordered = sorted(((place, table) for table, some in rest.items() for place in some), key=lambda one: one[0].at)
         for place, table in ordered:
             payload = self._payload(handle, place)
-            file.write(_head(payload))
-            places.setdefault(table, []).append(_Place(place.end, file.tell(), place.length))
+            file.write(head(payload))
+            places.setdefault(table, []).append(Place(place.end, file.tell(), place.length))
             file.write(payload)
 
-    def _payload(self, handle: int, place: _Place) -> bytes:
-        head = os.pread(handle, _HEAD.size, place.at - _HEAD.size)
+    def _payload(self, handle: int, place: Place) -> bytes:
+        before = os.pread(handle, HEAD.size, place.at - HEAD.size)
         payload = os.pread(handle, place.length, place.at)
-        if len(head) < _HEAD.size or _HEAD.unpack(head) != (place.length, zlib.crc32(payload)):
+        if len(before) < HEAD.size or HEAD.unpack(before) != (place.length, zlib.crc32(payload)):
             raise self._damaged(place.at)
         return payload
 
-    def _frame(self, handle: int, place: _Place) -> Frame:
+    def _frame(self, handle: int, place: Place) -> Frame:
         return msgspec.msgpack.decode(self._payload(handle, place), type=Frame)
 
     def _scan(self, bound: Mapping[str, int]) -> int:
@@ -387,9 +281,9 @@ class TableLog:
         if os.pread(self._file.fileno(), len(HEADER), 0) not in READABLE:
             raise RemapError(f"{self._path} is not a log of this version; restore the state folder from a copy")
         at = len(HEADER)
-        while at + _HEAD.size <= size:
-            length, crc = _HEAD.unpack(os.pread(self._file.fileno(), _HEAD.size, at))
-            payload = os.pread(self._file.fileno(), length, at + _HEAD.size) if at + length <= size else b""
+        while at + HEAD.size <= size:
+            length, crc = HEAD.unpack(os.pread(self._file.fileno(), HEAD.size, at))
+            payload = os.pread(self._file.fileno(), length, at + HEAD.size) if at + length <= size else b""
             if len(payload) != length or zlib.crc32(payload) != crc or not length:
                 break
             frame = msgspec.msgpack.decode(payload, type=Frame)
@@ -398,8 +292,8 @@ class TableLog:
             places = self._places.setdefault(frame.table, [])
             if frame.number != (places[-1].end if places else 0):
                 raise self._damaged(at)
-            places.append(_Place(frame.end or frame.number + 1, at + _HEAD.size, length))
-            at += _HEAD.size + length
+            places.append(Place(frame.end or frame.number + 1, at + HEAD.size, length))
+            at += HEAD.size + length
             if frame.end:
                 self._sums, self.folded_to = at, max(self.folded_to, frame.time)
                 self._folds[frame.table] = frame.end
@@ -416,54 +310,3 @@ class TableLog:
 def numbers(bound: Mapping[str, Mapping[int, int]]) -> dict[str, int]:
     """By table and by source, how many frames of the log are bound. bound: the ends of what is."""
     return {name: ends.get(0 if name.startswith(PREFIX) else FRAMES, 0) for name, ends in bound.items()}
-
-
-def _sum(parts: Sequence[Delta], kind: Kind) -> Delta:
-    """What changes from the first on add up to."""
-    rows = concat_deltas(parts)
-    if kind.key is None:
-        return consolidate(rows)
-    ids, first = group(tuple(rows.columns[column] for column in kind.key), len(rows))
-    last = np.empty(len(first), np.int64)
-    last[ids] = np.arange(len(rows), dtype=np.int64)  # numpy assigns in order: the last row of a key stays
-    last.sort()
-    return take_delta(rows, last[rows.diffs[last] > 0])
-
-
-def _write_folded(file: IO[bytes], table: str, parts: Sequence[Staged], end: int, time: int) -> Iterator[_Place]:
-    """Write the frames that stand for all before a number; the last of them covers what is left of the numbers."""
-    for number, part in enumerate(parts or [Staged(table, 0, Delta((), np.zeros(0, np.int64)))]):
-        behind = end if number + 1 >= len(parts) else number + 1
-        kind = part.kind
-        payload = msgspec.msgpack.encode(
-            Frame(table, number, _encode(part.delta), behind, time, part.ranges, kind.key, kind.meaning)
-        )
-        file.write(_head(payload))
-        yield _Place(behind, file.tell(), len(payload))
-        file.write(payload)
-
-
-def _head(payload: bytes) -> bytes:
-    return _HEAD.pack(len(payload), zlib.crc32(payload))
-
-
-def _write(file: IO[bytes], data: bytes | bytearray) -> None:
-    """Write all of it: the system may take a part at a time."""
-    view, written = memoryview(data), 0
-    while written < len(view):
-        written += file.write(view[written:])
-
-
-def _encode(delta: Delta) -> bytes:
-    names = [str(index) for index in range(len(delta.columns))]
-    batch = pa.record_batch([*delta.columns, pa.array(delta.diffs)], names=[*names, "diff"])
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return bytes(sink.getvalue())
-
-
-def _delta(frame: Frame) -> Delta:
-    batch = pa.ipc.open_stream(frame.rows).read_next_batch()
-    *columns, diffs = batch.columns
-    return Delta(tuple(columns), np.asarray(diffs, np.int64))

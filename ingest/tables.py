@@ -13,10 +13,11 @@ from dataflow.delta import Delta
 from dataflow.rows import concat_deltas, consolidate
 from dataflow.types import TEXT, Schema
 from ingest.chunks import Taken
+from ingest.frames import Staged
 from ingest.ranges import Range
 from ingest.remap import RemapError
 from ingest.source import PartitionStatus, SourceStatus, State
-from ingest.table_log import Staged, TableLog
+from ingest.table_log import TableLog
 
 NO_ERRORS = Delta.empty((TEXT,))
 

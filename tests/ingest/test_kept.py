@@ -13,12 +13,12 @@ import pytest
 from config.settings import Source as Settings
 from dataflow.delta import Delta
 from dataflow.types import BIGINT, TEXT, Column
-from ingest import table_log
 from ingest.chunks import Taken
+from ingest.frames import Staged
 from ingest.kept import NO_ERRORS, Keeping
 from ingest.ranges import FRAMES, Range, compare, join
 from ingest.remap import RemapError
-from ingest.table_log import FILE, PREFIX, Staged, TableLog
+from ingest.table_log import FILE, PREFIX, TableLog
 
 SCHEMA = (Column("id", BIGINT), Column("word", TEXT))
 UPSERT = Settings(kafka="main", topic="t", format="json", envelope="upsert", key=("id",), keep_rows="always")
@@ -61,8 +61,8 @@ def ends(bound: dict[int, Range]) -> dict[int, int]:
 
 @pytest.mark.parametrize("settings", [UPSERT, APPEND])
 def test_a_replay_is_what_was_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    monkeypatch.setattr(table_log, "PIECE_BYTES", 200)
-    monkeypatch.setattr(table_log, "SUM_ROWS", 20)
+    monkeypatch.setattr("ingest.frames.PIECE_BYTES", 200)
+    monkeypatch.setattr("ingest.frames.SUM_ROWS", 20)
     chance = random.Random(3)
     log = TableLog(tmp_path, {})
     keeping = Keeping("s", settings, SCHEMA, log, {})

@@ -16,8 +16,9 @@ import pytest
 from dataflow.delta import Delta
 from dataflow.types import BIGINT, TEXT, Column
 from ingest import table_log
+from ingest.frames import Staged
 from ingest.remap import RemapError
-from ingest.table_log import FILE, PREFIX, Staged, TableLog
+from ingest.table_log import FILE, PREFIX, TableLog
 from ingest.tables import TableSource
 
 A, B = f"{PREFIX}1", f"{PREFIX}2"
@@ -67,8 +68,8 @@ def taken(log: TableLog, table: str, start: int, limit: int = 1 << 20) -> Bag:
 @pytest.mark.parametrize("seed", range(8))
 def test_a_folded_log_is_what_was_written(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Law: whatever was folded when, from the beginning and from each frame behind the folds the same rows come, also again."""
-    monkeypatch.setattr(table_log, "PIECE_BYTES", 200)
-    monkeypatch.setattr(table_log, "SUM_ROWS", 20)
+    monkeypatch.setattr("ingest.frames.PIECE_BYTES", 200)
+    monkeypatch.setattr("ingest.frames.SUM_ROWS", 20)
     drawn = random.Random(seed)
     log = TableLog(tmp_path, {})
     wrote: dict[str, list[Bag]] = {A: [], B: []}

@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from dataflow.delta import Delta
 from dataflow.types import BIGINT, Column, Schema
-from ingest.table_log import PREFIX, Staged, TableLog
+from ingest.frames import Staged
+from ingest.table_log import PREFIX, TableLog
 from ingest.tables import TableSource
 from tests.sim.chance import Chance
 from tests.sim.promises import Wrong

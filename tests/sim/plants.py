@@ -11,8 +11,9 @@ from unittest import mock
 from headwater import table_folding
 from headwater.ticks import TickLoop
 from ingest import remap, table_log
+from ingest.frames import Folded
 from ingest.remap import Log
-from ingest.table_log import Folded, TableLog
+from ingest.table_log import TableLog
 from sinks import kafka
 from tests.sim.doubles import SimSink
 from tests.sim.transactions import Producer

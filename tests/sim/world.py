@@ -27,8 +27,8 @@ from headwater.replay import positions
 from headwater.rooms import Rooms, Shape, Shown
 from headwater.runs import RunFiles
 from headwater.ticks import RUNNING, TickLoop
+from ingest import frames, table_log
 from ingest import source as ingest_source
-from ingest import table_log
 from ingest.kept import Keeping
 from ingest.remap import Binding, Log
 from ingest.remap_objects import ObjectLog
@@ -169,6 +169,7 @@ class World:
             (ticks, "CATCH_UP_ROWS"): 32,
             (folding, "COMPACT_BYTES"): 0,
             (table_folding, "FOLD_BYTES"): 400,
+            (frames, "PIECE_BYTES"): 100,
             (table_log, "PIECE_BYTES"): 100,
             (kafka, "QUEUE_ROWS"): 30,
         }

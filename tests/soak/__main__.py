@@ -24,6 +24,8 @@ from tests.soak.teller import tell
 from tests.soak.workload import OWNERS, PARTITIONS, TRANSFERS, Writer, settings
 
 STATE_BYTES = 512 << 20
+READERS = 2
+"""Of each door."""
 
 
 def main(arguments: list[str]) -> int:
@@ -111,13 +113,15 @@ def _soak(options: argparse.Namespace, seed: int, folder: Path, state: Path, mou
 
 
 def _clients(shared: readers.Shared, http: int, postgres: int, folder: Path, seed: int) -> list[SpawnProcess]:
-    """One reader of each door and the teller, each a process."""
+    """Some readers of each door and the teller, each a process. One of them keeps samples for the oracle."""
     context = multiprocessing.get_context("spawn")
-    processes = [
-        context.Process(target=readers.read_http, args=(shared, http, folder / "samples"), daemon=True),
-        context.Process(target=readers.read_postgres, args=(shared, postgres), daemon=True),
-        context.Process(target=tell, args=(shared, postgres, seed), daemon=True),
-    ]
+    processes = [context.Process(target=tell, args=(shared, postgres, seed), daemon=True)]
+    for number in range(READERS):
+        samples = folder / "samples" if number == 0 else None
+        processes += [
+            context.Process(target=readers.read_http, args=(shared, http, samples), daemon=True),
+            context.Process(target=readers.read_postgres, args=(shared, postgres), daemon=True),
+        ]
     for process in processes:
         process.start()
     return processes

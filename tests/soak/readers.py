@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import socket
 import struct
 import time
@@ -100,7 +101,8 @@ def _read(shared: Shared, port: int, door: str, batches: Callable[[Wire], Iterat
         try:
             wire = Wire(port)
             for reads in batches(wire):
-                counter.value = counter.value + reads
+                with counter.get_lock():
+                    counter.value += reads
                 if shared.stop.is_set():
                     break
                 if not reads:
@@ -115,10 +117,10 @@ def _read(shared: Shared, port: int, door: str, batches: Callable[[Wire], Iterat
                 wire.close()
 
 
-def read_http(shared: Shared, port: int, samples: Path) -> None:
-    """Read `total` and now and then `balances`."""
+def read_http(shared: Shared, port: int, samples: Path | None) -> None:
+    """Read `total` and now and then `balances`, of which `samples`, if any, keeps every answer."""
     batch = 0
-    with samples.open("w") as kept:
+    with (samples or Path(os.devnull)).open("w") as kept:
 
         def batches(wire: Wire) -> Iterator[int]:
             nonlocal batch

@@ -38,6 +38,9 @@ DRAIN_BYTES = 8 << 20
 REFRESH_SECONDS = 3.0
 RETRY_SECONDS = 0.5
 ANSWER_MS = 1500
+UNANSWERED = 4
+"""Questions for a topic's configuration that a broker may leave open while it answers others: some know no such question."""
+
 TRUNCATION_PATIENCE = 10.0
 """Seconds for which a topic may end before an offset that was read from it: a broker that comes back finds its end again."""
 
@@ -93,6 +96,7 @@ class Reader:
         self.ask_policy = False
         """Whether to ask, before anything is read, if the topic is compacted."""
         self.compacted = False
+        self._unanswered = 0
         self._starts: dict[int, int] = {}
         self.target: dict[int, int] | None = None
         self.floor: dict[int, int] = {}
@@ -207,12 +211,18 @@ class Reader:
                 raise Halt(self._lost(partition, starts[partition], f"its records begin at {low}"))
             self.watermarks[partition] = (low, high)
         if new and self.ask_policy:
+            asked, why = None, "it may not be asked for"
             try:
                 asked = compacted(self._given, self._topic, ANSWER_MS / 1000)
             except WatermarksUnavailable as error:
-                return _TIMED_OUT, str(error)
-            if asked is None:  # who may not ask gets what is right in both cases, where both are likely
-                log.info("may not ask whether the topic is compacted", source=self._name, rows_kept=self._upsert)
+                why, self._unanswered = str(error), self._unanswered + 1
+                if self._unanswered < UNANSWERED:
+                    return _TIMED_OUT, why
+            if asked is None:  # who is not told gets what is right in both cases, where both are likely
+                log.warning(
+                    "it is not known whether the topic is compacted; `keep_rows` of the source says what to do",
+                    source=self._name, reason=why, rows_kept=self._upsert,
+                )  # fmt: skip
             self.compacted, self.ask_policy = self._upsert if asked is None else asked, False
         if new:
             # Not at `low`, which may have expired in the meantime; the range starts there all the same.

@@ -33,7 +33,9 @@ class Queries(Sources):
         def some(kind: str) -> str:
             # PostgreSQL computes what is constant, and fails, where there are no rows too.
             text = self.expression(kind, columns, 1)
-            return text if any(name in text for name, _ in columns) else f"{columns[0][0]}::{TYPES[kind]}"
+            settled = any(f"WHEN {known}" in text for known in ("TRUE", "FALSE", "NULL"))
+            there = any(name in text for name, _ in columns) and not settled
+            return text if there else f"{columns[0][0]}::{TYPES[kind]}"
 
         number, real = some("int"), some("float")
         fails = self.rng.choice(

@@ -64,7 +64,8 @@ def statement(chance: random.Random) -> str:
             "INSERT INTO t (amount, id) VALUES (NULL, 99)",
             f"INSERT INTO t SELECT id + 20, name, amount FROM t WHERE id < {ident}",
             f"UPDATE t SET amount = amount + 1, name = name || 'x' WHERE {where}",
-            f"UPDATE t AS u SET id = u.id + 100 WHERE {where}",
+            # Beyond every key that is there: PostgreSQL checks row by row, and refuses a key that a later row would have left.
+            f"UPDATE t AS u SET id = u.id + (SELECT max(id) FROM t) WHERE {where}",
             f"UPDATE t SET name = DEFAULT, amount = (SELECT max(amount) FROM t) WHERE {where}",
             f"DELETE FROM t WHERE {where}",
             f"DELETE FROM t WHERE {where}",
